@@ -1,0 +1,169 @@
+//! The machine under the measurement: cores, how busy a thread was, and an alarm that is on time.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::os::fd::OwnedFd;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use rustix::thread::{CpuSet, sched_setaffinity};
+use rustix::time::{
+    ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime, timerfd_create,
+    timerfd_settime,
+};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use crate::Failure;
+
+/// Keeps the calling thread, and the threads it will start, on one core.
+pub(crate) fn pin_to_core(core: usize) -> Result<(), Failure> {
+    let mut cores = CpuSet::new();
+    if core < CpuSet::MAX_CPU {
+        cores.set(core);
+    }
+    sched_setaffinity(None, &cores)
+        .map_err(|errno| format!("cannot run on core {core}: {errno} (choose one that this process may use)").into())
+}
+
+/// A moment in the life of the calling thread: by the clock, and by the time it ran.
+///
+/// Counted by the scheduler to the nanosecond. The core's own counters would show other programs and
+/// the disk's interrupts too, but they sample every few milliseconds and a load with a constant
+/// schedule fools them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ThreadTime {
+    clock: Instant,
+    ran: Duration,
+}
+
+impl ThreadTime {
+    pub(crate) fn now() -> Self {
+        let ran = clock_gettime(ClockId::ThreadCPUTime);
+        let ran = Duration::new(ran.tv_sec.unsigned_abs(), ran.tv_nsec as u32);
+        Self { clock: Instant::now(), ran }
+    }
+
+    /// The share, 0 to 1, of the time since then in which the thread ran.
+    pub(crate) fn busy_since(&self) -> f64 {
+        let now = Self::now();
+        (now.ran - self.ran).as_secs_f64() / (now.clock - self.clock).as_secs_f64().max(1e-9)
+    }
+}
+
+/// How often each device has interrupted each core since the machine started.
+#[derive(Debug)]
+pub(crate) struct Interrupts(HashMap<String, Vec<u64>>);
+
+impl Interrupts {
+    pub(crate) fn now() -> Result<Self, Failure> {
+        Ok(Self::parse(&std::fs::read_to_string("/proc/interrupts")?))
+    }
+
+    /// The core that took the most interrupts of the busiest device since `earlier`. While a disk is
+    /// being written to and nothing else happens, that device is the disk.
+    pub(crate) fn busiest_core_since(&self, earlier: &Self) -> Option<usize> {
+        let since = |(device, counts): (&String, &Vec<u64>)| {
+            let before = earlier.0.get(device)?;
+            let deltas = counts.iter().zip(before).map(|(now, before)| now.saturating_sub(*before));
+            deltas.enumerate().max_by_key(|(_, count)| *count)
+        };
+        let busiest = self.0.iter().filter_map(since).max_by_key(|(_, count)| *count)?;
+        (busiest.1 > 0).then_some(busiest.0)
+    }
+
+    /// Devices have numbers; what has letters is the kernel's own: timers, calls between cores.
+    fn parse(table: &str) -> Self {
+        let mut lines = table.lines();
+        let cores = lines.next().map_or(0, |header| header.split_whitespace().count());
+        let device = |line: &str| {
+            let (name, rest) = line.trim_start().split_once(':')?;
+            let counts = rest.split_whitespace().take(cores).map_while(|word| word.parse().ok()).collect();
+            name.bytes().all(|byte| byte.is_ascii_digit()).then(|| (name.to_owned(), counts))
+        };
+        Self(lines.filter_map(device).collect())
+    }
+}
+
+/// An alarm of microsecond precision, where tokio's own timer counts milliseconds.
+#[derive(Debug)]
+pub(crate) struct Alarm(AsyncFd<OwnedFd>);
+
+impl Alarm {
+    pub(crate) fn new() -> Result<Self, Failure> {
+        let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
+        // SAFETY: an `OwnedFd` stays the same open descriptor for as long as the `AsyncFd` owns it.
+        let registered = unsafe { AsyncFd::register_with_interest(timer, Interest::READABLE) };
+        Ok(Self(registered.map_err(std::io::Error::from)?))
+    }
+
+    /// Sets the alarm. Instants that have passed go off at once.
+    pub(crate) fn set(&self, at: Instant) -> Result<(), Failure> {
+        let wait = at.saturating_duration_since(Instant::now()).max(Duration::from_nanos(1));
+        let spec = Itimerspec {
+            it_interval: Timespec { tv_sec: 0, tv_nsec: 0 },
+            it_value: Timespec { tv_sec: wait.as_secs() as i64, tv_nsec: i64::from(wait.subsec_nanos()) },
+        };
+        timerfd_settime(self.0.get_ref(), TimerfdTimerFlags::empty(), &spec)?;
+        Ok(())
+    }
+
+    /// Ready when an alarm that was set has gone off.
+    pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        loop {
+            let mut readiness = ready!(self.0.poll_read_ready(cx))?;
+            let mut expirations = [0; 8];
+            match rustix::io::read(self.0.get_ref(), &mut expirations) {
+                Ok(_) => return Poll::Ready(Ok(())),
+                Err(rustix::io::Errno::AGAIN) => readiness.clear_ready(),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(errno) => return Poll::Ready(Err(errno.into())),
+            }
+        }
+    }
+
+    pub(crate) async fn sleep_until(&self, at: Instant) -> Result<(), Failure> {
+        self.set(at)?;
+        poll_fn(|cx| self.poll(cx)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_knows_whether_it_ran() {
+        let begun = ThreadTime::now();
+        std::thread::sleep(Duration::from_millis(50));
+        assert!(begun.busy_since() < 0.5, "it slept");
+        let begun = ThreadTime::now();
+        while begun.ran + Duration::from_millis(20) > ThreadTime::now().ran {
+            std::hint::spin_loop();
+        }
+        assert!(begun.busy_since() > 0.0);
+    }
+
+    #[test]
+    fn the_busiest_device_names_its_core() {
+        let before = Interrupts::parse("  CPU0 CPU1\n 36:  5  100 PCI-MSIX req.0\n 9: 1 1 acpi\nLOC: 0 0 timer\n");
+        let after = Interrupts::parse("  CPU0 CPU1\n 36:  5  900 PCI-MSIX req.0\n 9: 3 1 acpi\nLOC: 9999 9 timer\n");
+        assert_eq!(after.busiest_core_since(&before), Some(1));
+        assert_eq!(after.busiest_core_since(&after), None);
+    }
+
+    #[test]
+    fn refuses_a_core_that_is_not_there() {
+        let failure = pin_to_core(100_000).expect_err("no machine has it").to_string();
+        assert!(failure.contains("core 100000"), "{failure}");
+    }
+
+    #[tokio::test]
+    async fn the_alarm_goes_off_and_not_before() {
+        let alarm = Alarm::new().expect("a descriptor is free");
+        let at = Instant::now() + Duration::from_millis(3);
+        alarm.sleep_until(at).await.expect("the timer works");
+        assert!(Instant::now() >= at);
+        alarm.sleep_until(at).await.expect("one that has passed goes off too");
+    }
+}

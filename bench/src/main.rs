@@ -1,0 +1,58 @@
+//! The latency rig of rheos: what the machine can do, and how near rheos comes to it.
+//!
+//! `floor` measures the machine's pieces and the *bare target*: the same QUIC settings, bytes, file
+//! preparation, core and disk write as rheos, with no broker around them. Everything it writes is
+//! under `--dir` and gone at the end; every process it starts ends with it.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program for a terminal: results to stdout, errors to stderr"
+)]
+
+mod bare;
+mod drive;
+mod floor;
+mod latency;
+mod machine;
+mod pieces;
+mod report;
+mod scratch;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// What went wrong, in words for the person at the terminal.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// The latency rig of rheos.
+#[derive(Debug, Parser)]
+#[command(name = "rheos-bench", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Measure the machine's pieces and the bare target
+    Floor(floor::FloorArguments),
+    /// Be the bare target: prints its address and certificate, serves until stdin closes
+    #[command(hide = true)]
+    BareTarget(bare::target::TargetArguments),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Floor(arguments) => floor::run(&arguments),
+        Command::BareTarget(arguments) => bare::target::run(&arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("rheos-bench: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Locks: the directory's, which answers at once, and a segment's, which is waited for.
+//!
+//! They are different cases. A directory is in use while a broker runs, and waiting would only hide
+//! a mistake. A segment is locked also after its broker was killed, for as long as the kernel still
+//! has writes of it in flight: the lock belongs to the open file, and each write keeps that open.
+//!
+//! What must hold: a process that does not get a lock has changed nothing; nobody waits without a
+//! deadline. The lock is the file's, so a duplicate of its descriptor holds it too.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
+use super::FILE_MODE;
+use super::layout::Layout;
+use crate::durable;
+use crate::start_error::StartError;
+
+/// How often a segment's lock is tried.
+pub const LOCK_POLL: Duration = Duration::from_millis(10);
+/// What stands in `LOCK` before the number of the process.
+const HOLDER: &str = "rheos process ";
+/// More than the file ever holds.
+const HOLDER_BYTES_MAX: u64 = 64;
+
+/// Why a segment's lock was not had.
+#[derive(Debug, thiserror::Error)]
+pub enum SegmentLockError {
+    /// Somebody else still had it at the deadline.
+    #[error(
+        "{} is still being written by a previous process after {} s; see whether that process hangs on its disk, and \
+         start again when it is gone",
+        path.display(),
+        waited.as_secs()
+    )]
+    Held {
+        /// The segment.
+        path: PathBuf,
+        /// How long it was waited for.
+        waited: Duration,
+    },
+    /// The system refused.
+    #[error("cannot lock {}: {source}", path.display())]
+    Io {
+        /// The segment.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Takes the lock of a segment, trying every [`LOCK_POLL`] for as long as `wait_max`.
+///
+/// `path` is only for messages. `on_wait` is called when the waiting begins and then about once a
+/// second, with how long it has been; [`waiting_message`] is what to say then. Blocks; for the file
+/// thread.
+///
+/// # Errors
+///
+/// When the time is over, or the system refuses.
+pub fn lock_segment(
+    file: &File,
+    path: &Path,
+    wait_max: Duration,
+    mut on_wait: impl FnMut(Duration),
+) -> Result<(), SegmentLockError> {
+    let began = Instant::now();
+    let mut said_at = None;
+    loop {
+        match flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(()),
+            Err(Errno::WOULDBLOCK | Errno::INTR) => {}
+            Err(error) => return Err(SegmentLockError::Io { path: path.to_owned(), source: error.into() }),
+        }
+        let waited = began.elapsed();
+        if waited >= wait_max {
+            return Err(SegmentLockError::Held { path: path.to_owned(), waited });
+        }
+        if said_at.is_none_or(|said_at| waited >= said_at + Duration::from_secs(1)) {
+            said_at = Some(waited);
+            on_wait(waited);
+        }
+        sleep(LOCK_POLL.min(wait_max - waited));
+    }
+}
+
+/// What to tell the operator while [`lock_segment`] waits.
+pub fn waiting_message(path: &Path) -> String {
+    format!("waiting: a previous process is still writing to {}", path.display())
+}
+
+/// Takes the directory's lock, or says at once who has it. Makes the file where it is missing, if it may.
+pub(super) fn lock_directory(layout: &Layout, may_create: bool) -> Result<File, StartError> {
+    let path = layout.lock_path();
+    let file = match open(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && may_create => {
+            match durable::create_empty(&path, FILE_MODE) {
+                // Another first start was quicker.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    open(&path).map_err(StartError::io("open", &path))?
+                }
+                made => made?,
+            }
+        }
+        Err(error) if is_refusal(&error) => {
+            return Err(StartError::NotWritable { path: layout.root().to_owned(), source: error });
+        }
+        opened => opened.map_err(StartError::io("open", &path))?,
+    };
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(Errno::WOULDBLOCK) => {
+            return Err(StartError::InUse { path: layout.root().to_owned(), holder: holder(&file) });
+        }
+        Err(error) => return Err(StartError::io("lock", path)(error.into())),
+    }
+    // Only for the message of the next one who tries; it need not be durable, nor fit on a full disk.
+    let name = format!("{HOLDER}{}\n", std::process::id());
+    let _ = file.write_all_at(name.as_bytes(), 0).and_then(|()| file.set_len(name.len() as u64));
+    Ok(file)
+}
+
+/// Whether a `LOCK` in a directory without `FORMAT` is one that we made.
+pub(super) fn is_ours(path: &Path) -> Result<bool, StartError> {
+    let mut text = Vec::new();
+    let mut file = File::open(path).map_err(StartError::io("open", path))?.take(HOLDER_BYTES_MAX);
+    file.read_to_end(&mut text).map_err(StartError::io("read", path))?;
+    Ok(text.is_empty() || text.starts_with(HOLDER.as_bytes()))
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).open(path)
+}
+
+fn is_refusal(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+}
+
+fn holder(file: &File) -> String {
+    let mut text = [0; HOLDER_BYTES_MAX as usize];
+    let length = file.read_at(&mut text, 0).unwrap_or(0);
+    let process = std::str::from_utf8(&text[..length]).ok().and_then(|text| text.strip_prefix(HOLDER)?.lines().next());
+    match process.and_then(|number| number.parse::<u32>().ok()) {
+        Some(number) => format!("process {number}"),
+        None => "another process".to_owned(),
+    }
+}

@@ -1,0 +1,92 @@
+//! The trial write: whether this disk takes what a commit will be, and gives it back.
+//!
+//! What must hold: the write is made as a commit is, 4 KiB from aligned memory with `O_DIRECT` and
+//! `O_DSYNC`. The probe file stays, and is written over at each start, so that a start with a full
+//! disk needs no room for it.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+use std::process;
+
+use rustix::fs::{AtFlags, OFlags, StatxFlags, statx};
+
+use super::FILE_MODE;
+use super::layout::Layout;
+use crate::disk::{AlignedBuffer, BLOCK_BYTES};
+use crate::durable;
+use crate::start_error::StartError;
+
+/// What the trial has shown.
+#[derive(Debug)]
+pub(super) struct Probe {
+    /// Whether direct writes are taken.
+    pub(super) direct: bool,
+    /// What the operator should know.
+    pub(super) warning: Option<String>,
+}
+
+/// Writes the probe file and reads it back. With `dev`, goes on without direct writes where they are refused.
+pub(super) fn write(layout: &Layout, dev: bool) -> Result<Probe, StartError> {
+    let path = layout.probe_path();
+    match durable::create_empty(&path, FILE_MODE) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        made => drop(made?),
+    }
+    match direct_write(layout, &path) {
+        Ok(()) => Ok(Probe { direct: true, warning: None }),
+        Err(StartError::DirectWriteRefused { source, .. }) if dev => {
+            trial(layout, &path, OFlags::DSYNC).map_err(StartError::io("write", &path))??;
+            let warning = format!(
+                "{} takes no direct writes ({source}): they go through the page cache, for --dev only",
+                layout.root().display()
+            );
+            Ok(Probe { direct: false, warning: Some(warning) })
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn direct_write(layout: &Layout, path: &Path) -> Result<(), StartError> {
+    let refused = |source: io::Error| match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StartError::Full { path: path.to_owned() },
+        _ => StartError::DirectWriteRefused { path: layout.root().to_owned(), source },
+    };
+    if let Some(bytes) = alignment(path).map_err(StartError::io("look at", path))? {
+        if bytes == 0 {
+            return Err(refused(io::Error::other("the file system says it has none")));
+        }
+        if bytes as usize > BLOCK_BYTES {
+            return Err(StartError::AlignmentTooCoarse { path: layout.root().to_owned(), bytes });
+        }
+    }
+    trial(layout, path, OFlags::DIRECT | OFlags::DSYNC).map_err(refused)?
+}
+
+/// The alignment that direct writes to this file need; `None` where the kernel (before 6.1) or the
+/// file system does not tell.
+fn alignment(path: &Path) -> io::Result<Option<u32>> {
+    let file = File::open(path)?;
+    let answer = statx(&file, "", AtFlags::EMPTY_PATH, StatxFlags::DIOALIGN)?;
+    let told = answer.stx_mask & StatxFlags::DIOALIGN.bits() != 0;
+    Ok(told.then_some(answer.stx_dio_mem_align.max(answer.stx_dio_offset_align)))
+}
+
+/// The outer error is the system's, the inner one is about what came back.
+fn trial(layout: &Layout, path: &Path, flags: OFlags) -> io::Result<Result<(), StartError>> {
+    let flags = i32::try_from(flags.bits()).expect("these flags are low bits");
+    let file = OpenOptions::new().read(true).write(true).custom_flags(flags).open(path)?;
+    let mut written = AlignedBuffer::with_capacity(BLOCK_BYTES);
+    written.extend_from_slice(format!("rheos probe of process {}\n", process::id()).as_bytes());
+    written.pad_to_block();
+    file.write_all_at(&written, 0)?;
+
+    let mut read = AlignedBuffer::with_capacity(BLOCK_BYTES);
+    read.extend_zeroed(BLOCK_BYTES);
+    file.read_exact_at(&mut read, 0)?;
+    if read[..] != written[..] {
+        return Ok(Err(StartError::ProbeMismatch { path: layout.root().to_owned() }));
+    }
+    Ok(Ok(()))
+}

@@ -1,0 +1,290 @@
+//! Who the broker is: its certificates, its keys, and the access keys it knows.
+//!
+//! ```text
+//! keys/ca.pem            the certificate authority and its key, made once
+//!      server.pem        the server's certificate and its key, renewed when under 30 days are left
+//!      transport.keys    reset, token and ticket key: a restarted broker is known again by its clients
+//!      admin.key         the administrator's access key
+//! ```
+//!
+//! What must hold: the directory `keys` appears whole or not at all; nothing in it can be read by
+//! group or others; a secret never stands in a message, a log or a `Debug` text. The server sends its
+//! CA along with its certificate, so that a client needs no more than the CA's SHA-256.
+//!
+//! Nothing here listens, and nothing decides what a principal may do.
+
+mod access_key;
+mod certificate;
+mod ticket;
+mod transport_keys;
+
+use std::fs;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use quinn::crypto::rustls::QuicServerConfig;
+use quinn_proto::crypto::HmacKey;
+use rheos_protocol::message::ALPN;
+use ring::digest::{SHA256, digest};
+use ring::{hkdf, hmac};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::CertificateDer;
+
+use crate::directory::{DIRECTORY_MODE, DataDirectory, FILE_MODE, Layout, refuse_if_open_to_others};
+use crate::durable;
+use crate::start_error::StartError;
+
+pub use access_key::{AccessKey, Principal};
+
+use access_key::Credential;
+use certificate::{Authority, ServerCertificate};
+use ticket::TicketSealer;
+use transport_keys::TransportKeys;
+
+/// The broker's identity, as its data directory keeps it.
+pub struct BrokerIdentity {
+    /// The administrator's access key.
+    pub admin: AccessKey,
+    authority: Authority,
+    keys: TransportKeys,
+    crypto: Arc<rustls::ServerConfig>,
+    admin_credential: Credential,
+    /// Stands in for the key of an id that nobody has.
+    nobody: Credential,
+}
+
+impl BrokerIdentity {
+    /// Reads the identity of a data directory, or makes it at the first start.
+    ///
+    /// # Errors
+    ///
+    /// When a key file can be read by others, is missing or damaged, or cannot be written.
+    pub fn load_or_create(directory: &DataDirectory) -> Result<BrokerIdentity, StartError> {
+        Self::load_or_create_at(directory, SystemTime::now())
+    }
+
+    /// The same at a given time, which decides whether the certificate is renewed.
+    ///
+    /// # Errors
+    ///
+    /// As [`load_or_create`](Self::load_or_create).
+    pub fn load_or_create_at(directory: &DataDirectory, now: SystemTime) -> Result<BrokerIdentity, StartError> {
+        let layout = directory.layout();
+        let keys_dir = layout.keys_dir();
+        if !keys_dir.exists() {
+            create_keys(layout, now)?;
+        }
+        refuse_if_open_to_others(&keys_dir)?;
+
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let authority = read_key(&keys_dir.join(CA_FILE), Authority::from_pem)?;
+        let server = server_certificate(&keys_dir, &authority, &provider, now)?;
+        let keys = read_key(&keys_dir.join(TRANSPORT_FILE), TransportKeys::from_text)?;
+        let admin = read_key(&keys_dir.join(ADMIN_FILE), AccessKey::from_text)?;
+
+        let crypto = tls(provider, &authority, server, TicketSealer::new(&keys.ticket))
+            .map_err(|error| StartError::KeysUnusable { path: keys_dir.join(SERVER_FILE), why: error.to_string() })?;
+        let admin_credential = Credential::new(
+            &admin.secret,
+            Principal { key_id: admin.id.clone(), name: "admin".to_owned(), admin: true },
+        );
+        let nobody = AccessKey::generate()?;
+        let nobody =
+            Credential::new(&nobody.secret, Principal { key_id: nobody.id, name: "nobody".to_owned(), admin: false });
+        Ok(BrokerIdentity { admin, authority, keys, crypto: Arc::new(crypto), admin_credential, nobody })
+    }
+
+    /// The TLS side of the server: TLS 1.3 alone, ALPN `rheos`, no early data. Shared by all lanes.
+    pub fn server_crypto(&self) -> Arc<rustls::ServerConfig> {
+        Arc::clone(&self.crypto)
+    }
+
+    /// A server configuration for quinn with the TLS side and the token key; its transport is the
+    /// caller's to set (`transport::configure_server`).
+    pub fn quic_server(&self) -> quinn::ServerConfig {
+        let crypto =
+            QuicServerConfig::try_from(self.server_crypto()).expect("ring has the suite that QUIC begins with");
+        let token_key = hkdf::Salt::new(hkdf::HKDF_SHA256, &[]).extract(&self.keys.token);
+        quinn::ServerConfig::new(Arc::new(crypto), Arc::new(token_key))
+    }
+
+    /// The key of stateless resets, for [`quinn::EndpointConfig::new`] or its `reset_key`. With it the
+    /// clients of a broker that was killed hear from the next one that their connections are gone.
+    pub fn endpoint_reset_key(&self) -> Arc<dyn HmacKey> {
+        Arc::new(hmac::Key::new(hmac::HMAC_SHA256, &self.keys.reset))
+    }
+
+    /// The bytes of the reset key. Connection ids are hashed with a key derived from them.
+    pub fn reset_key(&self) -> &[u8; 64] {
+        &self.keys.reset
+    }
+
+    /// The bytes of the key that seals QUIC's address tokens.
+    pub fn token_key(&self) -> &[u8; 64] {
+        &self.keys.token
+    }
+
+    /// The CA's certificate, for those who want to trust it by a file. Never its key.
+    pub fn ca_pem(&self) -> &str {
+        self.authority.certificate_pem()
+    }
+
+    /// The CA's certificate as the server sends it, last in its chain.
+    pub fn ca_der(&self) -> &CertificateDer<'static> {
+        self.authority.certificate()
+    }
+
+    /// SHA-256 of the CA's certificate (DER): what a connection string carries.
+    pub fn ca_sha256(&self) -> [u8; 32] {
+        let hash = digest(&SHA256, self.ca_der());
+        hash.as_ref().try_into().expect("SHA-256 has 32 bytes")
+    }
+
+    /// Who proves, with HMAC-SHA256 of this connection's TLS exporter, to have the secret of `key_id`.
+    ///
+    /// An id that nobody has costs the same time as a wrong proof.
+    pub fn verify_hello(&self, key_id: &str, mac: &[u8; 32], tls_exporter: &[u8; 32]) -> Option<Principal> {
+        let known = key_id == self.admin.id;
+        let credential = if known { &self.admin_credential } else { &self.nobody };
+        let proved = credential.proves(mac, tls_exporter);
+        (known && proved).then(|| credential.principal().clone())
+    }
+
+    /// How a client connects as the administrator to the broker that listens on `listen`.
+    ///
+    /// Holds the secret: it goes to a file of the administrator's, never to a log.
+    pub fn admin_url(&self, listen: SocketAddr) -> String {
+        let AccessKey { id, secret } = &self.admin;
+        format!("rheos://{id}:{secret}@{}?ca=sha256:{}", reachable(listen), hex::encode(self.ca_sha256()))
+    }
+
+    /// Writes [`admin_url`](Self::admin_url) to `admin.url` in the data directory, unless it stands there
+    /// already: a start with a full disk needs no room for it.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be written.
+    pub fn write_admin_url(&self, directory: &DataDirectory, listen: SocketAddr) -> Result<(), StartError> {
+        let path = directory.layout().admin_url_path();
+        let text = self.admin_url(listen) + "\n";
+        if fs::read(&path).is_ok_and(|there| there == text.as_bytes()) && refuse_if_open_to_others(&path).is_ok() {
+            return Ok(());
+        }
+        Ok(durable::create_file(&path, text.as_bytes(), FILE_MODE)?)
+    }
+}
+
+impl std::fmt::Debug for BrokerIdentity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BrokerIdentity").field("admin", &self.admin.id).finish_non_exhaustive()
+    }
+}
+
+const CA_FILE: &str = "ca.pem";
+const SERVER_FILE: &str = "server.pem";
+const TRANSPORT_FILE: &str = "transport.keys";
+const ADMIN_FILE: &str = "admin.key";
+
+/// Makes all keys under another name, so that the directory appears whole.
+fn create_keys(layout: &Layout, now: SystemTime) -> Result<(), StartError> {
+    let unfinished = layout.keys_unfinished_dir();
+    if unfinished.exists() {
+        durable::remove_dir_all(&unfinished)?;
+    }
+    durable::create_dir(&unfinished, DIRECTORY_MODE)?;
+    let authority = Authority::generate(now)?;
+    for (name, text) in [
+        (CA_FILE, authority.to_pem()),
+        (SERVER_FILE, ServerCertificate::issue(&authority, now)?.pem().to_owned()),
+        (TRANSPORT_FILE, TransportKeys::generate()?.to_text()),
+        (ADMIN_FILE, AccessKey::generate()?.to_text()),
+    ] {
+        durable::create_file(&unfinished.join(name), text.as_bytes(), FILE_MODE)?;
+    }
+    Ok(durable::rename(&unfinished, &layout.keys_dir())?)
+}
+
+/// The certificate that is kept, or a new one when that will not do for another 30 days.
+fn server_certificate(
+    keys_dir: &Path,
+    authority: &Authority,
+    provider: &Arc<CryptoProvider>,
+    now: SystemTime,
+) -> Result<ServerCertificate, StartError> {
+    let path = keys_dir.join(SERVER_FILE);
+    if path.exists() {
+        let kept = read_key(&path, ServerCertificate::from_pem)?;
+        let later = now + certificate::RENEWED_BEFORE_END;
+        if [now, later].into_iter().all(|at| kept.verify(authority, provider, at).is_ok()) {
+            return Ok(kept);
+        }
+    }
+    let issued = ServerCertificate::issue(authority, now)?;
+    if let Err(error) = issued.verify(authority, provider, now) {
+        return Err(StartError::KeysUnusable { path: keys_dir.join(CA_FILE), why: error.to_string() });
+    }
+    durable::create_file(&path, issued.pem().as_bytes(), FILE_MODE)?;
+    Ok(issued)
+}
+
+fn read_key<T>(path: &Path, parse: impl FnOnce(&str) -> Result<T, String>) -> Result<T, StartError> {
+    let unusable = |why: String| StartError::KeysUnusable { path: path.to_owned(), why };
+    if !path.exists() {
+        return Err(unusable("it is missing".to_owned()));
+    }
+    refuse_if_open_to_others(path)?;
+    match fs::read_to_string(path) {
+        Ok(text) => parse(&text).map_err(unusable),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(unusable("it is no text".to_owned())),
+        Err(error) => Err(StartError::io("read", path)(error)),
+    }
+}
+
+/// The provider is named, never the process's default: a program that embeds the broker may have another.
+fn tls(
+    provider: Arc<CryptoProvider>,
+    authority: &Authority,
+    server: ServerCertificate,
+    tickets: TicketSealer,
+) -> Result<rustls::ServerConfig, rustls::Error> {
+    let chain = vec![server.certificate, authority.certificate().clone()];
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .with_no_client_auth()
+        .with_single_cert(chain, server.key)?;
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.max_early_data_size = 0;
+    config.ticketer = Arc::new(tickets);
+    Ok(config)
+}
+
+/// An address at which a client on this host finds a broker that listens everywhere.
+fn reachable(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listen.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broker_that_listens_everywhere_is_found_on_loopback() {
+        for (listen, expected) in [
+            ("0.0.0.0:4567", "127.0.0.1:4567"),
+            ("[::]:1", "[::1]:1"),
+            ("10.1.2.3:9", "10.1.2.3:9"),
+            ("[fd00::1]:9", "[fd00::1]:9"),
+        ] {
+            let listen = listen.parse().expect("it is an address");
+            assert_eq!(reachable(listen).to_string(), expected);
+        }
+    }
+}

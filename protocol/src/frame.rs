@@ -1,0 +1,127 @@
+//! A frame: the envelope of everything that travels.
+//!
+//! A frame assumes an ordered byte stream and nothing else of QUIC. Little-endian.
+//!
+//! ```text
+//!   0  4  payload length in bytes
+//!   4  2  kind
+//!   6  2  flags = 0 (ignored by a receiver that does not know them)
+//!   8  8  id: of the request, echoed by its reply; of the subscription for pushes and credit
+//!  16  n  payload
+//! ```
+//!
+//! A receiver compares the length with its limit for the kind before it allocates anything.
+
+use bytes::{BufMut, BytesMut};
+
+use crate::limits::{
+    CONTROL_FRAME_BYTES_MAX, PUT_FRAME_BYTES_MAX, REPLY_FRAME_BYTES_MAX, UNAUTHENTICATED_FRAME_BYTES_MAX,
+};
+
+/// Bytes of a frame header.
+pub const FRAME_HEADER_BYTES: usize = 16;
+
+/// The header of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FrameHeader {
+    /// Bytes of payload that follow.
+    pub len: u32,
+    /// What the payload is; see [`kind`].
+    pub kind: u16,
+    /// Of the request or subscription.
+    pub id: u64,
+}
+
+/// The kinds of frames. Requests are even, what answers them or is pushed is odd.
+pub mod kind {
+    /// Request: who the client is. The first frame of a connection.
+    pub const HELLO: u16 = 2;
+    /// Reply to [`HELLO`].
+    pub const WELCOME: u16 = 3;
+    /// Reply to any request that failed.
+    pub const ERROR: u16 = 5;
+    /// Request: answer at once.
+    pub const PING: u16 = 6;
+    /// Reply to [`PING`].
+    pub const PONG: u16 = 7;
+    /// Request: store one batch. Its payload is the batch.
+    pub const PUT: u16 = 16;
+    /// Reply to [`PUT`]: it is on the disk.
+    pub const ACK: u16 = 17;
+    /// Request: batches of a shard from a position.
+    pub const READ: u16 = 18;
+    /// Reply to [`READ`].
+    pub const BATCHES: u16 = 19;
+    /// Request: make a stream.
+    pub const CREATE_STREAM: u16 = 32;
+    /// Request: describe a stream.
+    pub const DESCRIBE_STREAM: u16 = 34;
+    /// Reply to [`CREATE_STREAM`] and [`DESCRIBE_STREAM`].
+    pub const STREAM: u16 = 35;
+    /// Request: list streams.
+    pub const LIST_STREAMS: u16 = 36;
+    /// Reply to [`LIST_STREAMS`].
+    pub const STREAMS: u16 = 37;
+    /// Request: delete a stream.
+    pub const DELETE_STREAM: u16 = 38;
+    /// Reply to a request that has nothing to say but that it was done.
+    pub const DONE: u16 = 39;
+    /// Request: push a shard to a registered consumer.
+    pub const SUBSCRIBE: u16 = 48;
+    /// Reply to [`SUBSCRIBE`].
+    pub const SUBSCRIBED: u16 = 49;
+    /// Request without reply: allow more bytes to be pushed.
+    pub const CREDIT: u16 = 50;
+    /// A pushed batch.
+    pub const PUSH: u16 = 51;
+    /// Request without reply: end a subscription.
+    pub const UNSUBSCRIBE: u16 = 52;
+    /// The end of a subscription, with exactly one reason.
+    pub const PUSH_END: u16 = 53;
+}
+
+impl FrameHeader {
+    /// Reads a header. Every value is possible; the length is judged by [`payload_limit`].
+    pub fn decode(bytes: &[u8; FRAME_HEADER_BYTES]) -> FrameHeader {
+        let (len, rest) = bytes.split_first_chunk::<4>().expect("16 bytes");
+        let (kind, rest) = rest.split_first_chunk::<2>().expect("12 bytes");
+        let (_flags, id) = rest.split_first_chunk::<2>().expect("10 bytes");
+        FrameHeader {
+            len: u32::from_le_bytes(*len),
+            kind: u16::from_le_bytes(*kind),
+            id: u64::from_le_bytes(*id.first_chunk().expect("8 bytes")),
+        }
+    }
+
+    /// Appends the header.
+    pub fn encode(&self, out: &mut BytesMut) {
+        out.put_u32_le(self.len);
+        out.put_u16_le(self.kind);
+        out.put_u16_le(0);
+        out.put_u64_le(self.id);
+    }
+}
+
+/// Largest payload that a broker accepts for a frame of `kind`.
+pub fn payload_limit(kind: u16, authenticated: bool) -> u32 {
+    match (authenticated, kind) {
+        (false, _) => UNAUTHENTICATED_FRAME_BYTES_MAX,
+        (true, kind::PUT) => PUT_FRAME_BYTES_MAX,
+        (true, _) => CONTROL_FRAME_BYTES_MAX,
+    }
+}
+
+/// Largest payload that a client accepts.
+pub const fn reply_limit() -> u32 {
+    REPLY_FRAME_BYTES_MAX
+}
+
+/// Appends a frame whose payload `fill` writes.
+pub fn write_frame(out: &mut BytesMut, kind: u16, id: u64, fill: impl FnOnce(&mut BytesMut)) {
+    let at = out.len();
+    FrameHeader { len: 0, kind, id }.encode(out);
+    fill(out);
+    let len = u32::try_from(out.len() - at - FRAME_HEADER_BYTES).expect("payloads are bounded by limits.rs");
+    assert!(len <= REPLY_FRAME_BYTES_MAX, "a frame of {len} bytes exceeds the limit");
+    out[at..at + 4].copy_from_slice(&len.to_le_bytes());
+}

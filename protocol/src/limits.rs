@@ -1,0 +1,59 @@
+//! Every bound of the protocol, in one place.
+//!
+//! A peer may declare any length; nothing here is allocated on its word. Sizes are bytes unless the
+//! name says otherwise. Relations between limits are checked when this file is compiled.
+
+/// Longest partition key, in characters (as in Kinesis).
+pub const PARTITION_KEY_CHARS_MAX: usize = 256;
+/// Longest partition key in UTF-8 bytes: four for each character.
+pub const PARTITION_KEY_BYTES_MAX: usize = PARTITION_KEY_CHARS_MAX * 4;
+/// Largest data of one record where the stream sets nothing else: 1 MiB (as in Kinesis).
+pub const RECORD_BYTES_DEFAULT: u32 = 1 << 20;
+/// Smallest setting of a stream's largest record.
+pub const RECORD_BYTES_LEAST: u32 = 1 << 20;
+/// Largest setting of a stream's largest record: 10 MiB (as in Kinesis).
+pub const RECORD_BYTES_MAX: u32 = 10 << 20;
+/// Most records in one batch.
+pub const BATCH_RECORDS_MAX: u32 = 16_384;
+/// Largest body of one batch: one record of the largest size with its key, and room to spare.
+pub const BATCH_BODY_BYTES_MAX: u32 = 11 << 20;
+/// Body size at which a client closes a batch, unless a single record is larger.
+pub const BATCH_BODY_BYTES_TARGET: u32 = 256 << 10;
+/// Most batches of one (producer, shard) that may be unanswered: how many old numbers the broker remembers.
+pub const PUTS_IN_FLIGHT_MAX: usize = 64;
+/// Most long-lived put streams, and as many push streams, on one connection.
+pub const DATA_STREAMS_MAX: u32 = 64;
+/// Most control requests that one connection may have open at once.
+pub const CONTROL_STREAMS_MAX: u32 = 64;
+
+/// Largest payload of a frame before the peer has proved who it is.
+pub const UNAUTHENTICATED_FRAME_BYTES_MAX: u32 = 16 << 10;
+/// Largest payload of a control request after that.
+pub const CONTROL_FRAME_BYTES_MAX: u32 = 64 << 10;
+/// Largest payload of a put frame: one batch.
+pub const PUT_FRAME_BYTES_MAX: u32 = BATCH_BODY_BYTES_MAX + crate::batch::HEADER_BYTES as u32;
+/// Largest payload of any frame that a broker sends.
+pub const REPLY_FRAME_BYTES_MAX: u32 = 32 << 20;
+/// Most bytes of batches that one read may ask for; a reply may exceed it by one batch.
+pub const READ_BYTES_MAX: u32 = 8 << 20;
+
+/// Longest stream name, in characters (as in Kinesis).
+pub const NAME_CHARS_MAX: usize = 128;
+/// Longest access key id, client name or message that travels.
+pub const TEXT_BYTES_MAX: usize = 1024;
+/// Most shards of one stream.
+pub const SHARDS_MAX: u32 = 10_000;
+/// Most streams in one page of a listing.
+pub const LIST_PAGE_MAX: u32 = 1_000;
+/// Shortest retention: 24 hours, in milliseconds (as in Kinesis).
+pub const RETENTION_MS_LEAST: u64 = 24 * 3_600_000;
+/// Longest retention: 8,760 hours, in milliseconds (as in Kinesis).
+pub const RETENTION_MS_MAX: u64 = 8_760 * 3_600_000;
+/// Time in which a new connection must say Hello, in milliseconds.
+pub const HELLO_MS_MAX: u64 = 5_000;
+
+const _: () = assert!(BATCH_BODY_BYTES_MAX as usize > RECORD_BYTES_MAX as usize + PARTITION_KEY_BYTES_MAX + 64);
+const _: () = assert!(REPLY_FRAME_BYTES_MAX > READ_BYTES_MAX + PUT_FRAME_BYTES_MAX + CONTROL_FRAME_BYTES_MAX);
+const _: () = assert!(CONTROL_FRAME_BYTES_MAX >= UNAUTHENTICATED_FRAME_BYTES_MAX);
+const _: () = assert!(BATCH_BODY_BYTES_TARGET < BATCH_BODY_BYTES_MAX);
+const _: () = assert!(PARTITION_KEY_BYTES_MAX <= u16::MAX as usize);
