@@ -1,0 +1,96 @@
+//! The arrival clock of a log: when a record came, in wall-clock milliseconds that never go back.
+//!
+//! It runs on the machine's boot time plus an offset. The offset follows the wall clock at once while
+//! they are at most a minute apart; a larger jump is followed only after it has lasted ten minutes,
+//! so that a clock set wrong for a moment expires nothing.
+
+use crate::limits::{CLOCK_JUMP_BELIEVED_MS, CLOCK_JUMP_MS_MAX};
+
+/// What the machine's clocks say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Now {
+    /// Milliseconds since the machine started, suspension included; never goes back.
+    pub boot_ms: u64,
+    /// Milliseconds since 1970 as the wall clock has it; may jump.
+    pub wall_ms: u64,
+}
+
+/// The clock of one log.
+#[derive(Debug, Clone)]
+pub struct ArrivalClock {
+    offset_ms: i64,
+    last_ms: u64,
+    jumped_at_boot_ms: Option<u64>,
+}
+
+impl ArrivalClock {
+    /// A clock that begins at the wall clock, or at the last arrival that the log has stored when that is later.
+    pub fn new(now: Now, last_arrival_ms: u64) -> ArrivalClock {
+        ArrivalClock {
+            offset_ms: now.wall_ms as i64 - now.boot_ms as i64,
+            last_ms: last_arrival_ms,
+            jumped_at_boot_ms: None,
+        }
+    }
+
+    /// The arrival time of a record that comes now; never earlier than one given before.
+    pub fn arrival_ms(&mut self, now: Now) -> u64 {
+        let own_ms = now.boot_ms as i64 + self.offset_ms;
+        let ahead_ms = now.wall_ms as i64 - own_ms;
+        if ahead_ms.unsigned_abs() <= CLOCK_JUMP_MS_MAX || self.jump_is_believed(now) {
+            self.offset_ms += ahead_ms;
+            self.jumped_at_boot_ms = None;
+        }
+        let arrival_ms = u64::try_from(now.boot_ms as i64 + self.offset_ms).unwrap_or(0);
+        self.last_ms = self.last_ms.max(arrival_ms);
+        self.last_ms
+    }
+
+    fn jump_is_believed(&mut self, now: Now) -> bool {
+        let since = *self.jumped_at_boot_ms.get_or_insert(now.boot_ms);
+        now.boot_ms - since >= CLOCK_JUMP_BELIEVED_MS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(boot_ms: u64, wall_ms: u64) -> Now {
+        Now { boot_ms, wall_ms }
+    }
+
+    #[test]
+    fn follows_small_corrections_and_never_goes_back() {
+        let mut clock = ArrivalClock::new(at(0, 1_000_000), 0);
+        assert_eq!(clock.arrival_ms(at(10, 1_000_010)), 1_000_010);
+        assert_eq!(clock.arrival_ms(at(20, 1_030_000)), 1_030_000);
+        assert_eq!(clock.arrival_ms(at(30, 1_000_030)), 1_030_000);
+        assert_eq!(clock.arrival_ms(at(40, 1_030_001)), 1_030_001);
+    }
+
+    #[test]
+    fn a_jump_must_last_ten_minutes() {
+        let mut clock = ArrivalClock::new(at(0, 1_000_000), 0);
+        let year = 31_536_000_000;
+        assert_eq!(clock.arrival_ms(at(1_000, 1_001_000 + year)), 1_001_000);
+        assert_eq!(clock.arrival_ms(at(600_999, 1_600_999 + year)), 1_600_999);
+        assert_eq!(clock.arrival_ms(at(601_000, 1_601_000 + year)), 1_601_000 + year);
+        // The jump was wrong after all: the clock waits where it is.
+        assert_eq!(clock.arrival_ms(at(601_001, 1_601_001)), 1_601_001 + year);
+    }
+
+    #[test]
+    fn a_jump_that_ends_is_forgotten() {
+        let mut clock = ArrivalClock::new(at(0, 1_000_000), 0);
+        assert_eq!(clock.arrival_ms(at(1_000, 9_000_000)), 1_001_000);
+        assert_eq!(clock.arrival_ms(at(2_000, 1_002_000)), 1_002_000);
+        assert_eq!(clock.arrival_ms(at(601_500, 9_600_000)), 1_601_500);
+    }
+
+    #[test]
+    fn begins_after_what_is_stored() {
+        let mut clock = ArrivalClock::new(at(0, 1_000), 5_000);
+        assert_eq!(clock.arrival_ms(at(1, 1_001)), 5_000);
+    }
+}

@@ -1,0 +1,257 @@
+//! A stream's record as bytes, and the proof that it can be believed.
+//!
+//! ```text
+//!   0  4  magic "RHT1"
+//!   4  4  version = 1
+//!   8  8  incarnation
+//!  16  8  created, ms since 1970
+//!  24  8  retention in ms
+//!  32  4  largest record in bytes
+//!  36  4  logs
+//!  40  4  shards
+//!  44  2  length of the name
+//!  46  .  name
+//!      .  a shard, 57 bytes, as often as there are shards:
+//!           0  4  number
+//!           4 16  first hash key
+//!          20 16  last hash key
+//!          36  1  state: 0 open, 1 closed
+//!          37  8  end sequence; 0 while it is open
+//!          45  4  parent + 1; 0 when there is none
+//!          49  4  adjacent parent + 1; 0 when there is none
+//!          53  4  log
+//!      8  checksum: xxh3-64 of everything before
+//! ```
+//!
+//! Little-endian. What must hold: a record that decodes is whole and can be; one that cannot is never
+//! encoded.
+
+use bytes::BufMut;
+use rheos_protocol::hash::HashRange;
+use rheos_protocol::limits::{
+    NAME_CHARS_MAX, RECORD_BYTES_LEAST, RECORD_BYTES_MAX, RETENTION_MS_LEAST, RETENTION_MS_MAX, SHARDS_MAX,
+};
+use rheos_protocol::name::StreamName;
+use rheos_protocol::wire::{FieldReader, FieldWriter, Malformed};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::{LOGS_OF_STREAM_MAX, SHARDS_LISTED_MAX, ShardRecord, ShardState, StreamRecord};
+
+const MAGIC: [u8; 4] = *b"RHT1";
+const VERSION: u32 = 1;
+const SHARD_BYTES: usize = 57;
+const CHECKSUM_BYTES: usize = 8;
+
+/// Why bytes are no stream record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BadStreamRecord {
+    /// They are not even meant to be one.
+    NotARecord,
+    /// A later release has written it.
+    Newer {
+        /// The record's version.
+        found: u32,
+        /// The newest version known here.
+        known: u32,
+    },
+    /// They are not what was written.
+    Checksum,
+    /// They are what was written, and say what cannot be.
+    Impossible(&'static str),
+}
+
+impl std::fmt::Display for BadStreamRecord {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            BadStreamRecord::NotARecord => write!(f, "it is no stream record"),
+            BadStreamRecord::Newer { found, known } => {
+                write!(f, "the stream record has version {found} and this release knows up to {known}")
+            }
+            BadStreamRecord::Checksum => write!(f, "the stream record's checksum is wrong"),
+            BadStreamRecord::Impossible(why) => write!(f, "the stream record cannot be: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for BadStreamRecord {}
+
+impl From<Malformed> for BadStreamRecord {
+    fn from(malformed: Malformed) -> BadStreamRecord {
+        BadStreamRecord::Impossible(malformed.why)
+    }
+}
+
+impl StreamRecord {
+    /// The record as the catalog stores it.
+    ///
+    /// # Panics
+    ///
+    /// When somebody has changed the record into one that cannot be.
+    pub fn encode(&self) -> Vec<u8> {
+        if let Err(why) = prove(&self.shards, self.log_count, self.retention_ms, self.record_bytes_max) {
+            panic!("stream {} was changed: {why}", self.name);
+        }
+        let mut out = Vec::with_capacity(64 + self.name.as_str().len() + self.shards.len() * SHARD_BYTES);
+        out.put_slice(&MAGIC);
+        out.put_u32_le(VERSION);
+        out.put_u64_le(self.incarnation);
+        out.put_u64_le(self.created_ms);
+        out.put_u64_le(self.retention_ms);
+        out.put_u32_le(self.record_bytes_max);
+        out.put_u32_le(self.log_count);
+        out.put_u32_le(u32::try_from(self.shards.len()).expect("they are counted above"));
+        FieldWriter::text(&mut out, self.name.as_str());
+        self.shards.iter().for_each(|shard| shard.encode(&mut out));
+        out.put_u64_le(xxh3_64(&out));
+        out
+    }
+
+    /// Reads a record and proves it.
+    ///
+    /// # Errors
+    ///
+    /// [`BadStreamRecord`] says why the bytes cannot be believed.
+    pub fn decode(bytes: &[u8]) -> Result<StreamRecord, BadStreamRecord> {
+        let mut head = FieldReader::new("stream record", bytes);
+        if head.array::<4>() != Ok(MAGIC) {
+            return Err(BadStreamRecord::NotARecord);
+        }
+        // The version stands where every version has it, and says how to read the rest.
+        let found = head.u32().map_err(|_| BadStreamRecord::NotARecord)?;
+        if found > VERSION {
+            return Err(BadStreamRecord::Newer { found, known: VERSION });
+        }
+        let (covered, checksum) = bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or(BadStreamRecord::Checksum)?;
+        if found == 0 || xxh3_64(covered) != u64::from_le_bytes(*checksum) {
+            return Err(BadStreamRecord::Checksum);
+        }
+        let mut fields = FieldReader::new("stream record", &covered[8..]);
+        let record = StreamFields::decode(&mut fields)?;
+        if !fields.rest().is_empty() {
+            return Err(BadStreamRecord::Impossible("something follows its last shard"));
+        }
+        record.prove()
+    }
+}
+
+/// What a record says, not yet proved.
+pub(super) struct StreamFields {
+    pub(super) name: StreamName,
+    pub(super) incarnation: u64,
+    pub(super) created_ms: u64,
+    pub(super) retention_ms: u64,
+    pub(super) record_bytes_max: u32,
+    pub(super) log_count: u32,
+    pub(super) shards: Vec<ShardRecord>,
+}
+
+impl StreamFields {
+    fn decode(fields: &mut FieldReader<'_>) -> Result<StreamFields, BadStreamRecord> {
+        let (incarnation, created_ms, retention_ms) = (fields.u64()?, fields.u64()?, fields.u64()?);
+        let (record_bytes_max, log_count, shard_count) = (fields.u32()?, fields.u32()?, fields.u32()? as usize);
+        let name = StreamName::new(fields.text(NAME_CHARS_MAX)?)
+            .map_err(|_| BadStreamRecord::Impossible("its name is no stream name"))?;
+        if shard_count > SHARDS_LISTED_MAX || shard_count.saturating_mul(SHARD_BYTES) != fields.rest().len() {
+            return Err(BadStreamRecord::Impossible("its count of shards is not what follows"));
+        }
+        let shards = (0..shard_count).map(|_| ShardRecord::decode(fields)).collect::<Result<_, _>>()?;
+        Ok(StreamFields { name, incarnation, created_ms, retention_ms, record_bytes_max, log_count, shards })
+    }
+
+    /// The record, when it can be.
+    pub(super) fn prove(self) -> Result<StreamRecord, BadStreamRecord> {
+        let StreamFields { name, incarnation, created_ms, retention_ms, record_bytes_max, log_count, shards } = self;
+        let open = prove(&shards, log_count, retention_ms, record_bytes_max).map_err(BadStreamRecord::Impossible)?;
+        Ok(StreamRecord { name, incarnation, created_ms, retention_ms, record_bytes_max, log_count, shards, open })
+    }
+}
+
+impl ShardRecord {
+    fn encode(&self, out: &mut Vec<u8>) {
+        let (state, end_sequence) = match self.state {
+            ShardState::Open => (0, 0),
+            ShardState::Closed { end_sequence } => (1, end_sequence),
+        };
+        out.put_u32_le(self.shard);
+        out.put_u128_le(self.range.first);
+        out.put_u128_le(self.range.last);
+        out.put_u8(state);
+        out.put_u64_le(end_sequence);
+        out.put_u32_le(self.parent.map_or(0, |parent| parent + 1));
+        out.put_u32_le(self.adjacent_parent.map_or(0, |parent| parent + 1));
+        out.put_u32_le(self.log);
+    }
+
+    fn decode(fields: &mut FieldReader<'_>) -> Result<ShardRecord, BadStreamRecord> {
+        let shard = fields.u32()?;
+        let range = HashRange { first: fields.u128()?, last: fields.u128()? };
+        let state = match (fields.u8()?, fields.u64()?) {
+            (0, 0) => ShardState::Open,
+            (1, end_sequence) => ShardState::Closed { end_sequence },
+            _ => return Err(BadStreamRecord::Impossible("a shard is neither open nor closed")),
+        };
+        let (parent, adjacent_parent) = (fields.u32()?.checked_sub(1), fields.u32()?.checked_sub(1));
+        Ok(ShardRecord { shard, range, state, parent, adjacent_parent, log: fields.u32()? })
+    }
+}
+
+/// Says what is wrong, or where the open shards are, in the order of the hash space.
+fn prove(
+    shards: &[ShardRecord],
+    log_count: u32,
+    retention_ms: u64,
+    record_bytes_max: u32,
+) -> Result<Vec<u32>, &'static str> {
+    let all = |holds: fn(&ShardRecord, u32) -> bool| shards.iter().all(|shard| holds(shard, log_count));
+    let truths = [
+        ((RETENTION_MS_LEAST..=RETENTION_MS_MAX).contains(&retention_ms), "its retention is out of range"),
+        ((RECORD_BYTES_LEAST..=RECORD_BYTES_MAX).contains(&record_bytes_max), "its largest record is out of range"),
+        ((1..=LOGS_OF_STREAM_MAX).contains(&log_count), "its number of logs is out of range"),
+        (shards.len() <= SHARDS_LISTED_MAX, "it has too many shards"),
+        (shards.is_sorted_by(|one, next| one.shard < next.shard), "its shards are not in order"),
+        (all(|shard, _| shard.shard < u32::MAX), "a shard has a number that none can have"),
+        (all(|shard, logs| shard.log < logs), "a shard is in a log that the stream does not have"),
+        (all(|shard, _| is_descended(shard)), "a shard descends from one that came later"),
+    ];
+    match truths.into_iter().find(|(holds, _)| !holds) {
+        Some((_, why)) => Err(why),
+        None => tile(shards),
+    }
+}
+
+fn is_descended(shard: &ShardRecord) -> bool {
+    match (shard.parent, shard.adjacent_parent) {
+        (None, None) => true,
+        (None, Some(_)) => false,
+        (Some(parent), None) => parent < shard.shard,
+        (Some(parent), Some(adjacent)) => parent < shard.shard && adjacent < shard.shard && parent != adjacent,
+    }
+}
+
+/// Proves that the open shards cover every hash key once.
+fn tile(shards: &[ShardRecord]) -> Result<Vec<u32>, &'static str> {
+    let mut open: Vec<u32> = (0..).zip(shards).filter(|(_, shard)| shard.is_open()).map(|(place, _)| place).collect();
+    if open.len() > SHARDS_MAX as usize {
+        return Err("it has too many open shards");
+    }
+    open.sort_unstable_by_key(|place| shards[*place as usize].range);
+    // The hash key at which the next shard must begin; none after the last.
+    let mut next = Some(0);
+    for place in &open {
+        let HashRange { first, last } = shards[*place as usize].range;
+        if next != Some(first) || last < first {
+            return Err("its open shards do not tile the hash space");
+        }
+        next = last.checked_add(1);
+    }
+    if next.is_some() {
+        return Err("its open shards do not tile the hash space");
+    }
+    if shards.iter().any(|shard| shard.range.last < shard.range.first) {
+        return Err("a closed shard has no stretch of the hash space");
+    }
+    Ok(open)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,204 @@
+//! The bytes are as drawn, and only what can be is believed.
+
+use rheos_protocol::message::CreateStream;
+
+use super::super::plan_stream;
+use super::*;
+
+fn planned(shards: u32) -> StreamRecord {
+    let create = CreateStream { name: "orders".to_owned(), shards, retention_ms: 0, record_bytes_max: 0 };
+    plan_stream(&create, 1_700_000_000_123, 7, 2, None).expect("it is in range")
+}
+
+fn fields(record: &StreamRecord) -> StreamFields {
+    let StreamRecord { name, incarnation, created_ms, retention_ms, record_bytes_max, log_count, shards, .. } =
+        record.clone();
+    StreamFields { name, incarnation, created_ms, retention_ms, record_bytes_max, log_count, shards }
+}
+
+/// Numbers that look random and are the same in every run (xorshift64).
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % bound as u64) as usize
+    }
+}
+
+fn child(shards: &[ShardRecord], logs: u32, range: HashRange, parents: [Option<u32>; 2]) -> ShardRecord {
+    let shard = shards.len() as u32;
+    ShardRecord {
+        shard,
+        range,
+        state: ShardState::Open,
+        parent: parents[0],
+        adjacent_parent: parents[1],
+        log: shard % logs,
+    }
+}
+
+/// Splits or merges at random, as a reshard would.
+fn reshard(record: &StreamRecord, numbers: &mut Numbers) -> StreamRecord {
+    let mut fields = fields(record);
+    let (shards, logs) = (&mut fields.shards, fields.log_count);
+    let place = numbers.below(record.open.len());
+    let first = record.open[place] as usize;
+    let close = |shards: &mut Vec<ShardRecord>, at: usize| {
+        shards[at].state = ShardState::Closed { end_sequence: 10 * at as u64 };
+        (shards[at].shard, shards[at].range)
+    };
+    match record.open.get(place + 1) {
+        Some(second) if numbers.below(3) == 0 => {
+            let (one, other) = (close(shards, first), close(shards, *second as usize));
+            let range = HashRange { first: one.1.first, last: other.1.last };
+            shards.push(child(shards, logs, range, [Some(one.0), Some(other.0)]));
+        }
+        _ => {
+            let (parent, range) = close(shards, first);
+            let middle = range.first + (range.last - range.first) / (2 + numbers.below(5) as u128);
+            for range in [HashRange { last: middle, ..range }, HashRange { first: middle + 1, ..range }] {
+                shards.push(child(shards, logs, range, [Some(parent), None]));
+            }
+        }
+    }
+    fields.prove().expect("a reshard keeps the hash space tiled")
+}
+
+/// Two shards, the first of them split at a quarter.
+fn golden() -> StreamRecord {
+    let mut fields = fields(&planned(2));
+    fields.shards[0].state = ShardState::Closed { end_sequence: 1_000 };
+    for range in [HashRange { first: 0, last: (1 << 126) - 1 }, HashRange { first: 1 << 126, last: (1 << 127) - 1 }] {
+        fields.shards.push(child(&fields.shards, 2, range, [Some(0), None]));
+    }
+    fields.prove().expect("they tile the hash space")
+}
+
+const GOLDEN: &str = "\
+    524854310100000007000000000000007b68e5cf8b010000005c26050000000000001000020000000400000006006f726465\
+    72730000000000000000000000000000000000000000ffffffffffffffffffffffffffffff7f01e803000000000000000000\
+    0000000000000000000100000000000000000000000000000000000080ffffffffffffffffffffffffffffffff0000000000\
+    000000000000000000000000010000000200000000000000000000000000000000000000ffffffffffffffffffffffffffff\
+    ff3f0000000000000000000100000000000000000000000300000000000000000000000000000000000040ffffffffffffff\
+    ffffffffffffffff7f0000000000000000000100000000000000010000006146ff4ac537931a";
+
+fn golden_bytes() -> Vec<u8> {
+    let digits: Vec<u8> = GOLDEN.bytes().map(|c| (c as char).to_digit(16).expect("it is a hex digit") as u8).collect();
+    digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
+}
+
+#[test]
+fn the_first_version_stays_as_it_is() {
+    let bytes = golden().encode();
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(hex, GOLDEN);
+    assert_eq!(bytes.len(), 46 + "orders".len() + 4 * SHARD_BYTES + CHECKSUM_BYTES);
+    assert_eq!(StreamRecord::decode(&golden_bytes()), Ok(golden()));
+}
+
+#[test]
+fn no_flipped_bit_and_no_missing_byte_goes_unseen() {
+    let good = golden_bytes();
+    for bit in 0..good.len() * 8 {
+        let mut bytes = good.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        assert!(StreamRecord::decode(&bytes).is_err(), "bit {bit}");
+    }
+    for length in 0..good.len() {
+        assert!(StreamRecord::decode(&good[..length]).is_err(), "{length} bytes");
+    }
+    assert!(StreamRecord::decode(&[&good[..], &[0]].concat()).is_err());
+}
+
+#[test]
+fn a_newer_version_is_recognised_whatever_follows() {
+    let newer = [&MAGIC[..], &7u32.to_le_bytes(), b"anything"].concat();
+    assert_eq!(StreamRecord::decode(&newer), Err(BadStreamRecord::Newer { found: 7, known: 1 }));
+    assert_eq!(StreamRecord::decode(b"something else"), Err(BadStreamRecord::NotARecord));
+    assert_eq!(StreamRecord::decode(b""), Err(BadStreamRecord::NotARecord));
+}
+
+#[test]
+fn every_record_reads_back_and_routes_as_a_scan_would() {
+    let mut numbers = Numbers(0x5eed);
+    for shards in [1, 2, 7, 1_000, 10_000] {
+        let mut record = planned(shards);
+        for _ in 0..40 {
+            assert_eq!(StreamRecord::decode(&record.encode()).as_ref(), Ok(&record));
+            let edges = record.open_shards().flat_map(|shard| [shard.range.first, shard.range.last]);
+            for hash in edges.step_by(1 + record.open.len() / 16) {
+                let scanned: Vec<_> =
+                    record.shards.iter().filter(|shard| shard.is_open() && shard.range.contains(hash)).collect();
+                assert_eq!(scanned.len(), 1, "one shard takes {hash:#x}");
+                assert_eq!(record.open_shard_of(hash), Some(scanned[0]));
+            }
+            let last = record.shards.len() as u32 - 1;
+            assert_eq!(record.shard(last).map(|shard| shard.shard), Some(last));
+            assert_eq!(record.shard(last + 1), None);
+            assert_eq!(record.describe(|log| log as u16 + 5).shards.len(), record.shards.len());
+            assert_eq!(record.summary().open_shards as usize, record.open.len());
+            if record.open.len() < SHARDS_MAX as usize {
+                record = reshard(&record, &mut numbers);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_description_says_what_the_record_says() {
+    let description = golden().describe(|log| 10 + log as u16);
+    assert_eq!((description.name.as_str(), description.incarnation), ("orders", 7));
+    let shards: Vec<_> =
+        description.shards.iter().map(|shard| (shard.shard, shard.open, shard.parent, shard.log, shard.lane)).collect();
+    assert_eq!(
+        shards,
+        [(0, false, None, 0, 10), (1, true, None, 1, 11), (2, true, Some(0), 0, 10), (3, true, Some(0), 1, 11)]
+    );
+    assert_eq!(golden().summary().open_shards, 3);
+    assert_eq!(golden().shards_of_log(0).map(|shard| shard.shard).collect::<Vec<_>>(), [0, 2]);
+}
+
+#[test]
+fn what_cannot_be_is_not_believed() {
+    type Break = fn(&mut StreamFields);
+    let breaks: &[(&str, Break)] = &[
+        ("tile", |fields| fields.shards[3].range.first += 1),
+        ("tile", |fields| fields.shards[2].range.last -= 1),
+        ("tile", |fields| fields.shards[2].range.last += 1),
+        ("tile", |fields| fields.shards[1].range.last -= 1),
+        ("tile", |fields| fields.shards[2].range.first = 1),
+        ("tile", |fields| fields.shards[0].state = ShardState::Open),
+        ("tile", |fields| fields.shards[1].state = ShardState::Closed { end_sequence: 0 }),
+        ("tile", |fields| _ = fields.shards.remove(2)),
+        ("tile", |fields| fields.shards.clear()),
+        ("stretch", |fields| fields.shards[0].range = HashRange { first: 2, last: 1 }),
+        ("order", |fields| fields.shards.swap(0, 1)),
+        ("order", |fields| fields.shards[3].shard = 2),
+        ("number", |fields| fields.shards[3].shard = u32::MAX),
+        ("log", |fields| fields.shards[3].log = 2),
+        ("log", |fields| fields.log_count = 0),
+        ("log", |fields| fields.log_count = LOGS_OF_STREAM_MAX + 1),
+        ("descends", |fields| fields.shards[2].parent = Some(2)),
+        ("descends", |fields| fields.shards[2].adjacent_parent = Some(0)),
+        ("descends", |fields| fields.shards[1].adjacent_parent = Some(0)),
+        ("retention", |fields| fields.retention_ms = 0),
+        ("record", |fields| fields.record_bytes_max = 0),
+    ];
+    for (place, (word, break_it)) in breaks.iter().enumerate() {
+        let mut broken = fields(&golden());
+        break_it(&mut broken);
+        let error = broken.prove().expect_err(word);
+        assert!(error.to_string().contains(word), "break {place}: {error}");
+    }
+}
+
+#[test]
+#[should_panic(expected = "stream orders was changed")]
+fn a_record_that_somebody_has_changed_is_never_written() {
+    let mut record = golden();
+    record.shards[1].range.first += 1;
+    record.encode();
+}

@@ -1,0 +1,52 @@
+//! Every bound of the core, in one place. Sizes are bytes unless the name says otherwise.
+
+use rheos_protocol::batch::HEADER_BYTES;
+use rheos_protocol::limits::BATCH_BODY_BYTES_MAX;
+
+/// The unit of direct I/O: offset and length of every write are multiples of it.
+pub const BLOCK_BYTES: u64 = 4096;
+/// A commit takes staged batches up to this size; one batch always fits.
+pub const COMMIT_BYTES_TARGET: usize = 1 << 20;
+/// Most bytes of batches in one commit.
+pub const COMMIT_PAYLOAD_BYTES_MAX: usize = COMMIT_BYTES_TARGET + BATCH_BODY_BYTES_MAX as usize + HEADER_BYTES;
+/// Smallest segment, and the size of a log's first one.
+pub const SEGMENT_BYTES_LEAST: u64 = 1 << 20;
+/// Size that segments grow to while their log is busy.
+pub const SEGMENT_BYTES_MAX: u64 = 256 << 20;
+/// Largest file that can be a segment: one that had to go on past its size while the next was being made.
+pub const SEGMENT_FILE_BYTES_MAX: u64 = 2 * SEGMENT_BYTES_MAX + 64 * (1 << 20);
+/// Most shards of one log.
+pub const LOG_SHARDS_MAX: usize = 4 * rheos_protocol::limits::SHARDS_MAX as usize;
+/// Most index entries of one segment; a segment that reaches it is sealed.
+pub const INDEX_ENTRIES_MAX: usize = 256 << 10;
+/// Most puts that the producer tables of one log remember, all producers together.
+pub const PRODUCER_PUTS_MAX: usize = 64 << 10;
+/// Most (producer, shard) pairs of one log, those included that have stored nothing yet.
+pub const PRODUCERS_MAX: usize = 64 << 10;
+/// Most commits in flight on one lane.
+pub const COMMITS_IN_FLIGHT_MAX: usize = 8;
+/// Most bytes that a lane's logs hold staged and submitted.
+pub const STAGED_BYTES_MAX: usize = 64 << 20;
+/// Bytes of recent batches that a lane's logs keep in memory for readers.
+pub const TAIL_BYTES_MAX: usize = 64 << 20;
+
+/// A log that has been silent this long writes an empty commit, which proves the one before it.
+pub const SETTLE_MS: u64 = 1_000;
+/// A log that has been silent this long is sealed and closed.
+pub const CLOSE_MS: u64 = 600_000;
+/// A batch stays this long in memory for readers, at most.
+pub const TAIL_MS_MAX: u64 = 60_000;
+/// After a failure to make a segment the log asks again after this long, and puts are told the same.
+pub const PREPARE_RETRY_MS: u64 = 1_000;
+/// Wait that a put is told when the lane's budget is used up.
+pub const BUSY_RETRY_MS: u32 = 20;
+/// A forward jump of the wall clock up to this is followed at once.
+pub const CLOCK_JUMP_MS_MAX: u64 = 60_000;
+/// A larger jump is followed when it has lasted this long.
+pub const CLOCK_JUMP_BELIEVED_MS: u64 = 600_000;
+/// Pre-writing runs at most at this many bytes per second; a log that fills faster gets allocated segments.
+pub const PREWRITE_BYTES_PER_S: u64 = 100_000_000;
+
+const _: () = assert!(STAGED_BYTES_MAX > 4 * COMMIT_PAYLOAD_BYTES_MAX);
+const _: () = assert!(SEGMENT_FILE_BYTES_MAX / BLOCK_BYTES < u32::MAX as u64);
+const _: () = assert!(COMMIT_PAYLOAD_BYTES_MAX < u32::MAX as usize / 2);

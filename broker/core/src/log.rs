@@ -1,0 +1,435 @@
+//! The log: events in, effects out. Everything rheos promises about a record is decided here.
+//!
+//! ```text
+//!   Put ──► admit, order, stamp, stage ──► Flush ──► Effect::Write ... the kernel ... Durable
+//!           (append.rs)                    (commit.rs)                                  │
+//!           Reply(refused)                                   Reply(acked), tail ◄───────┘
+//! ```
+//!
+//! A batch is *staged* when it has its sequence, *submitted* when its commit is in flight, *durable*
+//! when that commit's completion has come, and *acked* by the effect that follows. One commit is in
+//! flight at a time; while it is, the next one fills.
+//!
+//! What must hold:
+//! - nothing at or after a shard's durable sequence is ever acked or shown;
+//! - a sequence is given once: what was submitted and failed is written again elsewhere with the
+//!   same sequences, or stays unanswered for ever;
+//! - the successor of a segment names its end before anything in the successor is acked.
+//!
+//! The log has no clock and does nothing itself: whoever owns it performs its [`Effect`]s in order
+//! and reports back as [`Event`]s.
+
+mod append;
+mod commit;
+mod read;
+mod segments;
+
+use std::collections::VecDeque;
+
+use bytes::{Bytes, BytesMut};
+use rheos_protocol::batch::{Batch, PutBatch};
+use rheos_protocol::error::WireError;
+use rheos_protocol::hash::HashRange;
+
+use crate::arrival::{ArrivalClock, Now};
+use crate::budget::LaneBudget;
+use crate::carry_over::{self, ShardState};
+use crate::commit::CommitHeader;
+use crate::limits::{CLOSE_MS, SETTLE_MS};
+use crate::producer::ProducerTable;
+use crate::recovery::Recovered;
+use crate::tail::Tail;
+
+pub use read::{ReadStart, ShardTip};
+pub use segments::SegmentFacts;
+
+use commit::Submitted;
+use segments::Segments;
+
+/// Which log of which stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LogId {
+    /// Identity of the stream's life.
+    pub incarnation: u64,
+    /// Number within the stream.
+    pub log: u32,
+}
+
+/// What the catalog says about a log.
+#[derive(Debug, Clone)]
+pub struct LogSettings {
+    /// Which log.
+    pub id: LogId,
+    /// Its shards: number, stretch of the hash space, whether open.
+    pub shards: Vec<(u32, HashRange, bool)>,
+    /// Largest data of one record.
+    pub record_bytes_max: u32,
+    /// How long records are kept.
+    pub retention_ms: u64,
+}
+
+/// What has happened.
+#[derive(Debug)]
+pub enum Event {
+    /// A producer has put a batch; its reply will carry the token.
+    Put {
+        /// Chosen by the owner.
+        token: u64,
+        /// What was put.
+        batch: PutBatch,
+    },
+    /// All puts of this turn are in: begin a commit if one can begin.
+    Flush,
+    /// The write in flight has completed in full.
+    Durable,
+    /// The write in flight has failed or was short.
+    WriteFailed {
+        /// What the system said.
+        why: String,
+    },
+    /// The segment asked for can be written.
+    SegmentReady {
+        /// Its number.
+        segment: u64,
+        /// Which asking this answers.
+        ask: u64,
+        /// The salt in its label.
+        salt: u64,
+        /// Bytes that are allocated for it.
+        bytes: u64,
+    },
+    /// The segment asked for could not be made.
+    SegmentFailed {
+        /// Which asking this answers.
+        ask: u64,
+        /// What the system said.
+        why: String,
+    },
+    /// The footer of a segment is on the disk, or could not be written and will be rebuilt when it is needed.
+    Sealed {
+        /// The segment's number.
+        segment: u64,
+    },
+    /// The segments below this one are gone.
+    Trimmed {
+        /// What is now known of the oldest segment.
+        lowest: SegmentFacts,
+    },
+    /// Time has passed. Comes a few times a second while [`Log::is_open`].
+    Tick,
+    /// Finish what is staged, seal and stop.
+    Stop,
+}
+
+/// What is to be done. Effects are performed in order.
+#[derive(Debug)]
+pub enum Effect {
+    /// Answer a put.
+    Reply {
+        /// The put's token.
+        token: u64,
+        /// Where it went, or why not.
+        outcome: Result<Acked, WireError>,
+    },
+    /// Write a commit; [`Event::Durable`] or [`Event::WriteFailed`] follows.
+    Write(Write),
+    /// Make the file of a segment; [`Event::SegmentReady`] or [`Event::SegmentFailed`] follows.
+    Prepare {
+        /// Its number.
+        segment: u64,
+        /// Counts the askings: a number that was discarded is asked for again.
+        ask: u64,
+        /// How much to allocate, and as time permits to pre-write.
+        bytes: u64,
+    },
+    /// The segment being made is needed: report it ready as it is.
+    Hurry {
+        /// Its number.
+        segment: u64,
+    },
+    /// Remove a segment that was made and never used.
+    Discard {
+        /// Its number.
+        segment: u64,
+    },
+    /// Write a footer and cut the file after it; [`Event::Sealed`] follows.
+    Seal {
+        /// The segment's number.
+        segment: u64,
+        /// Where the footer goes.
+        offset: u64,
+        /// The footer, whole blocks.
+        footer: Bytes,
+    },
+    /// Remove the segments below this one, after the catalog knows; [`Event::Trimmed`] follows.
+    Trim {
+        /// The lowest segment to be kept.
+        lowest: u64,
+    },
+    /// The log takes no more puts; for the operator.
+    ReadOnly {
+        /// Why.
+        why: String,
+    },
+    /// What [`Event::Stop`] asked for is done.
+    Stopped,
+}
+
+/// A put that is on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Acked {
+    /// Sequence of its first record.
+    pub first_sequence: u64,
+    /// Arrival of its records.
+    pub arrival_ms: u64,
+}
+
+/// One write: the pieces one after the other, then zeros to `len`.
+#[derive(Debug)]
+pub struct Write {
+    /// Number of the segment.
+    pub segment: u64,
+    /// Where in the segment.
+    pub offset: u64,
+    /// Bytes to write, whole blocks.
+    pub len: usize,
+    /// The head of a new segment, else empty.
+    pub head: Bytes,
+    /// The commit header.
+    pub header: [u8; crate::commit::COMMIT_HEADER_BYTES],
+    /// The batches.
+    pub batches: Vec<Bytes>,
+}
+
+/// A log and its shards.
+#[derive(Debug)]
+pub struct Log {
+    settings: LogSettings,
+    shards: Vec<Shard>,
+    producers: ProducerTable,
+    clock: ArrivalClock,
+    staged: VecDeque<Staged>,
+    stage: Stage,
+    health: Health,
+    /// Resends of batches that are not durable yet.
+    waiting: Vec<Waiting>,
+    segments: Segments,
+    tail: Tail,
+    /// Number of the next commit.
+    next_commit: u64,
+    /// Checksum of the last durable commit.
+    last_checksum: u64,
+    /// When the last commit became durable.
+    quiet_since_boot_ms: u64,
+    /// Whether the last commit was an empty one, which proves the one before it.
+    settled: bool,
+}
+
+#[derive(Debug)]
+struct Shard {
+    number: u32,
+    range: HashRange,
+    closed: bool,
+    /// Given to the next record that is staged.
+    next_sequence: u64,
+    /// Everything before it is on the disk.
+    durable_sequence: u64,
+    last_arrival_ms: u64,
+}
+
+#[derive(Debug)]
+struct Staged {
+    token: u64,
+    shard_at: usize,
+    batch: Batch,
+}
+
+/// A resend that waits for its original.
+#[derive(Debug)]
+struct Waiting {
+    token: u64,
+    shard_at: usize,
+    acked: Acked,
+}
+
+/// Where the newest commit is.
+#[derive(Debug)]
+enum Stage {
+    /// None is in flight.
+    Idle,
+    /// One is in flight.
+    Submitted(Submitted),
+    /// One has failed; its batches wait to be written at the head of the next segment.
+    Failed(Submitted),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Health {
+    Serving,
+    ReadOnly { why: String },
+    Stopping,
+    Stopped,
+}
+
+impl Log {
+    /// The log as recovery has found it, or a new one.
+    pub fn new(now: Now, settings: LogSettings, recovered: Recovered) -> Log {
+        let state = recovered.state;
+        let shards = settings
+            .shards
+            .iter()
+            .map(|&(number, range, open)| {
+                let kept = state.shard(number).copied();
+                let next_sequence = kept.map_or(0, |state| state.next_sequence);
+                Shard {
+                    number,
+                    range,
+                    closed: !open || kept.is_some_and(|state| state.closed),
+                    next_sequence,
+                    durable_sequence: next_sequence,
+                    last_arrival_ms: kept.map_or(0, |state| state.last_arrival_ms),
+                }
+            })
+            .collect::<Vec<_>>();
+        assert!(shards.is_sorted_by(|a, b| a.number < b.number), "shards come sorted by number");
+        let health = match recovered.refused {
+            Some(why) => Health::ReadOnly { why },
+            None => Health::Serving,
+        };
+        Log {
+            clock: ArrivalClock::new(now, state.last_arrival_ms()),
+            shards,
+            producers: state.producers,
+            staged: VecDeque::new(),
+            stage: Stage::Idle,
+            health,
+            waiting: Vec::new(),
+            segments: Segments::new(&settings, recovered.segments),
+            tail: Tail::default(),
+            next_commit: recovered.next_commit,
+            last_checksum: recovered.last_checksum,
+            quiet_since_boot_ms: now.boot_ms,
+            settled: true,
+            settings,
+        }
+    }
+
+    /// Which log it is.
+    pub fn id(&self) -> LogId {
+        self.settings.id
+    }
+
+    /// Takes one event and appends what is to be done.
+    pub fn step(&mut self, now: Now, event: Event, budget: &mut LaneBudget, effects: &mut Vec<Effect>) {
+        match event {
+            Event::Put { token, batch } => self.put(now, token, batch, budget, effects),
+            Event::Flush => self.flush(now, budget, effects),
+            Event::Durable => self.durable(now, budget, effects),
+            Event::WriteFailed { why } => self.write_failed(now, &why, budget, effects),
+            Event::SegmentReady { segment, ask, salt, bytes } => {
+                self.segments.ready(segment, ask, salt, bytes);
+                self.flush(now, budget, effects);
+            }
+            Event::SegmentFailed { ask, why } => self.segment_failed(now, ask, &why, budget, effects),
+            Event::Sealed { segment } => self.segments.sealed(segment),
+            Event::Trimmed { lowest } => self.segments.trimmed(lowest),
+            Event::Tick => self.tick(now, budget, effects),
+            Event::Stop => self.stop(now, budget, effects),
+        }
+    }
+
+    /// Whether the log has a segment open, or anything else that time changes.
+    pub fn is_open(&self) -> bool {
+        self.segments.active().is_some() || !self.staged.is_empty() || !matches!(self.stage, Stage::Idle)
+    }
+
+    /// Whether a [`Flush`](Event::Flush) would submit a commit if the lane had a place for it.
+    pub fn wants_commit(&self) -> bool {
+        matches!(self.stage, Stage::Idle) && !self.staged.is_empty()
+    }
+
+    /// Why the log takes no puts, when it does not for good.
+    pub fn read_only(&self) -> Option<&str> {
+        match &self.health {
+            Health::ReadOnly { why } => Some(why),
+            _ => None,
+        }
+    }
+
+    /// Gives back to the lane's budget what the log holds of it, before it is dropped.
+    ///
+    /// Puts that are staged are answered as refused, one that is in flight as indeterminate; the
+    /// completion of a write in flight is no longer the log's.
+    pub fn release(&mut self, refusal: &WireError, budget: &mut LaneBudget, effects: &mut Vec<Effect>) {
+        if matches!(self.stage, Stage::Submitted(_)) {
+            budget.complete();
+        }
+        self.give_up_submitted(refusal, budget, effects);
+        self.refuse_staged(refusal, budget, effects);
+        self.tail.clear(budget);
+        self.health = Health::Stopped;
+    }
+
+    fn tick(&mut self, now: Now, budget: &mut LaneBudget, effects: &mut Vec<Effect>) {
+        self.tail.expire(now.boot_ms, budget);
+        self.look_ahead(now, effects);
+        if let Some(lowest) = self.segments.expired(now.wall_ms.saturating_sub(self.settings.retention_ms)) {
+            effects.push(Effect::Trim { lowest });
+        }
+        let quiet_ms = now.boot_ms.saturating_sub(self.quiet_since_boot_ms);
+        let idle = matches!(self.stage, Stage::Idle) && self.staged.is_empty() && self.read_only().is_none();
+        if !idle || self.segments.active().is_none() {
+            return;
+        }
+        if !self.settled && quiet_ms >= SETTLE_MS {
+            self.settle(now, budget, effects);
+        } else if self.settled && quiet_ms >= CLOSE_MS {
+            self.close_segment(effects);
+        }
+    }
+
+    fn stop(&mut self, now: Now, budget: &mut LaneBudget, effects: &mut Vec<Effect>) {
+        match self.health {
+            Health::Serving => {
+                self.health = Health::Stopping;
+                self.stop_when_quiet(now, budget, effects);
+            }
+            Health::ReadOnly { .. } => {
+                self.health = Health::Stopped;
+                effects.push(Effect::Stopped);
+            }
+            Health::Stopping => self.stop_when_quiet(now, budget, effects),
+            Health::Stopped => {}
+        }
+    }
+
+    /// Seals once everything staged is durable and an empty commit has proved it.
+    fn stop_when_quiet(&mut self, now: Now, budget: &mut LaneBudget, effects: &mut Vec<Effect>) {
+        if self.health != Health::Stopping || !matches!(self.stage, Stage::Idle) || !self.staged.is_empty() {
+            return;
+        }
+        if self.settled || !self.segments.has_place(CommitHeader::padded_len(0)) {
+            self.close_segment(effects);
+            self.health = Health::Stopped;
+            effects.push(Effect::Stopped);
+        } else {
+            self.settle(now, budget, effects);
+        }
+    }
+
+    fn close_segment(&mut self, effects: &mut Vec<Effect>) {
+        let mut carry_out = BytesMut::new();
+        carry_over::encode(self.shard_states(), &self.producers, &mut carry_out);
+        self.segments.close(carry_out.freeze(), effects);
+    }
+
+    /// The state between the last durable commit and the next one.
+    fn shard_states(&self) -> impl ExactSizeIterator<Item = ShardState> {
+        self.shards.iter().map(|shard| ShardState {
+            shard: shard.number,
+            closed: shard.closed,
+            next_sequence: shard.durable_sequence,
+            last_arrival_ms: shard.last_arrival_ms,
+        })
+    }
+}

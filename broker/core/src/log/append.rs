@@ -1,0 +1,199 @@
+//! Append: admit a put, put it in order, give it its sequences and stage it.
+
+use rheos_protocol::batch::PutBatch;
+use rheos_protocol::error::{ErrorCode, WireError};
+use rheos_protocol::limits::BATCH_RECORDS_MAX;
+
+use super::{Acked, Effect, Health, Log, Staged, Waiting};
+use crate::arrival::Now;
+use crate::budget::LaneBudget;
+use crate::limits::{BUSY_RETRY_MS, PREPARE_RETRY_MS};
+use crate::producer::PutOrder;
+
+impl Log {
+    pub(super) fn put(
+        &mut self,
+        now: Now,
+        token: u64,
+        batch: PutBatch,
+        budget: &mut LaneBudget,
+        effects: &mut Vec<Effect>,
+    ) {
+        assert_eq!(batch.header().incarnation, self.settings.id.incarnation, "the owner has looked the stream up");
+        match self.admit(&batch, budget) {
+            Ok(Admitted::New { shard_at }) => self.stage(now, token, shard_at, batch, budget),
+            Ok(Admitted::Resend { shard_at, acked })
+                if acked.first_sequence < self.shards[shard_at].durable_sequence =>
+            {
+                effects.push(Effect::Reply { token, outcome: Ok(acked) });
+            }
+            Ok(Admitted::Resend { shard_at, acked }) => self.waiting.push(Waiting { token, shard_at, acked }),
+            Err(error) => effects.push(Effect::Reply { token, outcome: Err(error) }),
+        }
+    }
+
+    /// The order of the questions matters: what is stored is acked again even where nothing new is
+    /// taken, and a put that is out of order is refused unlooked at.
+    fn admit(&mut self, batch: &PutBatch, budget: &LaneBudget) -> Result<Admitted, WireError> {
+        let shard_at = self.shard_at(batch.header().shard)?;
+        if let Some(acked) = self.in_order(batch)? {
+            return Ok(Admitted::Resend { shard_at, acked });
+        }
+        self.takes_puts(budget)?;
+        if self.shards[shard_at].closed {
+            return Err(closed(batch.header().shard));
+        }
+        if !budget.has_room(batch.total_len()) {
+            return Err(busy());
+        }
+        self.records_belong(shard_at, batch)?;
+        Ok(Admitted::New { shard_at })
+    }
+
+    pub(super) fn shard_at(&self, shard: u32) -> Result<usize, WireError> {
+        self.shards.binary_search_by_key(&shard, |shard| shard.number).map_err(|_| {
+            WireError::new(ErrorCode::ShardNotFound, format!("the stream has no shard {shard}; describe it again"))
+        })
+    }
+
+    fn in_order(&mut self, batch: &PutBatch) -> Result<Option<Acked>, WireError> {
+        let producer = batch.header().producer;
+        if !producer.is_numbered() {
+            return Ok(None);
+        }
+        match self.producers.order(producer, batch.header().shard) {
+            PutOrder::Next => Ok(None),
+            PutOrder::Known((first_sequence, arrival_ms)) => Ok(Some(Acked { first_sequence, arrival_ms })),
+            PutOrder::Behind(number) => Err(WireError::behind(number)),
+            PutOrder::TooMany => Err(busy()),
+            PutOrder::Unknown => Err(WireError::new(
+                ErrorCode::UnknownProducer,
+                format!(
+                    "producer {:016x} is not known here, so put {} may be stored already; begin again with a new id",
+                    producer.id, producer.number
+                ),
+            )),
+            PutOrder::Fenced(epoch) => Err(WireError::new(
+                ErrorCode::ProducerFenced,
+                format!(
+                    "producer {:016x} goes on elsewhere as epoch {epoch}; this is epoch {}",
+                    producer.id, producer.epoch
+                ),
+            )
+            .with_detail(u64::from(epoch), 0)),
+            PutOrder::TooOld => Err(WireError::new(
+                ErrorCode::NumberTooOld,
+                format!("put {} of producer {:016x} is stored, but where is forgotten", producer.number, producer.id),
+            )),
+        }
+    }
+
+    fn takes_puts(&self, budget: &LaneBudget) -> Result<(), WireError> {
+        match &self.health {
+            Health::Serving if budget.storage_low() || self.segments.is_starved() => Err(storage_full()),
+            Health::Serving => Ok(()),
+            Health::ReadOnly { why } => Err(read_only(why)),
+            Health::Stopping | Health::Stopped => Err(going_away()),
+        }
+    }
+
+    fn records_belong(&self, shard_at: usize, batch: &PutBatch) -> Result<(), WireError> {
+        assert!(batch.header().record_count <= BATCH_RECORDS_MAX, "a batch is bounded when it is parsed");
+        let range = self.shards[shard_at].range;
+        let everywhere = range == rheos_protocol::hash::HashRange::FULL;
+        // Records of one key often stand together; its MD5 is the dearest thing in the whole walk.
+        let mut hashed: Option<(&str, Option<u128>)> = None;
+        for (index, record) in batch.records().enumerate() {
+            if record.data.len() > self.settings.record_bytes_max as usize {
+                return Err(WireError::new(
+                    ErrorCode::RecordTooLarge,
+                    format!(
+                        "record {index} of the batch has {} bytes of data; this stream takes {}",
+                        record.data.len(),
+                        self.settings.record_bytes_max
+                    ),
+                )
+                .with_detail(index as u64, 0));
+            }
+            let place = (record.partition_key, record.explicit_hash_key);
+            if everywhere || hashed == Some(place) {
+                continue;
+            }
+            if !range.contains(record.hash_key()) {
+                return Err(WireError::new(
+                    ErrorCode::WrongShard,
+                    format!(
+                        "record {index} of the batch belongs to another shard than {}; describe the stream again",
+                        self.shards[shard_at].number
+                    ),
+                )
+                .with_detail(index as u64, 0));
+            }
+            hashed = Some(place);
+        }
+        Ok(())
+    }
+
+    fn stage(&mut self, now: Now, token: u64, shard_at: usize, batch: PutBatch, budget: &mut LaneBudget) {
+        let shard = &mut self.shards[shard_at];
+        let batch = batch.stamp(shard.next_sequence, self.clock.arrival_ms(now));
+        shard.next_sequence = batch.next_sequence();
+        let header = batch.header();
+        if header.producer.is_numbered() {
+            self.producers.stage(header.producer, header.shard, (header.first_sequence, header.arrival_ms));
+        }
+        budget.stage(batch.bytes().len());
+        self.staged.push_back(Staged { token, shard_at, batch });
+    }
+
+    /// Refuses everything that is staged and gives its sequences and numbers back: nothing of it was submitted.
+    pub(super) fn refuse_staged(&mut self, refusal: &WireError, budget: &mut LaneBudget, effects: &mut Vec<Effect>) {
+        // From the newest to the oldest, so that each shard and producer ends where its oldest stood.
+        let mut refused = Vec::with_capacity(self.staged.len());
+        while let Some(Staged { token, shard_at, batch }) = self.staged.pop_back() {
+            let header = batch.header();
+            self.shards[shard_at].next_sequence = header.first_sequence;
+            if header.producer.is_numbered() {
+                self.producers.unstage(header.producer, header.shard);
+            }
+            budget.unstage(batch.bytes().len());
+            refused.push(token);
+        }
+        let submitted_end = |log: &Log, at: usize| log.shards[at].next_sequence;
+        let (waiting, kept) = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .partition::<Vec<_>, _>(|waiting| waiting.acked.first_sequence >= submitted_end(self, waiting.shard_at));
+        self.waiting = kept;
+        let tokens = refused.into_iter().rev().chain(waiting.into_iter().map(|waiting| waiting.token));
+        effects.extend(tokens.map(|token| Effect::Reply { token, outcome: Err(refusal.clone()) }));
+    }
+}
+
+enum Admitted {
+    New { shard_at: usize },
+    Resend { shard_at: usize, acked: Acked },
+}
+
+pub(super) fn storage_full() -> WireError {
+    WireError::retry_after(
+        ErrorCode::StorageFull,
+        PREPARE_RETRY_MS as u32,
+        "the broker's disk is full; reads go on, and puts as soon as there is room",
+    )
+}
+
+pub(super) fn read_only(why: &str) -> WireError {
+    WireError::new(ErrorCode::ReadOnly, format!("this shard's log takes no puts: {why}"))
+}
+
+pub(super) fn going_away() -> WireError {
+    WireError::retry_after(ErrorCode::GoingAway, 1_000, "the broker is stopping; connect again")
+}
+
+fn busy() -> WireError {
+    WireError::retry_after(ErrorCode::Busy, BUSY_RETRY_MS, "too many bytes wait for the disk; put again after the wait")
+}
+
+fn closed(shard: u32) -> WireError {
+    WireError::new(ErrorCode::ShardClosed, format!("shard {shard} is closed; describe the stream for its children"))
+}

@@ -1,0 +1,151 @@
+//! Reading a shard: what is in memory is answered at once, the rest becomes a [`ReadTask`] that
+//! whoever owns the log performs.
+
+use rheos_protocol::batch::Batch;
+use rheos_protocol::error::{ErrorCode, WireError};
+use rheos_protocol::message::Position;
+
+use super::Log;
+use super::segments::Segment;
+use crate::arrival::Now;
+use crate::index::{IndexEntry, entry_of_arrival, entry_of_sequence};
+use crate::reader::{ReadOutcome, ReadTask, Target, Window};
+
+/// A read that has begun.
+#[derive(Debug)]
+pub enum ReadStart {
+    /// The answer.
+    Ready(ReadOutcome),
+    /// Blocks are to be read first.
+    Disk(Box<ReadTask>),
+}
+
+/// Where a shard stands for its readers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShardTip {
+    /// Everything before it is on the disk.
+    pub durable_sequence: u64,
+    /// Arrival of the last durable record; 0 when there is none.
+    pub last_arrival_ms: u64,
+    /// Whether no more records will come.
+    pub closed: bool,
+}
+
+impl Log {
+    /// Where a shard stands.
+    ///
+    /// # Errors
+    /// `ShardNotFound`.
+    pub fn tip(&self, shard: u32) -> Result<ShardTip, WireError> {
+        let shard = &self.shards[self.shard_at(shard)?];
+        Ok(ShardTip {
+            durable_sequence: shard.durable_sequence,
+            last_arrival_ms: shard.last_arrival_ms,
+            closed: shard.closed,
+        })
+    }
+
+    /// Begins a read of at most `bytes_max` bytes of batches, at least one batch, from a position.
+    ///
+    /// # Errors
+    /// `ShardNotFound`, and `BeyondTip` for a sequence that does not exist yet.
+    pub fn read(&self, now: Now, shard: u32, position: Position, bytes_max: usize) -> Result<ReadStart, WireError> {
+        let tip = self.tip(shard)?.durable_sequence;
+        let horizon_ms = now.wall_ms.saturating_sub(self.settings.retention_ms);
+        let target = match position {
+            Position::Latest => Target::Sequence(tip),
+            Position::AtSequence(sequence) => Target::Sequence(sequence),
+            Position::AfterSequence(sequence) => Target::Sequence(sequence.saturating_add(1)),
+            Position::AtTimestamp(ms) => Target::Arrival(ms.max(horizon_ms)),
+            Position::TrimHorizon => Target::Arrival(horizon_ms),
+        };
+        if let Target::Sequence(sequence) = target
+            && sequence > tip
+        {
+            let message = format!("shard {shard} ends before sequence {tip}; {sequence} does not exist yet");
+            return Err(WireError::new(ErrorCode::BeyondTip, message).with_detail(tip, 0));
+        }
+        if let Some(outcome) = self.read_memory(shard, tip, target, bytes_max) {
+            return Ok(ReadStart::Ready(outcome));
+        }
+        let in_memory = self.segments.in_memory().next().map(|segment| segment.id.segment);
+        let (lowest, newest) = self.segments.numbers();
+        Ok(ReadStart::Disk(Box::new(ReadTask::new(
+            self.id(),
+            shard,
+            target,
+            horizon_ms,
+            tip,
+            bytes_max,
+            lowest..in_memory.unwrap_or(newest + 1),
+            self.window(shard, target),
+        ))))
+    }
+
+    fn read_memory(&self, shard: u32, tip: u64, target: Target, bytes_max: usize) -> Option<ReadOutcome> {
+        let sequence = match target {
+            Target::Sequence(sequence) => sequence,
+            Target::Arrival(arrival_ms) if self.tip(shard).ok()?.last_arrival_ms < arrival_ms => tip,
+            Target::Arrival(arrival_ms) => self.tail.sequence_at(shard, arrival_ms)?,
+        };
+        if sequence == tip {
+            return Some(ReadOutcome {
+                start_sequence: tip,
+                next_sequence: tip,
+                batches: Vec::new(),
+                next_arrival_ms: None,
+            });
+        }
+        let batches = self.tail.from_sequence(shard, sequence, bytes_max)?;
+        let next_sequence = batches.last().map_or(sequence, Batch::next_sequence);
+        // How far a reader is behind the tip is the age of what comes next; in the tail it is there.
+        let next_arrival_ms = self
+            .tail
+            .from_sequence(shard, next_sequence, 0)
+            .and_then(|batches| batches.first().map(|batch| batch.header().arrival_ms));
+        Some(ReadOutcome { start_sequence: sequence, next_sequence, batches, next_arrival_ms })
+    }
+
+    /// The part of an index in memory where the read begins, when it begins there; else the beginning
+    /// of what is in memory, for a read that comes to it from older segments.
+    fn window(&self, shard: u32, target: Target) -> Option<Window> {
+        let holds = |segment: &&Segment| !segment.index.of_shard(shard).is_empty();
+        let begins_before = |segment: &&Segment| match (segment.index.of_shard(shard).first(), target) {
+            (Some(first), Target::Sequence(sequence)) => first.first_sequence <= sequence,
+            (Some(first), Target::Arrival(arrival_ms)) => first.arrival_ms < arrival_ms,
+            (None, _) => false,
+        };
+        let found = self.segments.in_memory().rev().find(begins_before);
+        let begins_here = found.is_some();
+        let segment = found.or_else(|| self.segments.in_memory().find(holds))?;
+        let entries = segment.index.of_shard(shard);
+        let at = match target {
+            _ if !begins_here => 0,
+            Target::Sequence(sequence) => entry_of_sequence(entries, sequence).unwrap_or(0),
+            Target::Arrival(arrival_ms) => entry_of_arrival(entries, arrival_ms),
+        };
+        let entries: Vec<IndexEntry> = entries[at..].iter().take(WINDOW_ENTRIES_MAX).copied().collect();
+        let last = entries.last().expect("the segment holds the shard").first_sequence;
+        Some(Window {
+            segment: segment.id,
+            salt: segment.salt,
+            end: segment.end.offset,
+            begins_here,
+            after: self.sequence_after(shard, segment, last),
+            entries,
+        })
+    }
+
+    /// Where the shard goes on after the entry that begins at `last`, in this segment or a later one.
+    fn sequence_after(&self, shard: u32, from: &Segment, last: u64) -> Option<u64> {
+        self.segments
+            .in_memory()
+            .filter(|segment| segment.id >= from.id)
+            .flat_map(|segment| segment.index.of_shard(shard))
+            .find(|entry| entry.first_sequence > last)
+            .map(|entry| entry.first_sequence)
+    }
+}
+
+/// Entries that one read takes from an index in memory: with 4 KiB commits, 4 MiB.
+const WINDOW_ENTRIES_MAX: usize = 1024;

@@ -1,0 +1,386 @@
+//! The segments of a log: the one that is written, the spare that comes next, those whose footer is
+//! on its way, and how many older ones there are.
+//!
+//! What must hold: numbers are dense from the lowest kept to the newest used; a segment is sealed
+//! only after the first commit of its successor is durable, or when the log closes it.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::{Bytes, BytesMut};
+
+use super::{Effect, LogId, LogSettings};
+use crate::arrival::Now;
+use crate::commit::{CommitHeader, SegmentId};
+use crate::footer::{self, SegmentEnd};
+use crate::index::{IndexEntry, SegmentIndex};
+use crate::limits::{INDEX_ENTRIES_MAX, PREPARE_RETRY_MS, SEGMENT_BYTES_LEAST, SEGMENT_BYTES_MAX};
+use crate::recovery::{RecoveredSegment, RecoveredSegments};
+use crate::segment::{self, HEADER_OFFSET, Header, Predecessor};
+
+/// What is known of a sealed segment without reading its records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SegmentFacts {
+    /// Its number.
+    pub segment: u64,
+    /// Arrival of its last record; `None` when that could not be read, and then it is kept.
+    pub last_arrival_ms: Option<u64>,
+}
+
+/// Where a commit goes.
+pub(super) struct Place {
+    pub(super) segment: SegmentId,
+    pub(super) salt: u64,
+    pub(super) write_offset: u64,
+    pub(super) commit_offset: u64,
+    pub(super) head: BytesMut,
+}
+
+/// A segment whose index is in memory.
+#[derive(Debug)]
+pub(super) struct Segment {
+    pub(super) id: SegmentId,
+    pub(super) salt: u64,
+    pub(super) end: SegmentEnd,
+    pub(super) index: SegmentIndex,
+    last_arrival_ms: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Active {
+    segment: Segment,
+    /// What is allocated for it; it may go on past that while its successor is being made.
+    bytes: u64,
+    first_arrival_ms: u64,
+    since_boot_ms: u64,
+    /// A write to it has failed: nothing more is written to it.
+    given_up: bool,
+    /// Whether a commit of it is durable.
+    begun: bool,
+}
+
+#[derive(Debug)]
+enum Spare {
+    None,
+    Asked { segment: u64, ask: u64, hurried: bool },
+    Ready { segment: u64, salt: u64, bytes: u64 },
+}
+
+#[derive(Debug)]
+enum Target {
+    Active,
+    Spare,
+    Nowhere,
+}
+
+#[derive(Debug)]
+pub(super) struct Segments {
+    id: LogId,
+    /// A segment whose first record is older than this is not written any more.
+    age_ms_max: u64,
+    lowest: u64,
+    /// Highest number that was ever written; 0 when none was.
+    newest: u64,
+    active: Option<Active>,
+    /// The predecessor of the active segment, until that has a durable commit; with its carry-out.
+    rolled: Option<(Segment, Bytes)>,
+    /// Not to be read by footer: it is on its way, or the segment is damaged. Oldest first.
+    in_memory: VecDeque<Segment>,
+    /// End of the newest segment when none is active.
+    closed_end: Option<Predecessor>,
+    spare: Spare,
+    asks: u64,
+    retry_boot_ms: Option<u64>,
+    /// Last arrival of sealed segments, as far as known.
+    last_arrivals: BTreeMap<u64, u64>,
+    last_arrival_ms: u64,
+    trimming: bool,
+}
+
+impl Segments {
+    pub(super) fn new(settings: &LogSettings, recovered: RecoveredSegments) -> Segments {
+        let in_memory = |segment: RecoveredSegment| Segment {
+            id: segment.id,
+            salt: segment.salt,
+            end: segment.end,
+            index: segment.index,
+            last_arrival_ms: segment.last_arrival_ms,
+        };
+        let lowest_known = recovered.lowest_facts.and_then(|facts| Some((facts.segment, facts.last_arrival_ms?)));
+        Segments {
+            id: settings.id,
+            age_ms_max: settings.retention_ms / 10,
+            lowest: recovered.lowest,
+            newest: recovered.newest,
+            active: None,
+            rolled: None,
+            in_memory: recovered.in_memory.into_iter().map(in_memory).collect(),
+            closed_end: recovered.end,
+            spare: Spare::None,
+            asks: 0,
+            retry_boot_ms: None,
+            last_arrivals: lowest_known.into_iter().collect(),
+            last_arrival_ms: recovered.last_arrival_ms,
+            trimming: false,
+        }
+    }
+
+    pub(super) fn active(&self) -> Option<&Active> {
+        self.active.as_ref()
+    }
+
+    /// The segments whose index is in memory, oldest first.
+    pub(super) fn in_memory(&self) -> impl DoubleEndedIterator<Item = &Segment> {
+        let rolled = self.rolled.as_ref().map(|(segment, _)| segment);
+        self.in_memory.iter().chain(rolled).chain(self.active.as_ref().map(|active| &active.segment))
+    }
+
+    /// The numbers of all segments that hold something: lowest and newest; none when lowest is greater.
+    pub(super) fn numbers(&self) -> (u64, u64) {
+        (self.lowest, self.newest)
+    }
+
+    /// Whether a commit of so many bytes can be written now.
+    pub(super) fn has_place(&self, len: u64) -> bool {
+        !matches!(self.target(len), Target::Nowhere)
+    }
+
+    /// Whether no segment can be made and there is no room left for a small commit.
+    pub(super) fn is_starved(&self) -> bool {
+        self.retry_boot_ms.is_some() && !self.has_place(CommitHeader::padded_len(0))
+    }
+
+    /// Whether a commit of so many bytes is the first of a new segment.
+    pub(super) fn opens_segment(&self, len: u64) -> bool {
+        matches!(self.target(len), Target::Spare)
+    }
+
+    pub(super) fn spare_is_ready(&self) -> bool {
+        matches!(self.spare, Spare::Ready { .. })
+    }
+
+    fn target(&self, len: u64) -> Target {
+        let spare = if self.spare_is_ready() { Target::Spare } else { Target::Nowhere };
+        let Some(active) = &self.active else { return spare };
+        let end = active.segment.end.offset + len;
+        if active.given_up || active.segment.index.len() >= INDEX_ENTRIES_MAX {
+            spare
+        } else if !active.begun || (end <= active.bytes && !active.is_old(self.last_arrival_ms, self.age_ms_max)) {
+            Target::Active
+        } else if self.spare_is_ready() {
+            Target::Spare
+        } else if end <= 2 * active.bytes {
+            // Its successor is late. Going on costs a journal commit a write, waiting would cost more.
+            Target::Active
+        } else {
+            Target::Nowhere
+        }
+    }
+
+    /// Takes the place of a commit; [`has_place`](Self::has_place) has said that there is one.
+    pub(super) fn place(
+        &mut self,
+        now: Now,
+        len: u64,
+        number: u64,
+        last_checksum: u64,
+        first_arrival_ms: u64,
+        carry_over: BytesMut,
+    ) -> Place {
+        match self.target(len) {
+            Target::Active => {
+                let segment = &self.active.as_ref().expect("the target is there").segment;
+                let (id, salt, offset) = (segment.id, segment.salt, segment.end.offset);
+                Place { segment: id, salt, write_offset: offset, commit_offset: offset, head: BytesMut::new() }
+            }
+            Target::Spare => self.open(now, number, last_checksum, first_arrival_ms, carry_over),
+            Target::Nowhere => panic!("a commit is submitted only when it has a place"),
+        }
+    }
+
+    /// Makes the spare the active segment; its head names where its predecessor ends.
+    fn open(
+        &mut self,
+        now: Now,
+        number: u64,
+        last_checksum: u64,
+        first_arrival_ms: u64,
+        carry_over: BytesMut,
+    ) -> Place {
+        let Spare::Ready { segment, salt, bytes } = std::mem::replace(&mut self.spare, Spare::None) else {
+            panic!("the target is there");
+        };
+        assert_eq!(segment, self.newest + 1, "segment numbers are dense");
+        let predecessor = match self.active.take() {
+            Some(active) => {
+                let end = active.segment.end;
+                self.rolled = Some((active.segment, carry_over.clone().freeze()));
+                Some(Predecessor { end: end.offset, last_checksum: end.last_checksum })
+            }
+            None => self.closed_end.take(),
+        };
+        let id = SegmentId { incarnation: self.id.incarnation, log: self.id.log, segment };
+        let header = Header {
+            segment: id,
+            carry_over_len: carry_over.len() as u32,
+            carry_over_checksum: 0,
+            first_commit: number,
+            predecessor,
+            first_arrival_ms,
+        };
+        let commit_offset = header.first_offset();
+        let end = SegmentEnd { offset: commit_offset, next_commit: number, last_checksum, last_data_offset: 0 };
+        let index = SegmentIndex::default();
+        let segment = Segment { id, salt, end, index, last_arrival_ms: self.last_arrival_ms };
+        self.newest = id.segment;
+        self.active = Some(Active {
+            segment,
+            bytes,
+            first_arrival_ms,
+            since_boot_ms: now.boot_ms,
+            given_up: false,
+            begun: false,
+        });
+        let head = segment::encode_head(&header, &carry_over, salt);
+        Place { segment: id, salt, write_offset: HEADER_OFFSET, commit_offset, head }
+    }
+
+    /// A commit in the active segment is durable: it is the segment's end now.
+    pub(super) fn extend(&mut self, commit: &CommitHeader, checksum: u64, effects: &mut Vec<Effect>) {
+        let active = self.active.as_mut().expect("commits are written to the active segment");
+        let end = &mut active.segment.end;
+        assert_eq!((commit.segment, commit.offset), (active.segment.id, end.offset), "commits are contiguous");
+        *end = SegmentEnd {
+            offset: commit.end(),
+            next_commit: commit.number + 1,
+            last_checksum: checksum,
+            last_data_offset: if commit.batch_count > 0 { commit.offset } else { end.last_data_offset },
+        };
+        active.begun = true;
+        if let Some((segment, carry_out)) = self.rolled.take() {
+            self.seal(segment, &carry_out, effects);
+        }
+    }
+
+    /// The first record of a shard in the commit that is the end now.
+    pub(super) fn index(&mut self, shard: u32, entry: IndexEntry) {
+        let active = self.active.as_mut().expect("commits are written to the active segment");
+        active.segment.index.add(shard, entry);
+        active.segment.last_arrival_ms = entry.arrival_ms;
+        self.last_arrival_ms = entry.arrival_ms;
+    }
+
+    /// A write to the active segment has failed: nothing more is written to it.
+    pub(super) fn give_up_active(&mut self) {
+        self.active.as_mut().expect("commits are written to the active segment").given_up = true;
+    }
+
+    /// Seals the active segment, which has no successor yet, and gives the spare back.
+    pub(super) fn close(&mut self, carry_out: Bytes, effects: &mut Vec<Effect>) {
+        if let Some(active) = self.active.take() {
+            let end = active.segment.end;
+            self.closed_end = Some(Predecessor { end: end.offset, last_checksum: end.last_checksum });
+            self.seal(active.segment, &carry_out, effects);
+        }
+        if let Spare::Ready { segment, .. } | Spare::Asked { segment, .. } =
+            std::mem::replace(&mut self.spare, Spare::None)
+        {
+            effects.push(Effect::Discard { segment });
+        }
+    }
+
+    fn seal(&mut self, segment: Segment, carry_out: &[u8], effects: &mut Vec<Effect>) {
+        let footer =
+            footer::encode(segment.id, segment.salt, segment.end, &segment.index, carry_out, segment.last_arrival_ms);
+        effects.push(Effect::Seal { segment: segment.id.segment, offset: segment.end.offset, footer });
+        self.last_arrivals.insert(segment.id.segment, segment.last_arrival_ms);
+        self.in_memory.push_back(segment);
+    }
+
+    pub(super) fn sealed(&mut self, number: u64) {
+        self.in_memory.retain(|segment| segment.id.segment != number);
+    }
+
+    /// Asks for the next segment in time, and hurries it when it is late.
+    pub(super) fn look_ahead(&mut self, now: Now, needed: bool, effects: &mut Vec<Effect>) {
+        if self.retry_boot_ms.is_some_and(|at| now.boot_ms < at) {
+            return;
+        }
+        let (fill_eighths, given_up) = self.active.as_ref().map_or((0, false), |active| {
+            (
+                8 * active.segment.end.offset / active.bytes,
+                active.given_up || active.is_old(now.wall_ms, self.age_ms_max),
+            )
+        });
+        let wanted = if self.active.is_some() { fill_eighths >= 1 || (given_up && needed) } else { needed };
+        match &mut self.spare {
+            Spare::None if wanted => {
+                let (segment, bytes) = (self.newest + 1, self.next_bytes(now));
+                self.asks += 1;
+                self.spare = Spare::Asked { segment, ask: self.asks, hurried: false };
+                effects.push(Effect::Prepare { segment, ask: self.asks, bytes });
+            }
+            Spare::Asked { segment, hurried, .. } if !*hurried && (fill_eighths >= 7 || given_up) && needed => {
+                *hurried = true;
+                effects.push(Effect::Hurry { segment: *segment });
+            }
+            _ => {}
+        }
+    }
+
+    /// A segment is to last a minute or so: the faster the active one fills, the larger the next.
+    fn next_bytes(&self, now: Now) -> u64 {
+        let Some(active) = &self.active else { return SEGMENT_BYTES_LEAST };
+        let elapsed_ms = now.boot_ms.saturating_sub(active.since_boot_ms).max(1);
+        let fill_ms = elapsed_ms.saturating_mul(active.bytes) / active.segment.end.offset.max(1);
+        let bytes = match fill_ms {
+            0..10_000 => active.bytes * 8,
+            10_000..60_000 => active.bytes * 2,
+            60_000..600_000 => active.bytes,
+            _ => active.bytes / 2,
+        };
+        bytes.clamp(SEGMENT_BYTES_LEAST, SEGMENT_BYTES_MAX)
+    }
+
+    pub(super) fn ready(&mut self, segment: u64, answered: u64, salt: u64, bytes: u64) {
+        // It may have been given back in the meantime, and asked for again.
+        if matches!(self.spare, Spare::Asked { ask, .. } if ask == answered) {
+            self.spare = Spare::Ready { segment, salt, bytes };
+            self.retry_boot_ms = None;
+        }
+    }
+
+    pub(super) fn failed(&mut self, answered: u64, now: Now) {
+        if matches!(self.spare, Spare::Asked { ask, .. } if ask == answered) {
+            self.spare = Spare::None;
+            self.retry_boot_ms = Some(now.boot_ms + PREPARE_RETRY_MS);
+        }
+    }
+
+    /// The lowest segment to be kept when the oldest one has expired. The newest is always kept.
+    pub(super) fn expired(&mut self, cut_ms: u64) -> Option<u64> {
+        if self.trimming
+            || self.lowest >= self.newest
+            || self.in_memory().any(|segment| segment.id.segment == self.lowest)
+        {
+            return None;
+        }
+        let last_arrival_ms = *self.last_arrivals.get(&self.lowest)?;
+        self.trimming = last_arrival_ms < cut_ms;
+        self.trimming.then_some(self.lowest + 1)
+    }
+
+    pub(super) fn trimmed(&mut self, lowest: SegmentFacts) {
+        self.trimming = false;
+        self.lowest = lowest.segment;
+        self.last_arrivals = self.last_arrivals.split_off(&lowest.segment);
+        if let Some(last_arrival_ms) = lowest.last_arrival_ms {
+            self.last_arrivals.entry(lowest.segment).or_insert(last_arrival_ms);
+        }
+    }
+}
+
+impl Active {
+    fn is_old(&self, now_ms: u64, age_ms_max: u64) -> bool {
+        self.begun && now_ms.saturating_sub(self.first_arrival_ms) >= age_ms_max
+    }
+}

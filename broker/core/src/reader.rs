@@ -1,0 +1,628 @@
+//! A read behind the tail, as a state machine: it says which blocks it needs and is given them.
+//!
+//! ```text
+//!   search the segment ──► its trailer ──► its index ──► commits
+//!   (heads, by halves)         ▲                           │
+//!                              └── next segment ◄──────────┤ no more entries
+//!     begins at commits when the index is in memory        ▼
+//!                                                  enough bytes: done
+//! ```
+//!
+//! Everything is proved before it is believed, and every batch before it leaves. What is damaged is
+//! named by the sequences that are missing; what is before and after it stays readable.
+//!
+//! Nothing here reads anything; the caller may keep blocks it has read, where it is said that they
+//! are worth keeping.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use rheos_protocol::batch::Batch;
+use rheos_protocol::error::{ErrorCode, WireError};
+use rheos_protocol::wire::FieldReader;
+
+use crate::carry_over::{COUNTS_BYTES, SHARD_BYTES, ShardState, decode_shard};
+use crate::commit::{BadCommit, COMMIT_HEADER_BYTES, Commit, CommitHeader, SegmentId};
+use crate::footer::Trailer;
+use crate::index::{IndexEntry, entry_of_arrival, entry_of_sequence};
+use crate::limits::BLOCK_BYTES;
+use crate::log::LogId;
+use crate::recovery::rebuild;
+use crate::segment::{HEAD_BYTES, Header, Label};
+
+/// What a read looks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// The record with this sequence.
+    Sequence(u64),
+    /// The first record that arrived at or after this time, ms since 1970.
+    Arrival(u64),
+}
+
+/// What a read has found.
+#[derive(Debug, Clone)]
+pub struct ReadOutcome {
+    /// The sequence that the position meant.
+    pub start_sequence: u64,
+    /// Where to read on.
+    pub next_sequence: u64,
+    /// Whole batches; the first may begin before the start.
+    pub batches: Vec<Batch>,
+    /// Arrival of the record at `next_sequence`, when it is known without reading on.
+    pub next_arrival_ms: Option<u64>,
+}
+
+/// What a read needs next.
+#[derive(Debug)]
+pub enum ReadStep {
+    /// Bytes of a segment: fewer only at the end of the file.
+    Read {
+        /// Number of the segment.
+        segment: u64,
+        /// From where, in whole blocks.
+        place: ReadPlace,
+        /// Whether other reads will want the same bytes.
+        keep: bool,
+    },
+    /// It is done.
+    Done(Result<ReadOutcome, WireError>),
+}
+
+/// Which bytes of a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ReadPlace {
+    /// From an offset, so many bytes; both in whole blocks.
+    At(u64, usize),
+    /// The last block of the file.
+    LastBlock,
+    /// All of it, to rebuild an index that is missing.
+    Whole,
+}
+
+/// The part of a segment's index where a read begins or arrives, for one shard.
+#[derive(Debug, Clone)]
+pub struct Window {
+    /// The segment.
+    pub segment: SegmentId,
+    /// Its salt.
+    pub salt: u64,
+    /// Where its last commit ends.
+    pub end: u64,
+    /// Whether the read begins here, and not in an older segment.
+    pub begins_here: bool,
+    /// Where the shard goes on after the last entry, if anything follows.
+    pub after: Option<u64>,
+    /// Entries of the shard, in order, at least one.
+    pub entries: Vec<IndexEntry>,
+}
+
+/// A read in progress.
+#[derive(Debug)]
+pub struct ReadTask {
+    log: LogId,
+    shard: u32,
+    target: Target,
+    horizon_ms: u64,
+    tip: u64,
+    bytes_max: usize,
+    /// The segments that are on the disk with their footers.
+    sealed: Range<u64>,
+    memory: Option<Window>,
+    state: State,
+    gathered: Gathered,
+    /// The position asked for has expired: the answer is where the shard begins now.
+    trimmed: bool,
+}
+
+#[derive(Debug, Default)]
+struct Gathered {
+    start_sequence: Option<u64>,
+    next_sequence: u64,
+    batches: Vec<Batch>,
+    bytes: usize,
+    next_arrival_ms: Option<u64>,
+}
+
+#[derive(Debug)]
+enum State {
+    Start,
+    /// The target lies in `low .. high`, if anywhere; the head of the middle one was asked for.
+    SearchHead {
+        low: u64,
+        high: u64,
+        middle: u64,
+    },
+    /// Its carry-over was asked for.
+    SearchCarry {
+        low: u64,
+        high: u64,
+        middle: u64,
+        header: Header,
+        salt: u64,
+    },
+    Trailer {
+        segment: u64,
+    },
+    Index {
+        trailer: Trailer,
+    },
+    /// The head of the successor, for the end of a segment that has no footer.
+    Successor {
+        segment: u64,
+    },
+    Whole {
+        segment: u64,
+        end: Option<u64>,
+    },
+    Commits(Scan),
+    /// The carry-over of the segment after a damaged one, for where the damage ends.
+    DamageHead {
+        first: u64,
+        segment: u64,
+        why: &'static str,
+    },
+    DamageCarry {
+        first: u64,
+        header: Header,
+        salt: u64,
+        why: &'static str,
+    },
+    Over,
+}
+
+/// A walk over the commits of one segment.
+#[derive(Debug)]
+struct Scan {
+    window: Window,
+    /// The entry whose commit stands at `offset`.
+    at: usize,
+    /// Where the bytes asked for begin.
+    offset: u64,
+    len: usize,
+}
+
+impl ReadTask {
+    #[allow(clippy::too_many_arguments, reason = "the log is its only caller; each is a fact of its own")]
+    pub(crate) fn new(
+        log: LogId,
+        shard: u32,
+        target: Target,
+        horizon_ms: u64,
+        tip: u64,
+        bytes_max: usize,
+        sealed: Range<u64>,
+        memory: Option<Window>,
+    ) -> ReadTask {
+        let gathered = Gathered::default();
+        ReadTask {
+            log,
+            shard,
+            target,
+            horizon_ms,
+            tip,
+            bytes_max,
+            sealed,
+            memory,
+            state: State::Start,
+            gathered,
+            trimmed: false,
+        }
+    }
+
+    /// Begins, or goes on with the bytes that the last step asked for; `Err` when they could not be read.
+    pub fn step(&mut self, input: Option<Result<Bytes, String>>) -> ReadStep {
+        let state = std::mem::replace(&mut self.state, State::Over);
+        let bytes = match input {
+            Some(Ok(bytes)) => bytes,
+            Some(Err(why)) => return self.unreadable(state, &why),
+            None => Bytes::new(),
+        };
+        match state {
+            State::Start => self.start(),
+            State::SearchHead { low, high, middle } => self.search_head(low, high, middle, &bytes),
+            State::SearchCarry { low, high, middle, header, salt } => {
+                self.search_carry(low, high, middle, &header, salt, &bytes)
+            }
+            State::Trailer { segment } => self.trailer(segment, &bytes),
+            State::Index { trailer } => self.index(&trailer, &bytes),
+            State::Successor { segment } => self.successor(segment, &bytes),
+            State::Whole { segment, end } => self.whole(segment, end, &bytes),
+            State::Commits(scan) => self.commits(scan, &bytes),
+            State::DamageHead { first, segment, why } => self.damage_head(first, segment, why, &bytes),
+            State::DamageCarry { first, header, salt, why } => {
+                let end = carry_of(&header, salt, &bytes, self.shard).map(|state| state.next_sequence);
+                self.fail(damaged(first, end.unwrap_or(self.tip), why))
+            }
+            State::Over => panic!("a read that is done is not stepped"),
+        }
+    }
+
+    fn start(&mut self) -> ReadStep {
+        match self.memory.take() {
+            Some(window) if window.begins_here => self.enter(window),
+            memory => {
+                self.memory = memory;
+                self.search(self.sealed.start, self.sealed.end)
+            }
+        }
+    }
+
+    /// Looks for the last segment that the shard enters before the target, by halves. What the target
+    /// is not before is the lowest: whether it is before that one too is asked there.
+    fn search(&mut self, low: u64, high: u64) -> ReadStep {
+        if high <= low {
+            return self.leave_sealed();
+        }
+        let sequence_wanted = matches!(self.target, Target::Sequence(_));
+        if high - low == 1 && !(low == self.sealed.start && sequence_wanted) {
+            return self.open(low);
+        }
+        let middle = low + (high - low) / 2;
+        self.ask(State::SearchHead { low, high, middle }, middle, HEAD, true)
+    }
+
+    fn search_head(&mut self, low: u64, high: u64, middle: u64, bytes: &[u8]) -> ReadStep {
+        match head_of(self.segment(middle), bytes) {
+            Some((header, salt)) => {
+                let place = blocks(HEAD_BYTES, header.carry_over_len as usize);
+                self.ask(State::SearchCarry { low, high, middle, header, salt }, middle, place, true)
+            }
+            None => self.search_beside(low, high, middle),
+        }
+    }
+
+    fn search_carry(&mut self, low: u64, high: u64, middle: u64, header: &Header, salt: u64, bytes: &[u8]) -> ReadStep {
+        let Some(entered) = carry_of(header, salt, bytes, self.shard) else {
+            return self.search_beside(low, high, middle);
+        };
+        let before = match self.target {
+            Target::Sequence(sequence) => entered.next_sequence <= sequence,
+            Target::Arrival(arrival_ms) => entered.last_arrival_ms < arrival_ms,
+        };
+        match (before, high - low) {
+            (true, 1) => self.open(middle),
+            (false, 1) => self.fail(trimmed(entered.next_sequence)),
+            (true, _) => self.search(middle, high),
+            (false, _) => self.search(low, middle),
+        }
+    }
+
+    /// The head in the middle is damaged: the search goes on without it.
+    fn search_beside(&mut self, low: u64, high: u64, middle: u64) -> ReadStep {
+        if middle + 1 < high {
+            return self.ask(State::SearchHead { low, high, middle: middle + 1 }, middle + 1, HEAD, true);
+        }
+        if high - low == 1 {
+            return self.open(low);
+        }
+        // All of them up to `high` are damaged: begin before them, and come to them in order.
+        self.search(low, low + (high - low) / 2)
+    }
+
+    fn open(&mut self, segment: u64) -> ReadStep {
+        self.ask(State::Trailer { segment }, segment, ReadPlace::LastBlock, true)
+    }
+
+    fn trailer(&mut self, segment: u64, bytes: &[u8]) -> ReadStep {
+        match Trailer::decode(bytes, self.segment(segment)) {
+            Ok(trailer) => {
+                let (offset, len) = trailer.content();
+                self.ask(State::Index { trailer }, segment, blocks(offset, len), true)
+            }
+            Err(_) => self.rebuild(segment),
+        }
+    }
+
+    fn index(&mut self, trailer: &Trailer, bytes: &[u8]) -> ReadStep {
+        let segment = trailer.segment.segment;
+        match trailer.entries_of(bytes, self.shard) {
+            Ok(entries) => self.enter_entries(segment, trailer.salt, trailer.end.offset, entries),
+            Err(_) => self.rebuild(segment),
+        }
+    }
+
+    /// Without its footer a segment is read whole, up to the end that its successor names.
+    fn rebuild(&mut self, segment: u64) -> ReadStep {
+        if segment + 1 < self.sealed.end {
+            return self.ask(State::Successor { segment }, segment + 1, HEAD, true);
+        }
+        self.ask(State::Whole { segment, end: None }, segment, ReadPlace::Whole, false)
+    }
+
+    fn successor(&mut self, segment: u64, bytes: &[u8]) -> ReadStep {
+        let head = head_of(self.segment(segment + 1), bytes);
+        let end = head.and_then(|(header, _)| header.predecessor).map(|predecessor| predecessor.end);
+        self.ask(State::Whole { segment, end }, segment, ReadPlace::Whole, false)
+    }
+
+    fn whole(&mut self, segment: u64, end: Option<u64>, bytes: &Bytes) -> ReadStep {
+        match rebuild(self.segment(segment), bytes, end) {
+            Some((salt, end, index)) => self.enter_entries(segment, salt, end, index.of_shard(self.shard).to_vec()),
+            None => self.damage(segment, None, "its label or head is damaged"),
+        }
+    }
+
+    fn enter_entries(&mut self, segment: u64, salt: u64, end: u64, entries: Vec<IndexEntry>) -> ReadStep {
+        if entries.is_empty() {
+            return self.next_segment(segment);
+        }
+        let at = match self.wanted() {
+            Some(sequence) => entry_of_sequence(&entries, sequence).unwrap_or(0),
+            None => match self.target {
+                Target::Arrival(arrival_ms) => entry_of_arrival(&entries, arrival_ms),
+                Target::Sequence(_) => 0,
+            },
+        };
+        let entries = entries[at..].to_vec();
+        let segment = self.segment(segment);
+        self.enter(Window { segment, salt, end, begins_here: true, after: None, entries })
+    }
+
+    fn enter(&mut self, window: Window) -> ReadStep {
+        let offset = window.entries[0].offset;
+        self.scan_from(Scan { window, at: 0, offset, len: 0 }, 0)
+    }
+
+    /// Asks for the commits from the current entry on: as much as the read can still take.
+    fn scan_from(&mut self, scan: Scan, len_least: u64) -> ReadStep {
+        let offset = scan.window.entries[scan.at].offset;
+        let next = scan.window.entries.get(scan.at + 1).map_or(scan.window.end, |entry| entry.offset);
+        let dense = next - offset <= DENSE_BYTES;
+        let room = (self.bytes_max.saturating_sub(self.gathered.bytes) as u64).next_multiple_of(BLOCK_BYTES);
+        let len = if dense { room.clamp(SPARSE_READ_BYTES, DENSE_READ_BYTES) } else { SPARSE_READ_BYTES };
+        let len = len.max(len_least).min(scan.window.end.saturating_sub(offset)) as usize;
+        let segment = scan.window.segment.segment;
+        self.ask(State::Commits(Scan { offset, len, ..scan }), segment, ReadPlace::At(offset, len), false)
+    }
+
+    fn commits(&mut self, mut scan: Scan, bytes: &Bytes) -> ReadStep {
+        loop {
+            let entry = scan.window.entries[scan.at];
+            let from = (entry.offset - scan.offset) as usize;
+            let here = bytes.slice(from.min(bytes.len())..);
+            if here.len() < COMMIT_HEADER_BYTES && from > 0 {
+                return self.scan_from(scan, 0);
+            }
+            let (segment, salt) = (scan.window.segment, scan.window.salt);
+            if let Ok((header, _)) = CommitHeader::decode(&here, segment, entry.offset, salt)
+                && here.len() < header.len() as usize
+                && (from > 0 || scan.len < header.len() as usize)
+            {
+                return self.scan_from(scan, header.len());
+            }
+            match Commit::parse(&here, segment, entry.offset, salt) {
+                Ok(commit) => {
+                    if let Some(step) = self.gather(&scan, commit) {
+                        return step;
+                    }
+                }
+                Err(BadCommit::Header) => {
+                    return self.damage(segment.segment, Some(&scan), "a commit header is damaged");
+                }
+                Err(BadCommit::Payload) => return self.damage(segment.segment, Some(&scan), "a batch is damaged"),
+            }
+            if self.gathered.bytes >= self.bytes_max {
+                return self.finish();
+            }
+            scan.at += 1;
+            match scan.window.entries.get(scan.at) {
+                Some(next) if next.offset < scan.offset + bytes.len() as u64 => {}
+                Some(_) => return self.scan_from(scan, 0),
+                None if segment.segment < self.sealed.end => return self.next_segment(segment.segment),
+                None => return self.finish(),
+            }
+        }
+    }
+
+    /// Takes what is wanted of a commit; `Some` when the read ends here.
+    fn gather(&mut self, scan: &Scan, commit: Commit) -> Option<ReadStep> {
+        for batch in commit.batches {
+            let header = *batch.header();
+            if header.shard != self.shard || self.is_before_target(&batch) {
+                continue;
+            }
+            if header.arrival_ms < self.horizon_ms && self.gathered.start_sequence.is_none() {
+                // The record asked for has outlived the retention: find where the shard begins now.
+                self.trimmed = true;
+                self.target = Target::Arrival(self.horizon_ms);
+                if scan.window.segment.segment < self.sealed.end {
+                    return Some(self.search(self.sealed.start, self.sealed.end));
+                }
+                continue;
+            }
+            let wanted = self.wanted().unwrap_or(header.first_sequence);
+            if self.trimmed {
+                return Some(self.fail(trimmed(header.first_sequence)));
+            }
+            if header.first_sequence > wanted {
+                let why = "its commit is missing from the index or the disk";
+                return Some(self.damage_between(scan, wanted, header.first_sequence, why));
+            }
+            let bytes = batch.bytes().len();
+            if self.gathered.bytes > 0 && self.gathered.bytes + bytes > self.bytes_max {
+                self.gathered.next_arrival_ms = Some(header.arrival_ms);
+                return Some(self.finish());
+            }
+            self.gathered.start_sequence.get_or_insert(wanted);
+            self.gathered.next_sequence = batch.next_sequence();
+            self.gathered.bytes += bytes;
+            self.gathered.batches.push(batch);
+        }
+        None
+    }
+
+    fn is_before_target(&self, batch: &Batch) -> bool {
+        match (self.wanted(), self.target) {
+            (Some(sequence), _) => batch.next_sequence() <= sequence,
+            (None, Target::Arrival(arrival_ms)) => batch.header().arrival_ms < arrival_ms,
+            (None, Target::Sequence(_)) => false,
+        }
+    }
+
+    /// The sequence that has to come next, once it is known.
+    fn wanted(&self) -> Option<u64> {
+        match (self.gathered.start_sequence, self.target) {
+            (Some(_), _) => Some(self.gathered.next_sequence),
+            (None, Target::Sequence(sequence)) => Some(sequence),
+            (None, Target::Arrival(_)) => None,
+        }
+    }
+
+    fn next_segment(&mut self, segment: u64) -> ReadStep {
+        if segment + 1 < self.sealed.end { self.open(segment + 1) } else { self.leave_sealed() }
+    }
+
+    fn leave_sealed(&mut self) -> ReadStep {
+        match self.memory.take() {
+            Some(window) => self.enter(window),
+            None => self.finish(),
+        }
+    }
+
+    fn finish(&mut self) -> ReadStep {
+        let gathered = std::mem::take(&mut self.gathered);
+        let Some(start_sequence) = gathered.start_sequence else {
+            return match self.target {
+                _ if self.trimmed => self.fail(trimmed(self.tip)),
+                Target::Sequence(sequence) if sequence < self.tip => {
+                    self.fail(damaged(sequence, self.tip, "no segment holds it"))
+                }
+                _ => ReadStep::Done(Ok(ReadOutcome {
+                    start_sequence: self.tip,
+                    next_sequence: self.tip,
+                    batches: Vec::new(),
+                    next_arrival_ms: None,
+                })),
+            };
+        };
+        ReadStep::Done(Ok(ReadOutcome {
+            start_sequence,
+            next_sequence: gathered.next_sequence,
+            batches: gathered.batches,
+            next_arrival_ms: gathered.next_arrival_ms,
+        }))
+    }
+
+    fn fail(&mut self, error: WireError) -> ReadStep {
+        ReadStep::Done(Err(error))
+    }
+
+    /// What was wanted next cannot be read. What was gathered before it is answered first.
+    fn damage(&mut self, segment: u64, scan: Option<&Scan>, why: &'static str) -> ReadStep {
+        if self.gathered.start_sequence.is_some() {
+            return self.finish();
+        }
+        let at = scan.map(|scan| scan.window.entries[scan.at].first_sequence);
+        let first = self.wanted().or(at).unwrap_or(0);
+        let known = scan.and_then(|scan| scan.window.entries.get(scan.at + 1).map(|entry| entry.first_sequence));
+        match known.or(scan.and_then(|scan| scan.window.after)) {
+            Some(end) => self.fail(damaged(first, end, why)),
+            None if segment + 1 < self.sealed.end => {
+                self.ask(State::DamageHead { first, segment: segment + 1, why }, segment + 1, HEAD, true)
+            }
+            None => {
+                let end = self.memory.as_ref().map_or(self.tip, |window| window.entries[0].first_sequence);
+                self.fail(damaged(first, end, why))
+            }
+        }
+    }
+
+    fn damage_between(&mut self, scan: &Scan, wanted: u64, found: u64, why: &'static str) -> ReadStep {
+        if self.gathered.start_sequence.is_some() {
+            return self.finish();
+        }
+        // Below the lowest segment nothing is missing: it was given up when it expired.
+        let lowest = self.sealed.is_empty() && scan.window.segment.segment > 1 && !scan.window.begins_here;
+        self.fail(if lowest { trimmed(found) } else { damaged(wanted, found, why) })
+    }
+
+    fn damage_head(&mut self, first: u64, segment: u64, why: &'static str, bytes: &[u8]) -> ReadStep {
+        match head_of(self.segment(segment), bytes) {
+            Some((header, salt)) => {
+                let place = blocks(HEAD_BYTES, header.carry_over_len as usize);
+                self.ask(State::DamageCarry { first, header, salt, why }, segment, place, true)
+            }
+            None if segment + 1 < self.sealed.end => {
+                self.ask(State::DamageHead { first, segment: segment + 1, why }, segment + 1, HEAD, true)
+            }
+            None => self.fail(damaged(first, self.tip, why)),
+        }
+    }
+
+    fn unreadable(&mut self, state: State, why: &str) -> ReadStep {
+        if self.gathered.start_sequence.is_some() {
+            return self.finish();
+        }
+        let first = match &state {
+            State::Commits(scan) => self.wanted().unwrap_or(scan.window.entries[scan.at].first_sequence),
+            _ => self.wanted().unwrap_or(0),
+        };
+        let message = format!("shard {} cannot be read from sequence {first}: {why}", self.shard);
+        self.fail(WireError::new(ErrorCode::Damaged, message).with_detail(first, first))
+    }
+
+    fn ask(&mut self, state: State, segment: u64, place: ReadPlace, keep: bool) -> ReadStep {
+        self.state = state;
+        ReadStep::Read { segment, place, keep }
+    }
+
+    fn segment(&self, segment: u64) -> SegmentId {
+        SegmentId { incarnation: self.log.incarnation, log: self.log.log, segment }
+    }
+}
+
+/// The head of a segment file.
+const HEAD: ReadPlace = ReadPlace::At(0, HEAD_BYTES as usize);
+/// Commits closer than this are read several at a time.
+const DENSE_BYTES: u64 = 256 << 10;
+/// Read at once where a shard's commits stand close together ...
+const DENSE_READ_BYTES: u64 = 1 << 20;
+/// ... and where they are far apart.
+const SPARSE_READ_BYTES: u64 = 64 << 10;
+
+/// The whole blocks that hold `len` bytes from `offset`, which begins a block.
+fn blocks(offset: u64, len: usize) -> ReadPlace {
+    assert_eq!(offset % BLOCK_BYTES, 0, "what is read stands at the beginning of a block");
+    ReadPlace::At(offset, len.next_multiple_of(BLOCK_BYTES as usize))
+}
+
+fn head_of(segment: SegmentId, bytes: &[u8]) -> Option<(Header, u64)> {
+    let label = Label::decode(bytes).ok().filter(|label| label.segment == segment)?;
+    Some((Header::decode_either(bytes, segment, label.salt).ok()?, label.salt))
+}
+
+/// A shard's place in a carry-over, whose checksum is proved; its producers are not looked at.
+fn carry_of(header: &Header, salt: u64, bytes: &[u8], shard: u32) -> Option<ShardState> {
+    let bytes = bytes.get(..header.carry_over_len as usize)?;
+    if xxhash_rust::xxh3::xxh3_64_with_seed(bytes, salt) != header.carry_over_checksum {
+        return None;
+    }
+    let count = FieldReader::new("carry-over", bytes).u32().ok()? as usize;
+    let table = bytes.get(COUNTS_BYTES..COUNTS_BYTES + count * SHARD_BYTES)?;
+    let state = |at: usize| {
+        decode_shard(&mut FieldReader::new("carry-over", &table[at * SHARD_BYTES..(at + 1) * SHARD_BYTES])).ok()
+    };
+    let (mut low, mut high) = (0, count);
+    while low < high {
+        let middle = (low + high) / 2;
+        let found = state(middle)?;
+        match found.shard.cmp(&shard) {
+            std::cmp::Ordering::Equal => return Some(found),
+            std::cmp::Ordering::Less => low = middle + 1,
+            std::cmp::Ordering::Greater => high = middle,
+        }
+    }
+    None
+}
+
+/// Records `first .. end` are lost.
+fn damaged(first: u64, end: u64, why: &str) -> WireError {
+    let last = end.saturating_sub(1).max(first);
+    let message = format!("records {first} to {last} are damaged on the disk ({why}); read on after them");
+    WireError::new(ErrorCode::Damaged, message).with_detail(first, last)
+}
+
+fn trimmed(first_kept: u64) -> WireError {
+    let message = format!("the record has outlived the stream's retention; the first that is kept is {first_kept}");
+    WireError::new(ErrorCode::Trimmed, message).with_detail(first_kept, 0)
+}

@@ -1,0 +1,525 @@
+//! Recovery of a log: what its files say after a stop of any kind.
+//!
+//! ```text
+//!   file numbers ─► newest head ─► its carry-over ─► footer ─► last commits      (stopped cleanly)
+//!        │              │                              └────► whole scan         (killed)
+//!        │              └► no header: a spare, deleted; or rotten, refused
+//!        └► missing: refused; unknown: set aside; expired: deleted
+//! ```
+//!
+//! What must hold: nothing that was acknowledged is cut, and what cannot be told apart from it is
+//! refused; a refusal is the log's own, the rest serves. It never appends to a segment of an earlier
+//! run: the next commit begins a new one, whose header names the end found here.
+//!
+//! A state machine: it says what it needs to read and is given it.
+
+mod scan;
+mod verdict;
+
+use std::collections::BTreeSet;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::carry_over::CarryOver;
+use crate::commit::{Commit, SegmentId};
+use crate::footer::{self, SegmentEnd, Trailer};
+use crate::index::SegmentIndex;
+use crate::limits::BLOCK_BYTES;
+use crate::log::{LogId, SegmentFacts};
+use crate::reader::ReadPlace;
+use crate::segment::{HEAD_BYTES, Header, Label, Predecessor};
+
+pub use verdict::{Here, Named, Verdict, verdict};
+
+use scan::{Scanned, commits_in, scan};
+
+/// What is known of a log before its files are read.
+#[derive(Debug, Clone)]
+pub struct LogOnDisk {
+    /// Which log.
+    pub id: LogId,
+    /// Identity of the data directory.
+    pub directory: u64,
+    /// Its shards.
+    pub shards: Vec<u32>,
+    /// Segments below this number have expired.
+    pub lowest_kept: u64,
+    /// No segment above this number was ever made.
+    pub highest_prepared: u64,
+    /// Numbers of the segment files that are there.
+    pub files: BTreeSet<u64>,
+}
+
+/// What a log begins with.
+#[derive(Debug)]
+pub struct Recovered {
+    /// Where every shard and producer stands.
+    pub state: CarryOver,
+    /// Its segments.
+    pub segments: RecoveredSegments,
+    /// Number of the next commit.
+    pub next_commit: u64,
+    /// Checksum of the last one.
+    pub last_checksum: u64,
+    /// Why the log takes no puts, if it does not.
+    pub refused: Option<String>,
+    /// What was torn and is cut, in the operator's words.
+    pub cut: Option<String>,
+    /// What is to be done before the log serves, in order.
+    pub chores: Vec<Chore>,
+}
+
+/// The segments of a recovered log.
+#[derive(Debug, Default)]
+pub struct RecoveredSegments {
+    /// The lowest number that is kept.
+    pub lowest: u64,
+    /// The highest number that holds anything; `lowest - 1` when none does.
+    pub newest: u64,
+    /// Segments whose footer is not on the disk, oldest first.
+    pub in_memory: Vec<RecoveredSegment>,
+    /// Where the newest segment ends.
+    pub end: Option<Predecessor>,
+    /// What is known of the lowest.
+    pub lowest_facts: Option<SegmentFacts>,
+    /// Latest arrival in the log.
+    pub last_arrival_ms: u64,
+}
+
+/// A segment whose index was made by scanning it.
+#[derive(Debug)]
+pub struct RecoveredSegment {
+    /// Which segment.
+    pub id: SegmentId,
+    /// Its salt.
+    pub salt: u64,
+    /// Where it ends.
+    pub end: SegmentEnd,
+    /// Where its records are.
+    pub index: SegmentIndex,
+    /// Latest arrival in it, or inherited.
+    pub last_arrival_ms: u64,
+}
+
+/// A change to the files of a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Chore {
+    /// Remove a segment: it has expired, or is a spare of an earlier run.
+    Remove(u64),
+    /// Move a segment that the catalog does not know out of the way, and keep it.
+    SetAside(u64),
+    /// Write a footer and cut the file after it.
+    Seal {
+        /// The segment.
+        segment: u64,
+        /// Where the footer goes.
+        offset: u64,
+        /// Its bytes.
+        footer: Bytes,
+    },
+}
+
+/// What recovery needs next.
+#[derive(Debug)]
+pub enum RecoveryStep {
+    /// Bytes of a segment; fewer when the file ends.
+    Read {
+        /// Its number.
+        segment: u64,
+        /// Which bytes.
+        place: ReadPlace,
+    },
+    /// It is done.
+    Done(Box<Recovered>),
+}
+
+/// A recovery in progress.
+#[derive(Debug)]
+pub struct Recovery {
+    log: LogOnDisk,
+    /// Segments that may hold something, oldest first.
+    files: Vec<u64>,
+    state: State,
+    recovered: Recovered,
+}
+
+/// The newest segment while it is read.
+#[derive(Debug, Clone, Copy)]
+struct Newest {
+    id: SegmentId,
+    salt: u64,
+    header: Header,
+}
+
+#[derive(Debug)]
+enum State {
+    Start,
+    Head {
+        segment: u64,
+    },
+    SpareStart {
+        segment: u64,
+        salt: u64,
+    },
+    Spare {
+        segment: u64,
+        salt: u64,
+    },
+    Carry(Newest),
+    Trailer(Newest),
+    Footer(Newest, Trailer),
+    LastCommits(Newest, Trailer),
+    Whole(Newest),
+    /// Going back from the newest to the last segment with a footer; the end that its successor names.
+    OlderTrailer {
+        segment: u64,
+        end: Predecessor,
+    },
+    OlderWhole {
+        segment: u64,
+        end: Predecessor,
+    },
+    LowestFacts,
+    Over,
+}
+
+impl Recovery {
+    /// Begins.
+    pub fn new(log: LogOnDisk) -> Recovery {
+        let recovered = Recovered {
+            state: CarryOver::new(log.shards.iter().copied()),
+            segments: RecoveredSegments {
+                lowest: log.lowest_kept,
+                newest: log.lowest_kept.saturating_sub(1),
+                ..Default::default()
+            },
+            next_commit: 0,
+            last_checksum: 0,
+            refused: None,
+            cut: None,
+            chores: Vec::new(),
+        };
+        Recovery { log, files: Vec::new(), state: State::Start, recovered }
+    }
+
+    /// Begins, or goes on with the bytes that the last step asked for; `Err` when they could not be read.
+    pub fn step(&mut self, input: Option<Result<Bytes, String>>) -> RecoveryStep {
+        let state = std::mem::replace(&mut self.state, State::Over);
+        let bytes = match input {
+            Some(Err(why)) => {
+                self.refuse(format!("a segment cannot be read: {why}"));
+                return self.finish();
+            }
+            Some(Ok(bytes)) => bytes,
+            None => Bytes::new(),
+        };
+        match state {
+            State::Start => self.start(),
+            State::Head { segment } => self.head(segment, &bytes),
+            State::SpareStart { segment, salt } => self.spare_start(segment, salt, &bytes),
+            State::Spare { segment, salt } => self.spare(segment, salt, &bytes),
+            State::Carry(newest) => self.carry(newest, &bytes),
+            State::Trailer(newest) => self.trailer(newest, &bytes),
+            State::Footer(newest, trailer) => self.footer(newest, trailer, &bytes),
+            State::LastCommits(newest, trailer) => self.last_commits(newest, trailer, &bytes),
+            State::Whole(newest) => self.whole(newest, &bytes),
+            State::OlderTrailer { segment, end } => self.older_trailer(segment, end, &bytes),
+            State::OlderWhole { segment, end } => self.older_whole(segment, end, &bytes),
+            State::LowestFacts => self.lowest_facts(&bytes),
+            State::Over => panic!("a recovery that is done is not stepped"),
+        }
+    }
+
+    /// Judges the files by their numbers alone.
+    fn start(&mut self) -> RecoveryStep {
+        let (lowest, highest) = (self.log.lowest_kept, self.log.highest_prepared);
+        for &number in &self.log.files {
+            match number {
+                _ if number < lowest => self.recovered.chores.push(Chore::Remove(number)),
+                _ if number > highest => self.recovered.chores.push(Chore::SetAside(number)),
+                _ => self.files.push(number),
+            }
+        }
+        // The highest may not have been made when the broker stopped, or was a spare and deleted at
+        // an earlier start. Each one below it was in use before the next was prepared.
+        let missing: Vec<_> = (lowest..highest).filter(|number| !self.log.files.contains(number)).collect();
+        if let (Some(first), Some(last)) = (missing.first(), missing.last()) {
+            self.refuse(format!("segments {first} to {last} are missing"));
+        }
+        self.look_at_newest()
+    }
+
+    fn look_at_newest(&mut self) -> RecoveryStep {
+        match self.files.last() {
+            Some(&segment) => self.ask(State::Head { segment }, segment, ReadPlace::At(0, HEAD_BYTES as usize)),
+            None => self.finish(),
+        }
+    }
+
+    fn head(&mut self, segment: u64, bytes: &Bytes) -> RecoveryStep {
+        let id = self.id(segment);
+        let label = match Label::decode(bytes) {
+            Ok(label) if label.segment == id && label.directory == self.log.directory => label,
+            // A file gets its name after its label is on the disk, so this is no leftover of a crash.
+            Ok(_) => return self.refuse_newest(segment, "belongs to another log or data directory"),
+            Err(bad) => return self.refuse_newest(segment, &format!("has no valid label ({bad})")),
+        };
+        match Header::decode_either(bytes, id, label.salt) {
+            Ok(header) => {
+                let place = ReadPlace::At(HEAD_BYTES, (header.first_offset() - HEAD_BYTES) as usize);
+                self.ask(State::Carry(Newest { id, salt: label.salt, header }), segment, place)
+            }
+            Err(_) => {
+                let place = ReadPlace::At(0, SPARE_START_BYTES);
+                self.ask(State::SpareStart { segment, salt: label.salt }, segment, place)
+            }
+        }
+    }
+
+    fn spare_start(&mut self, segment: u64, salt: u64, bytes: &Bytes) -> RecoveryStep {
+        let untouched = bytes.get(BLOCK_BYTES as usize..).is_some_and(|rest| rest.iter().all(|byte| *byte == 0));
+        if untouched {
+            return self.remove_spare(segment);
+        }
+        self.ask(State::Spare { segment, salt }, segment, ReadPlace::Whole)
+    }
+
+    /// No header, and something was written: the first write is torn, and then nothing else was
+    /// written; or the head is rotten.
+    fn spare(&mut self, segment: u64, salt: u64, bytes: &Bytes) -> RecoveryStep {
+        if commits_in(self.id(segment), salt, bytes) > 1 {
+            return self.refuse_newest(segment, "has commits and no valid header");
+        }
+        self.recovered.cut =
+            Some(format!("the first write of segment {segment} was torn; it held nothing acknowledged"));
+        self.remove_spare(segment)
+    }
+
+    fn remove_spare(&mut self, segment: u64) -> RecoveryStep {
+        self.files.pop();
+        self.recovered.chores.push(Chore::Remove(segment));
+        self.look_at_newest()
+    }
+
+    fn refuse_newest(&mut self, segment: u64, why: &str) -> RecoveryStep {
+        self.refuse(format!("segment {segment} {why}"));
+        self.files.pop();
+        self.look_at_newest()
+    }
+
+    fn carry(&mut self, newest: Newest, bytes: &Bytes) -> RecoveryStep {
+        match newest.header.decode_carry_over(bytes, newest.salt) {
+            Ok(state) => self.recovered.state = with_shards(state, &self.log.shards),
+            Err(bad) => self.refuse(format!("the head of segment {} is damaged ({bad})", newest.id.segment)),
+        }
+        self.ask(State::Trailer(newest), newest.id.segment, ReadPlace::LastBlock)
+    }
+
+    fn trailer(&mut self, newest: Newest, bytes: &Bytes) -> RecoveryStep {
+        let segment = newest.id.segment;
+        match Trailer::decode(bytes, newest.id) {
+            Ok(trailer) if trailer.salt == newest.salt => {
+                let (offset, len) = trailer.content();
+                let place = ReadPlace::At(offset, len.next_multiple_of(BLOCK_BYTES as usize));
+                self.ask(State::Footer(newest, trailer), segment, place)
+            }
+            _ => self.ask(State::Whole(newest), segment, ReadPlace::Whole),
+        }
+    }
+
+    fn footer(&mut self, newest: Newest, trailer: Trailer, bytes: &Bytes) -> RecoveryStep {
+        let segment = newest.id.segment;
+        match trailer.decode_content(bytes) {
+            Ok((_, state)) if self.recovered.refused.is_none() => {
+                self.recovered.state = with_shards(state, &self.log.shards);
+                let from = trailer.end.last_data_offset.max(newest.header.first_offset());
+                let len = (trailer.end.offset.saturating_sub(from)) as usize;
+                if len == 0 {
+                    return self.ended_by_footer(newest, trailer);
+                }
+                self.ask(State::LastCommits(newest, trailer), segment, ReadPlace::At(from, len))
+            }
+            _ => self.ask(State::Whole(newest), segment, ReadPlace::Whole),
+        }
+    }
+
+    /// The footer says where the segment ends. That the last commits are whole is looked at all the
+    /// same: after a clean stop there is no later commit that could tell.
+    fn last_commits(&mut self, newest: Newest, trailer: Trailer, bytes: &Bytes) -> RecoveryStep {
+        let mut offset = trailer.end.last_data_offset.max(newest.header.first_offset());
+        let from = offset;
+        let mut checksum = 0;
+        while offset < trailer.end.offset {
+            let here = bytes.slice(((offset - from) as usize).min(bytes.len())..);
+            match Commit::parse(&here, newest.id, offset, newest.salt) {
+                Ok(commit) => (offset, checksum) = (commit.header.end(), commit.checksum),
+                // The whole segment is read, to say what is lost and to keep the rest readable.
+                Err(_) => return self.ask(State::Whole(newest), newest.id.segment, ReadPlace::Whole),
+            }
+        }
+        if offset != trailer.end.offset || checksum != trailer.end.last_checksum {
+            return self.ask(State::Whole(newest), newest.id.segment, ReadPlace::Whole);
+        }
+        self.ended_by_footer(newest, trailer)
+    }
+
+    fn ended_by_footer(&mut self, newest: Newest, trailer: Trailer) -> RecoveryStep {
+        self.recovered.next_commit = trailer.end.next_commit;
+        self.recovered.last_checksum = trailer.end.last_checksum;
+        self.recovered.segments.newest = newest.id.segment;
+        self.recovered.segments.end =
+            Some(Predecessor { end: trailer.end.offset, last_checksum: trailer.end.last_checksum });
+        self.recovered.segments.last_arrival_ms = trailer.last_arrival_ms;
+        self.older(newest)
+    }
+
+    fn whole(&mut self, newest: Newest, bytes: &Bytes) -> RecoveryStep {
+        let segment = newest.id.segment;
+        let header = newest.header;
+        // A valid trailer names the end as a successor does.
+        let last_block = bytes.get(bytes.len().saturating_sub(BLOCK_BYTES as usize)..).unwrap_or(&[]);
+        let named = Trailer::decode(last_block, newest.id).ok().map(|trailer| trailer.end.offset);
+        // The state may come from the footer by now; the scan begins at the head.
+        let inherited =
+            bytes.get(HEAD_BYTES as usize..).and_then(|rest| header.decode_carry_over(rest, newest.salt).ok());
+        if let Some(inherited) = inherited {
+            self.recovered.state = with_shards(inherited, &self.log.shards);
+        }
+        let scanned = scan(newest.id, newest.salt, &header, None, bytes, named, &mut self.recovered.state);
+        if let Some(why) = &scanned.refused {
+            self.refuse(why.clone());
+        }
+        if scanned.cut_bytes > 0 {
+            self.recovered.cut = Some(format!(
+                "cut {} bytes of a torn write at offset {} of segment {segment}; nothing in them was acknowledged",
+                scanned.cut_bytes, scanned.end.offset
+            ));
+        }
+        self.recovered.next_commit = scanned.end.next_commit;
+        self.recovered.last_checksum = scanned.end.last_checksum;
+        self.recovered.segments.newest = segment;
+        self.recovered.segments.end =
+            Some(Predecessor { end: scanned.end.offset, last_checksum: scanned.end.last_checksum });
+        self.recovered.segments.last_arrival_ms = scanned.last_arrival_ms;
+        if self.recovered.refused.is_none() {
+            self.seal_chore(newest.id, newest.salt, &scanned, &self.recovered.state.clone());
+        }
+        self.keep_in_memory(newest.id, newest.salt, scanned);
+        self.older(newest)
+    }
+
+    /// A footer may be missing from older segments too, when the broker stopped before it was written.
+    fn older(&mut self, newer: Newest) -> RecoveryStep {
+        let segment = newer.id.segment - 1;
+        match newer.header.predecessor {
+            Some(end) if self.files.contains(&segment) => {
+                self.ask(State::OlderTrailer { segment, end }, segment, ReadPlace::LastBlock)
+            }
+            _ => self.look_at_lowest(),
+        }
+    }
+
+    fn older_trailer(&mut self, segment: u64, end: Predecessor, bytes: &Bytes) -> RecoveryStep {
+        match Trailer::decode(bytes, self.id(segment)) {
+            Ok(trailer) if trailer.end.offset == end.end => self.look_at_lowest(),
+            _ => self.ask(State::OlderWhole { segment, end }, segment, ReadPlace::Whole),
+        }
+    }
+
+    fn older_whole(&mut self, segment: u64, end: Predecessor, bytes: &Bytes) -> RecoveryStep {
+        let id = self.id(segment);
+        let Some((salt, header, mut state)) = open_whole(id, bytes) else {
+            // Its records are damaged, and reading them says so; the log's end is not touched by that.
+            return self.look_at_lowest();
+        };
+        let scanned = scan(id, salt, &header, None, bytes, Some(end.end), &mut state);
+        if scanned.refused.is_none() {
+            self.seal_chore(id, salt, &scanned, &state);
+        }
+        self.keep_in_memory(id, salt, scanned);
+        self.older(Newest { id, salt, header })
+    }
+
+    fn look_at_lowest(&mut self) -> RecoveryStep {
+        match self.files.first() {
+            Some(&segment) if segment < self.recovered.segments.newest => {
+                self.ask(State::LowestFacts, segment, ReadPlace::LastBlock)
+            }
+            _ => self.finish(),
+        }
+    }
+
+    fn lowest_facts(&mut self, bytes: &Bytes) -> RecoveryStep {
+        let segment = self.recovered.segments.lowest;
+        let trailer = Trailer::decode(bytes, self.id(segment)).ok();
+        let last_arrival_ms = trailer.map(|trailer| trailer.last_arrival_ms);
+        self.recovered.segments.lowest_facts = Some(SegmentFacts { segment, last_arrival_ms });
+        self.finish()
+    }
+
+    fn seal_chore(&mut self, id: SegmentId, salt: u64, scanned: &Scanned, state: &CarryOver) {
+        let mut carry_out = BytesMut::new();
+        state.encode(&mut carry_out);
+        let footer = footer::encode(id, salt, scanned.end, &scanned.index, &carry_out, scanned.last_arrival_ms);
+        self.recovered.chores.push(Chore::Seal { segment: id.segment, offset: scanned.end.offset, footer });
+    }
+
+    fn keep_in_memory(&mut self, id: SegmentId, salt: u64, scanned: Scanned) {
+        let Scanned { end, index, last_arrival_ms, .. } = scanned;
+        self.recovered.segments.in_memory.insert(0, RecoveredSegment { id, salt, end, index, last_arrival_ms });
+    }
+
+    fn refuse(&mut self, why: String) {
+        self.recovered.refused.get_or_insert(why);
+    }
+
+    fn finish(&mut self) -> RecoveryStep {
+        let empty = Recovered {
+            state: CarryOver::default(),
+            segments: RecoveredSegments::default(),
+            next_commit: 0,
+            last_checksum: 0,
+            refused: None,
+            cut: None,
+            chores: Vec::new(),
+        };
+        RecoveryStep::Done(Box::new(std::mem::replace(&mut self.recovered, empty)))
+    }
+
+    fn ask(&mut self, state: State, segment: u64, place: ReadPlace) -> RecoveryStep {
+        self.state = state;
+        RecoveryStep::Read { segment, place }
+    }
+
+    fn id(&self, segment: u64) -> SegmentId {
+        SegmentId { incarnation: self.log.id.incarnation, log: self.log.id.log, segment }
+    }
+}
+
+/// The index of a segment without a footer, from the whole file: its salt, its end and where its
+/// records are. `None` when its label or head is damaged.
+pub(crate) fn rebuild(segment: SegmentId, bytes: &Bytes, named_end: Option<u64>) -> Option<(u64, u64, SegmentIndex)> {
+    let (salt, header, mut state) = open_whole(segment, bytes)?;
+    let scanned = scan(segment, salt, &header, None, bytes, named_end, &mut state);
+    Some((salt, scanned.end.offset, scanned.index))
+}
+
+fn open_whole(segment: SegmentId, bytes: &Bytes) -> Option<(u64, Header, CarryOver)> {
+    let label = Label::decode(bytes).ok().filter(|label| label.segment == segment)?;
+    let header = Header::decode_either(bytes, segment, label.salt).ok()?;
+    let state = header.decode_carry_over(bytes.get(HEAD_BYTES as usize..)?, label.salt).ok()?;
+    Some((label.salt, header, state))
+}
+
+/// The state with every shard that the catalog knows: one that was made later has stored nothing.
+fn with_shards(mut state: CarryOver, shards: &[u32]) -> CarryOver {
+    for shard in CarryOver::new(shards.iter().copied()).shards {
+        if let Err(at) = state.shards.binary_search_by_key(&shard.shard, |known| known.shard) {
+            state.shards.insert(at, shard);
+        }
+    }
+    state
+}
+
+/// Where a spare is looked at for signs of use: label, headers, and the beginning of what follows.
+const SPARE_START_BYTES: usize = 64 << 10;
