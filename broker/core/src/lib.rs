@@ -32,6 +32,7 @@
 //!
 //! // With the segment there, the commit is written; when that is durable, and only then, the put is acked.
 //! log.step(now, Event::SegmentReady { segment, ask, salt: 99, bytes }, &mut lane, &mut effects);
+//! log.step(now, Event::Flush, &mut lane, &mut effects);
 //! assert!(matches!(effects.remove(0), Effect::Write(write) if write.segment == 1));
 //! effects.clear();
 //! log.step(now, Event::Durable, &mut lane, &mut effects);

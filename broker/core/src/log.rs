@@ -78,7 +78,7 @@ pub enum Event {
         /// What was put.
         batch: PutBatch,
     },
-    /// All puts of this turn are in: begin a commit if one can begin.
+    /// All that has happened in this turn is in: begin a commit if one can begin.
     Flush,
     /// The write in flight has completed in full.
     Durable,
@@ -320,15 +320,18 @@ impl Log {
     }
 
     /// Takes one event and appends what is to be done.
+    ///
+    /// A commit begins at [`Event::Flush`] alone. The owner sends one, in its own order over all logs,
+    /// to a log that [`wants_commit`](Self::wants_commit) after an event, so that a busy log does not
+    /// keep the lane's places for commits to itself.
     pub fn step(&mut self, now: Now, event: Event, budget: &mut LaneBudget, effects: &mut Vec<Effect>) {
         match event {
             Event::Put { token, batch } => self.put(now, token, batch, budget, effects),
             Event::Flush => self.flush(now, budget, effects),
             Event::Durable => self.durable(now, budget, effects),
-            Event::WriteFailed { why } => self.write_failed(now, &why, budget, effects),
+            Event::WriteFailed { why } => self.write_failed(&why, budget, effects),
             Event::SegmentReady { segment, ask, salt, bytes } => {
                 self.segments.ready(segment, ask, salt, bytes);
-                self.flush(now, budget, effects);
             }
             Event::SegmentFailed { ask, why } => self.segment_failed(now, ask, &why, budget, effects),
             Event::Sealed { segment } => self.segments.sealed(segment),
@@ -336,6 +339,7 @@ impl Log {
             Event::Tick => self.tick(now, budget, effects),
             Event::Stop => self.stop(now, budget, effects),
         }
+        self.look_ahead(now, effects);
     }
 
     /// Whether the log has a segment open, or anything else that time changes.
@@ -343,9 +347,14 @@ impl Log {
         self.segments.active().is_some() || !self.staged.is_empty() || !matches!(self.stage, Stage::Idle)
     }
 
-    /// Whether a [`Flush`](Event::Flush) would submit a commit if the lane had a place for it.
+    /// Whether a [`Flush`](Event::Flush) would submit a commit if the lane had a place for it and the
+    /// log a segment.
     pub fn wants_commit(&self) -> bool {
-        matches!(self.stage, Stage::Idle) && !self.staged.is_empty()
+        match self.stage {
+            Stage::Idle => !self.staged.is_empty(),
+            Stage::Submitted(_) => false,
+            Stage::Failed(_) => true,
+        }
     }
 
     /// Why the log takes no puts, when it does not for good.
@@ -358,21 +367,23 @@ impl Log {
 
     /// Gives back to the lane's budget what the log holds of it, before it is dropped.
     ///
-    /// Puts that are staged are answered as refused, one that is in flight as indeterminate; the
-    /// completion of a write in flight is no longer the log's.
+    /// Puts that are staged are answered with the refusal, those in flight as indeterminate. When a
+    /// write is in flight its place is given back by [`write_ended`](Self::write_ended).
     pub fn release(&mut self, refusal: &WireError, budget: &mut LaneBudget, effects: &mut Vec<Effect>) {
-        if matches!(self.stage, Stage::Submitted(_)) {
-            budget.complete();
-        }
         self.give_up_submitted(refusal, budget, effects);
         self.refuse_staged(refusal, budget, effects);
         self.tail.clear(budget);
         self.health = Health::Stopped;
     }
 
+    /// The write that was in flight when the log was released has ended, in whatever way.
+    pub fn write_ended(&mut self, budget: &mut LaneBudget) {
+        assert_eq!(self.health, Health::Stopped, "the end of a write of a living log is an event");
+        budget.complete();
+    }
+
     fn tick(&mut self, now: Now, budget: &mut LaneBudget, effects: &mut Vec<Effect>) {
         self.tail.expire(now.boot_ms, budget);
-        self.look_ahead(now, effects);
         if let Some(lowest) = self.segments.expired(now.wall_ms.saturating_sub(self.settings.retention_ms)) {
             effects.push(Effect::Trim { lowest });
         }

@@ -24,7 +24,7 @@ mod lock;
 mod machine;
 mod probe;
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -94,8 +94,9 @@ impl DataDirectory {
 
     /// Takes a directory that a broker has made, for a tool that works while no broker runs.
     ///
-    /// Makes and writes nothing but the name of this process in `LOCK`; asks nothing of the file
-    /// system and the kernel, so that a rescued disk can be looked at anywhere. Segments are to be
+    /// Makes and writes nothing but the name of this process in `LOCK`, and not even that where the
+    /// directory is read-only; asks nothing of the file system and the kernel, so that a rescued disk
+    /// can be looked at anywhere. Segments are to be
     /// read through the page cache ([`is_direct`](Self::is_direct) is false).
     ///
     /// # Errors
@@ -188,10 +189,11 @@ pub(crate) fn random_bytes<const COUNT: usize>(what: &'static str) -> Result<[u8
     }
 }
 
-/// Makes a directory, and its place in its parent durable, unless it is there.
+/// Makes a directory unless it is there, and its place in its parent durable in either case: one that
+/// is there may be what a killed process has made and not yet synced.
 fn create_dir_if_missing(path: &Path, mode: u32) -> Result<(), durable::DurableError> {
     match durable::create_dir(path, mode) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => durable::sync_parent(path),
         made => made,
     }
 }
@@ -221,15 +223,28 @@ fn create_missing(path: &Path) -> Result<(), StartError> {
 }
 
 /// Reads whose directory it is: `None` when it is empty, or as good as that.
+///
+/// The entries are listed before `FORMAT` is looked for. The other way round, a first start of another
+/// process between the two would make its own files look like somebody else's.
 fn survey(layout: &Layout) -> Result<Option<Format>, StartError> {
-    if let Some(format) = Format::read(layout)? {
-        return Ok(Some(format));
+    let foreign = foreign_entry(layout)?;
+    match (Format::read(layout)?, foreign) {
+        (Some(format), _) => Ok(Some(format)),
+        (None, None) => Ok(None),
+        (None, Some(name)) => {
+            let found = name.to_string_lossy().into_owned();
+            Err(StartError::Foreign { path: layout.root().to_owned(), found })
+        }
     }
+}
+
+/// The first entry that no start of ours leaves in a directory without `FORMAT`.
+fn foreign_entry(layout: &Layout) -> Result<Option<OsString>, StartError> {
     let root = layout.root();
     for entry in fs::read_dir(root).map_err(StartError::io("list", root))? {
         let name = entry.map_err(StartError::io("list", root))?.file_name();
         if !is_of_a_first_start(layout, &name)? {
-            return Err(StartError::Foreign { path: root.to_owned(), found: name.to_string_lossy().into_owned() });
+            return Ok(Some(name));
         }
     }
     Ok(None)

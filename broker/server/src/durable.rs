@@ -83,6 +83,25 @@ pub fn create_empty(path: &Path, mode: u32) -> Result<File, DurableError> {
     Ok(file)
 }
 
+/// Makes a new empty file that gets its name with [`rename`] once it is whole, in place of what an
+/// unfinished run has left there. A crash may keep or lose it; its name says that it may be removed.
+///
+/// # Errors
+///
+/// Whatever the system says.
+///
+/// # Panics
+///
+/// When the name does not say so: see [`is_unfinished`].
+pub fn create_unfinished(path: &Path, mode: u32) -> Result<File, DurableError> {
+    assert!(path.file_name().is_some_and(is_unfinished), "an unfinished file has a name that says so");
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(naming("remove", path)(error)),
+        _ => {}
+    }
+    OpenOptions::new().write(true).create_new(true).mode(mode).open(path).map_err(naming("create", path))
+}
+
 /// Makes one directory. Its parent must be there.
 ///
 /// # Errors
@@ -142,6 +161,18 @@ pub fn sync_dir(path: &Path) -> Result<(), DurableError> {
     File::open(path).and_then(|directory| directory.sync_all()).map_err(naming("sync directory", path))
 }
 
+/// Syncs the directory that holds `path`: for an entry that is there and may not have been synced.
+///
+/// # Errors
+///
+/// When the system cannot open or sync it.
+pub fn sync_parent(path: &Path) -> Result<(), DurableError> {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => sync_dir(parent),
+        _ => sync_dir(Path::new(".")),
+    }
+}
+
 /// Whether a file of this name is what a crash left of a [`create_file`]; it may always be removed.
 pub fn is_unfinished(name: &std::ffi::OsStr) -> bool {
     name.to_str().is_some_and(|name| name.len() > 5 && name.starts_with('.') && name.ends_with(".tmp"))
@@ -194,13 +225,6 @@ fn remove_tree(path: &Path, depth: usize) -> Result<(), DurableError> {
     fs::remove_dir(path).map_err(naming("remove", path))
 }
 
-fn sync_parent(path: &Path) -> Result<(), DurableError> {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => sync_dir(parent),
-        _ => sync_dir(Path::new(".")),
-    }
-}
-
 fn naming(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DurableError {
     move |source| DurableError { doing, path: path.to_owned(), source }
 }
@@ -218,5 +242,52 @@ mod tests {
         for other in ["FORMAT", "FORMAT.tmp", ".FORMAT", ".tmp", ""] {
             assert!(!is_unfinished(OsStr::new(other)), "{other}");
         }
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole_and_a_left_over_does_not_matter() {
+        let scratch = tempfile::tempdir().expect("there is room");
+        let path = scratch.path().join("FORMAT");
+        fs::write(unfinished(&path), "half of an earl").expect("it is writable");
+        for text in ["first", "second"] {
+            create_file(&path, text.as_bytes(), 0o600).expect("there is room");
+            assert_eq!(fs::read_to_string(&path).expect("it is there"), text);
+        }
+        assert_eq!(fs::metadata(&path).expect("it is there").permissions().mode() & 0o7777, 0o600);
+        assert_eq!(fs::read_dir(scratch.path()).expect("it is there").count(), 1);
+
+        let error = create_file(&scratch.path().join("not/there"), b"", 0o600).expect_err("it has no directory");
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        assert!(error.to_string().contains("not/there"), "{error}");
+    }
+
+    #[test]
+    fn nothing_that_is_there_is_replaced_by_a_new_one() {
+        let scratch = tempfile::tempdir().expect("there is room");
+        let [one, other] = ["one", "other"].map(|name| scratch.path().join(name));
+        drop(create_empty(&one, 0o600).expect("there is room"));
+        create_dir(&other, 0o700).expect("there is room");
+        for refused in [create_empty(&one, 0o600).map(drop), create_dir(&one, 0o700), rename(&one, &other)] {
+            assert_eq!(refused.expect_err("something is there").kind(), io::ErrorKind::AlreadyExists);
+        }
+        remove_file(&one).expect("it is there");
+        rename(&other, &one).expect("the name is free");
+        assert!(one.is_dir() && !other.exists());
+    }
+
+    #[test]
+    fn a_tree_is_removed_without_following_links_and_not_too_deep() {
+        let scratch = tempfile::tempdir().expect("there is room");
+        let [tree, outside] = ["tree", "outside"].map(|name| scratch.path().join(name));
+        fs::create_dir_all(tree.join("1/2/3/4")).expect("there is room");
+        fs::write(&outside, "not ours").expect("there is room");
+        std::os::unix::fs::symlink(&outside, tree.join("1/link")).expect("there is room");
+        std::os::unix::fs::symlink(scratch.path(), tree.join("1/2/link")).expect("there is room");
+        remove_dir_all(&tree).expect("it is four deep");
+        assert!(!tree.exists() && outside.exists());
+
+        fs::create_dir_all(tree.join("1/2/3/4/5")).expect("there is room");
+        let error = remove_dir_all(&tree).expect_err("it is five deep").to_string();
+        assert!(error.contains("1/2/3/4/5") && tree.join("1/2/3/4/5").exists(), "{error}");
     }
 }

@@ -1,9 +1,45 @@
-//! The rheos broker: lanes, rings, files and sockets.
+//! The rheos broker: lanes, rings, files and sockets. It performs what [`rheos_core`] decides.
+//!
+//! ```
+//! # if std::env::var_os("RHEOS_DOCTEST_SERVE").is_none() { return; }
+//! use rheos_broker::{ServeOptions, serve};
+//!
+//! serve(ServeOptions {
+//!     data: "rheos-data".into(),
+//!     listen: "127.0.0.1:4567".parse().expect("it is an address"),
+//!     dev: false,
+//!     lanes: 1,
+//!     mtu: 1452,
+//!     core: None,
+//!     ready: Box::new(|ready| eprintln!("clients can connect to {}", ready.address)),
+//! })
+//! .expect("the message says why not");
+//! ```
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests make and remove scratch files of their own"))]
 
+mod blocks;
+pub mod catalog;
+mod clock;
 pub mod directory;
 pub mod disk;
 pub mod durable;
+mod files;
 pub mod identity;
+mod lane;
+mod net;
+mod recover;
+mod serve;
 pub mod start_error;
+mod streams;
 pub mod transport;
+mod verify;
+
+pub use serve::{Ready, ServeOptions, serve};
+pub use verify::{LogReport, StreamReport, VerifyReport, verify};
+
+use rheos_protocol::error::{ErrorCode, WireError};
+
+/// An error of the broker itself, as a client is told of it.
+fn internal_error(why: &str) -> WireError {
+    WireError::new(ErrorCode::Internal, why)
+}

@@ -5,6 +5,7 @@
 //! read-only and the rest serves.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::durable::DurableError;
@@ -87,6 +88,31 @@ pub enum StartError {
         path: PathBuf,
         /// What is wrong.
         why: &'static str,
+    },
+    /// The catalog cannot be believed.
+    #[error(
+        "catalog {} is damaged ({why}); restore it together with the rest of the data directory from a backup (no log \
+         was touched)",
+        path.display()
+    )]
+    CatalogDamaged {
+        /// The catalog.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A later release has written the catalog.
+    #[error(
+        "catalog {} has format {found} and this release knows up to {known}; start it with the newer release",
+        path.display()
+    )]
+    CatalogNewer {
+        /// The catalog.
+        path: PathBuf,
+        /// Its format.
+        found: u64,
+        /// The newest format known here.
+        known: u64,
     },
     /// The directory cannot be written by this user.
     #[error("cannot write {} ({source}); give the data directory to the user that runs the broker", path.display())]
@@ -172,6 +198,38 @@ pub enum StartError {
         /// What the library said.
         why: String,
     },
+    /// More lanes than this release runs.
+    #[error("this release runs one lane, not {lanes}; start it with --lanes 1")]
+    LanesUnsupported {
+        /// What was asked for.
+        lanes: u16,
+    },
+    /// `--dev` trusts everybody, so it is for this host alone.
+    #[error("--dev takes any credential, so it listens on loopback only, not on {listen}; use --listen 127.0.0.1:4567")]
+    DevNotLoopback {
+        /// What was asked for.
+        listen: SocketAddr,
+    },
+    /// Somebody else has the port.
+    #[error("address {listen} is in use by another process; stop it or choose another with --listen")]
+    AddressInUse {
+        /// The address.
+        listen: SocketAddr,
+    },
+    /// The address cannot be listened on.
+    #[error("cannot listen on {listen}: {source}; choose another address with --listen")]
+    Socket {
+        /// The address.
+        listen: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A process that was killed is still writing.
+    #[error("{why}")]
+    SegmentHeld {
+        /// Which segment, how long it was waited for, and what to do.
+        why: String,
+    },
     /// A file or directory could not be made or removed.
     #[error("{0}; check the permissions and the disk")]
     Entry(DurableError),
@@ -188,6 +246,16 @@ pub enum StartError {
 }
 
 impl StartError {
+    /// A ring that the kernel refuses, for `map_err`.
+    pub(crate) fn ring(source: io::Error) -> StartError {
+        StartError::IoUringFailed { source }
+    }
+
+    /// A failed step on the socket of `listen`, for `map_err`.
+    pub(crate) fn socket(listen: SocketAddr) -> impl FnOnce(io::Error) -> StartError {
+        move |source| StartError::Socket { listen, source }
+    }
+
     /// A failed step on `path`, for `map_err`.
     pub(crate) fn io(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> StartError {
         let path = path.into();

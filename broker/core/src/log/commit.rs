@@ -26,21 +26,9 @@ pub(super) struct Submitted {
 impl Log {
     /// Begins a commit when none is in flight, something is staged and the lane has a place.
     pub(super) fn flush(&mut self, now: Now, budget: &mut LaneBudget, effects: &mut Vec<Effect>) {
-        if !matches!(self.stage, Stage::Submitted(_)) && budget.has_commit_slot() {
-            self.flush_idle(now, budget, effects);
+        if !budget.has_commit_slot() {
+            return;
         }
-        self.look_ahead(now, effects);
-    }
-
-    /// Sees to it that the next segment is there when it is needed.
-    pub(super) fn look_ahead(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        let needed = !self.staged.is_empty() || matches!(self.stage, Stage::Failed(_));
-        if self.read_only().is_none() {
-            self.segments.look_ahead(now, needed, effects);
-        }
-    }
-
-    fn flush_idle(&mut self, now: Now, budget: &mut LaneBudget, effects: &mut Vec<Effect>) {
         match std::mem::replace(&mut self.stage, Stage::Idle) {
             Stage::Failed(failed) if self.segments.spare_is_ready() => {
                 self.submit(now, failed.batches, budget, effects);
@@ -53,6 +41,14 @@ impl Log {
                 }
             }
             stage => self.stage = stage,
+        }
+    }
+
+    /// Sees to it that the next segment is there when it is needed.
+    pub(super) fn look_ahead(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let needed = !self.staged.is_empty() || matches!(self.stage, Stage::Failed(_));
+        if self.read_only().is_none() {
+            self.segments.look_ahead(now, needed, effects);
         }
     }
 
@@ -137,7 +133,6 @@ impl Log {
             effects.push(Effect::Reply { token, outcome: Ok(acked) });
         }
         self.ack_resends(effects);
-        self.flush(now, budget, effects);
         self.stop_when_quiet(now, budget, effects);
     }
 
@@ -167,7 +162,7 @@ impl Log {
 
     /// What is on the disk of the failed commit is not known. Its batches, which have their sequences,
     /// are written again at the head of the next segment, whose header overrules what stands here.
-    pub(super) fn write_failed(&mut self, now: Now, why: &str, budget: &mut LaneBudget, effects: &mut Vec<Effect>) {
+    pub(super) fn write_failed(&mut self, why: &str, budget: &mut LaneBudget, effects: &mut Vec<Effect>) {
         let Stage::Submitted(commit) = std::mem::replace(&mut self.stage, Stage::Idle) else {
             panic!("a completion belongs to a commit in flight");
         };
@@ -178,7 +173,6 @@ impl Log {
             self.turn_read_only(&format!("the first write of a new segment failed: {why}"), budget, effects);
         } else {
             self.segments.give_up_active();
-            self.flush(now, budget, effects);
         }
     }
 

@@ -11,22 +11,22 @@ use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use rustix::fs::{Dev, IFlags, fstatfs, ioctl_getflags, major, minor};
+use rustix::fs::{Dev, IFlags, ioctl_getflags, major, minor, statfs};
 
 use crate::start_error::StartError;
 
 /// Looks at the file system of `nearest`, on which the directory `path` is or will be, and says what
 /// the operator should know.
 pub(super) fn check(nearest: &Path, path: &Path, dev: bool) -> Result<Vec<String>, StartError> {
-    let directory = File::open(nearest).map_err(StartError::io("open", nearest))?;
-    let magic = fstatfs(&directory).map_err(|error| StartError::io("look at", nearest)(error.into()))?.f_type;
-    let device = directory.metadata().map_err(StartError::io("look at", nearest))?.dev();
+    // By path: a directory above ours need not be readable.
+    let magic = statfs(nearest).map_err(|error| StartError::io("look at", nearest)(error.into()))?.f_type;
+    let device = fs::metadata(nearest).map_err(StartError::io("look at", nearest))?.dev();
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let mount = Mount::find(&mounts, device);
 
     #[allow(clippy::unnecessary_cast, reason = "the type of f_type differs between architectures")]
     let (mut name, mut standing) = judge(magic as u32, mount.as_ref().map(|mount| mount.kind));
-    if name == EXT4 && journals_data(&directory, device, mount.as_ref()) {
+    if name == EXT4 && journals_data(nearest, device, mount.as_ref()) {
         name = "ext4 with data=journal".to_owned();
         standing = Standing::Refused("which writes every byte twice and makes direct writes buffered ones");
     }
@@ -114,7 +114,7 @@ impl<'a> Mount<'a> {
     }
 }
 
-fn journals_data(directory: &File, device: Dev, mount: Option<&Mount<'_>>) -> bool {
+fn journals_data(directory: &Path, device: Dev, mount: Option<&Mount<'_>>) -> bool {
     let by_mount = mount.is_some_and(|mount| says_data_journal(mount.options));
     // As the file system's own default it is not in the mount table, only here.
     let link = fs::read_link(format!("/sys/dev/block/{}:{}", major(device), minor(device))).ok();
@@ -122,7 +122,8 @@ fn journals_data(directory: &File, device: Dev, mount: Option<&Mount<'_>>) -> bo
         .and_then(|link| fs::read_to_string(Path::new("/proc/fs/ext4").join(link.file_name()?).join("options")).ok())
         .is_some_and(|options| says_data_journal(&options));
     // New files inherit this attribute from their directory.
-    let by_attribute = ioctl_getflags(directory).is_ok_and(|flags| flags.contains(IFlags::JOURNALING));
+    let by_attribute = File::open(directory)
+        .is_ok_and(|directory| ioctl_getflags(directory).is_ok_and(|flags| flags.contains(IFlags::JOURNALING)));
     by_mount || by_default || by_attribute
 }
 

@@ -64,6 +64,11 @@ impl Layout {
         self.root.join("catalog.redb")
     }
 
+    /// The catalog while it is being made. A crash leaves it; the next start removes it.
+    pub fn catalog_unfinished_path(&self) -> PathBuf {
+        self.root.join(".catalog.redb.tmp")
+    }
+
     /// The space held back for a full disk.
     pub fn ballast_path(&self) -> PathBuf {
         self.root.join("ballast")

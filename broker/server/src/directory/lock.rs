@@ -99,6 +99,8 @@ pub fn waiting_message(path: &Path) -> String {
 pub(super) fn lock_directory(layout: &Layout, may_create: bool) -> Result<File, StartError> {
     let path = layout.lock_path();
     let file = match open(&path) {
+        // A tool that only looks needs no more than a descriptor to lock.
+        Err(error) if is_refusal(&error) && !may_create => File::open(&path).map_err(StartError::io("open", &path))?,
         Err(error) if error.kind() == io::ErrorKind::NotFound && may_create => {
             match durable::create_empty(&path, FILE_MODE) {
                 // Another first start was quicker.

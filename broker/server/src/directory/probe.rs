@@ -51,6 +51,9 @@ pub(super) fn write(layout: &Layout, dev: bool) -> Result<Probe, StartError> {
 fn direct_write(layout: &Layout, path: &Path) -> Result<(), StartError> {
     let refused = |source: io::Error| match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StartError::Full { path: path.to_owned() },
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            StartError::NotWritable { path: path.to_owned(), source }
+        }
         _ => StartError::DirectWriteRefused { path: layout.root().to_owned(), source },
     };
     if let Some(bytes) = alignment(path).map_err(StartError::io("look at", path))? {

@@ -1,0 +1,218 @@
+//! Blocks of segments behind the tail: read through a ring of their own, some kept for the next reader.
+//!
+//! A task on the lane's thread owns the ring; who wants blocks asks it and waits. What is kept are
+//! heads and indexes, in bounded memory; records are not, they are read again.
+//!
+//! What must hold: reads never take the commits' ring, and no more of them are in flight than it has
+//! entries; a segment's file is opened once for many reads, and no more files than a bound are open.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fs::{File, OpenOptions};
+use std::future::poll_fn;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use rheos_core::limits::{BLOCK_BYTES, SEGMENT_FILE_BYTES_MAX};
+use rheos_core::log::LogId;
+use rheos_core::reader::ReadPlace;
+use rustix::fs::OFlags;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::directory::DataDirectory;
+use crate::disk::{BufferPool, ReadDone, ReadRing, RingWait};
+
+/// Most reads in flight on the ring.
+const READS_IN_FLIGHT_MAX: u32 = 64;
+/// Most reads that wait for the ring; who asks beyond that waits to ask.
+const READS_WAITING_MAX: usize = 256;
+/// Bytes of blocks that are kept.
+const KEPT_BYTES_MAX: usize = 32 << 20;
+/// Largest piece that is kept.
+const KEPT_PIECE_BYTES_MAX: usize = 4 << 20;
+/// Most segment files open for reading.
+const OPEN_FILES_MAX: usize = 128;
+/// Unit in which a whole segment is read.
+const PIECE_BYTES: usize = 1 << 20;
+/// Unused read buffers that are kept.
+const POOL_BYTES: usize = 32 << 20;
+
+/// The way to the blocks; every clone is the same.
+#[derive(Debug, Clone)]
+pub(crate) struct Blocks {
+    directory: Arc<DataDirectory>,
+    reads: mpsc::Sender<BlockRead>,
+    kept: Arc<Mutex<Kept>>,
+}
+
+struct BlockRead {
+    file: Arc<File>,
+    offset: u64,
+    len: usize,
+    reply: oneshot::Sender<io::Result<Bytes>>,
+}
+
+type Place = (LogId, u64, ReadPlace);
+
+#[derive(Debug, Default)]
+struct Kept {
+    blocks: BTreeMap<Place, Bytes>,
+    blocks_order: VecDeque<Place>,
+    bytes: usize,
+    files: BTreeMap<(LogId, u64), Arc<File>>,
+    files_order: VecDeque<(LogId, u64)>,
+}
+
+impl Blocks {
+    /// Blocks of a data directory, and the task that reads them, to be spawned on the lane's thread.
+    ///
+    /// # Errors
+    /// When the kernel gives no ring.
+    pub(crate) fn new(directory: Arc<DataDirectory>) -> io::Result<(Blocks, impl Future<Output = ()> + Send + use<>)> {
+        let (reads, asked) = mpsc::channel(READS_WAITING_MAX);
+        let ring = ReadRing::new(READS_IN_FLIGHT_MAX)?;
+        let wait = RingWait::new(&ring)?;
+        let reader = Reader { asked, ring, wait, pool: BufferPool::new(POOL_BYTES), replies: BTreeMap::new(), next: 0 };
+        Ok((Blocks { directory, reads, kept: Arc::default() }, reader.run()))
+    }
+
+    /// Reads a place of a segment; what is beyond the end of the file is left out.
+    ///
+    /// # Errors
+    /// `NotFound` when the segment is gone, and whatever the disk says.
+    pub(crate) async fn read(&self, log: LogId, segment: u64, place: ReadPlace, keep: bool) -> io::Result<Bytes> {
+        let key = (log, segment, place);
+        if let Some(bytes) = self.kept().blocks.get(&key) {
+            return Ok(bytes.clone());
+        }
+        let file = self.file(log, segment)?;
+        let bytes = match place {
+            ReadPlace::At(offset, len) => self.read_at(&file, offset, len).await?,
+            ReadPlace::LastBlock => {
+                let blocks = file.metadata()?.len() / BLOCK_BYTES;
+                self.read_at(&file, blocks.saturating_sub(1) * BLOCK_BYTES, BLOCK_BYTES as usize).await?
+            }
+            ReadPlace::Whole => self.read_whole(&file).await?,
+        };
+        if keep && bytes.len() <= KEPT_PIECE_BYTES_MAX {
+            self.kept().keep(key, bytes.clone());
+        }
+        Ok(bytes)
+    }
+
+    async fn read_whole(&self, file: &Arc<File>) -> io::Result<Bytes> {
+        let len = file.metadata()?.len().min(SEGMENT_FILE_BYTES_MAX) as usize;
+        let mut whole = BytesMut::with_capacity(len);
+        while whole.len() < len {
+            let piece = self.read_at(file, whole.len() as u64, PIECE_BYTES).await?;
+            if piece.is_empty() {
+                break;
+            }
+            whole.extend_from_slice(&piece);
+        }
+        Ok(whole.freeze())
+    }
+
+    async fn read_at(&self, file: &Arc<File>, offset: u64, len: usize) -> io::Result<Bytes> {
+        if len == 0 {
+            return Ok(Bytes::new());
+        }
+        let gone = || io::Error::other("the lane has stopped");
+        let (reply, answer) = oneshot::channel();
+        let read = BlockRead { file: Arc::clone(file), offset, len, reply };
+        self.reads.send(read).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    fn file(&self, log: LogId, segment: u64) -> io::Result<Arc<File>> {
+        if let Some(file) = self.kept().files.get(&(log, segment)) {
+            return Ok(Arc::clone(file));
+        }
+        let flags = if self.directory.is_direct() { OFlags::DIRECT.bits() as i32 } else { 0 };
+        let path = self.directory.layout().segment_path(log.incarnation, log.log, segment);
+        let file = Arc::new(OpenOptions::new().read(true).custom_flags(flags).open(path)?);
+        self.kept().keep_file((log, segment), Arc::clone(&file));
+        Ok(file)
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().expect("nobody panics while holding the blocks")
+    }
+}
+
+impl Kept {
+    fn keep(&mut self, place: Place, bytes: Bytes) {
+        self.bytes += bytes.len();
+        // Two readers may have read the same place at once.
+        match self.blocks.insert(place, bytes) {
+            Some(before) => self.bytes -= before.len(),
+            None => self.blocks_order.push_back(place),
+        }
+        while self.bytes > KEPT_BYTES_MAX {
+            let oldest = self.blocks_order.pop_front().expect("bytes are kept under places");
+            self.bytes -= self.blocks.remove(&oldest).map_or(0, |bytes| bytes.len());
+        }
+    }
+
+    fn keep_file(&mut self, segment: (LogId, u64), file: Arc<File>) {
+        if self.files.insert(segment, file).is_none() {
+            self.files_order.push_back(segment);
+        }
+        if self.files_order.len() > OPEN_FILES_MAX {
+            let oldest = self.files_order.pop_front().expect("there are many");
+            self.files.remove(&oldest);
+        }
+    }
+}
+
+/// The task that owns the ring.
+struct Reader {
+    asked: mpsc::Receiver<BlockRead>,
+    ring: ReadRing,
+    wait: RingWait,
+    pool: BufferPool,
+    replies: BTreeMap<u64, oneshot::Sender<io::Result<Bytes>>>,
+    next: u64,
+}
+
+impl Reader {
+    async fn run(mut self) {
+        let mut ends = Vec::new();
+        poll_fn(|cx| self.turn(&mut ends, cx)).await;
+    }
+
+    fn turn(&mut self, ends: &mut Vec<ReadDone>, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if self.wait.poll(&mut self.ring, cx).is_ready() {
+                self.ring.reap(ends);
+                for end in ends.drain(..) {
+                    self.answer(end);
+                }
+                continue;
+            }
+            if self.ring.in_flight() == READS_IN_FLIGHT_MAX as usize {
+                return Poll::Pending;
+            }
+            match self.asked.poll_recv(cx) {
+                Poll::Ready(Some(read)) => self.submit(read),
+                Poll::Ready(None) if self.ring.in_flight() == 0 => return Poll::Ready(()),
+                Poll::Ready(None) | Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    fn submit(&mut self, read: BlockRead) {
+        self.next += 1;
+        self.replies.insert(self.next, read.reply);
+        self.ring.read(self.next, &read.file, read.offset, self.pool.take(read.len), read.len);
+    }
+
+    fn answer(&mut self, end: ReadDone) {
+        let reply = self.replies.remove(&end.token).expect("each read was asked for once");
+        let bytes = end.outcome.map(|()| self.pool.share(end.buffer));
+        // Whoever asked may have gone.
+        drop(reply.send(bytes));
+    }
+}

@@ -1,0 +1,320 @@
+//! The file thread: makes segments, writes footers, removes what has expired.
+//!
+//! Everything here may block, so none of it is done on a lane. Segments are pre-written with zeros,
+//! because a write into blocks that were never written costs a journal commit; at a bounded pace,
+//! because commits want the same disk. All other jobs come before the next piece of pre-writing.
+//!
+//! What must hold: the catalog knows a segment's number before the file is there, and the lowest
+//! number kept before a file goes; a segment has its final name only when its label is on the disk;
+//! jobs that name the same segment are done in the order they were asked for.
+
+mod prepare;
+mod storage;
+
+use std::collections::VecDeque;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use bytes::Bytes;
+use crossbeam::channel::{self, Receiver, RecvTimeoutError, Sender};
+use rheos_core::commit::SegmentId;
+use rheos_core::footer::Trailer;
+use rheos_core::limits::BLOCK_BYTES;
+use rheos_core::log::{LogId, SegmentFacts};
+use tracing::{info, warn};
+
+use crate::catalog::Catalog;
+use crate::directory::DataDirectory;
+use crate::disk::AlignedBuffer;
+use crate::durable;
+use crate::lane::{Arrival, Inbox, name};
+
+use prepare::{Pace, Preparing, next_of};
+use storage::StorageWatch;
+
+/// How long the thread sleeps when nobody asks for anything.
+const IDLE_WAIT: Duration = Duration::from_millis(500);
+
+/// Something for the file thread to do.
+#[derive(Debug)]
+pub(crate) enum FileJob {
+    /// Make a segment; answered with [`Arrival::Prepared`].
+    Prepare { log: LogId, segment: u64, ask: u64, bytes: u64, hurry: Arc<AtomicBool> },
+    /// Remove a segment that was never used.
+    Discard { log: LogId, segment: u64 },
+    /// Write a footer and cut the file after it; answered with [`Arrival::Sealed`].
+    Seal { log: LogId, segment: u64, offset: u64, footer: Bytes },
+    /// Remove the segments below this one; answered with [`Arrival::Trimmed`].
+    Trim { log: LogId, lowest: u64 },
+    /// Remove everything of a stream that was deleted.
+    RemoveStream { incarnation: u64 },
+    /// Move a segment that the catalog does not know out of the way.
+    SetAside { log: LogId, segment: u64 },
+}
+
+/// A segment that can be written.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) segment: u64,
+    pub(crate) salt: u64,
+    pub(crate) bytes: u64,
+    /// Open for commits and locked for as long as anything holds it, writes in flight included.
+    pub(crate) file: Arc<File>,
+}
+
+/// The way to the file thread; every clone is the same thread, which ends when the last is dropped.
+#[derive(Debug, Clone)]
+pub(crate) struct FileThread {
+    /// Not bounded by itself: a log has at most one preparation and a few footers outstanding.
+    jobs: Sender<FileJob>,
+}
+
+impl FileThread {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When the system gives no thread or the ballast cannot be made.
+    pub(crate) fn start(
+        directory: Arc<DataDirectory>,
+        catalog: Catalog,
+        inbox: Inbox,
+    ) -> Result<(FileThread, JoinHandle<()>), crate::start_error::StartError> {
+        let (jobs, waiting) = channel::unbounded();
+        let storage = StorageWatch::new(&directory)?;
+        let worker = Worker {
+            pace: Pace::default(),
+            preparing: VecDeque::new(),
+            storage,
+            directory: Arc::clone(&directory),
+            catalog,
+            inbox,
+        };
+        let thread = thread::Builder::new()
+            .name("files".to_owned())
+            .spawn(move || worker.run(&waiting))
+            .map_err(crate::start_error::StartError::io("start the file thread for", directory.layout().root()))?;
+        Ok((FileThread { jobs }, thread))
+    }
+
+    /// Asks for something.
+    pub(crate) fn push(&self, job: FileJob) {
+        // The thread ends only after the last sender; if it has panicked, the process is on its way down.
+        drop(self.jobs.send(job));
+    }
+}
+
+struct Worker {
+    directory: Arc<DataDirectory>,
+    catalog: Catalog,
+    inbox: Inbox,
+    storage: StorageWatch,
+    preparing: VecDeque<Preparing>,
+    pace: Pace,
+}
+
+impl Worker {
+    fn run(mut self, waiting: &Receiver<FileJob>) {
+        loop {
+            let jobs = match waiting.recv_timeout(self.wait()) {
+                Ok(job) => std::iter::once(job).chain(waiting.try_iter()).collect(),
+                Err(RecvTimeoutError::Timeout) => Vec::new(),
+                Err(RecvTimeoutError::Disconnected) => return self.abandon(),
+            };
+            self.raise_prepared(&jobs);
+            for job in jobs {
+                self.perform(job);
+            }
+            if let Some(low) = self.storage.look() {
+                self.inbox.push(Arrival::StorageLow(low));
+            }
+            self.prewrite();
+        }
+    }
+
+    fn wait(&self) -> Duration {
+        if self.preparing.is_empty() { IDLE_WAIT } else { self.pace.wait(&self.preparing) }
+    }
+
+    /// The catalog knows of all segments that are about to be made, in one transaction.
+    fn raise_prepared(&mut self, jobs: &[FileJob]) {
+        let raises: Vec<_> = jobs
+            .iter()
+            .filter_map(|job| match job {
+                FileJob::Prepare { log, segment, .. } => Some((*log, *segment)),
+                _ => None,
+            })
+            .collect();
+        if raises.len() > 1 {
+            // What fails here fails again, and is reported, when its own turn comes.
+            drop(prepare::raise_all(&self.catalog, &raises));
+        }
+    }
+
+    fn perform(&mut self, job: FileJob) {
+        match job {
+            FileJob::Prepare { log, segment, ask, bytes, hurry } => match self.begin(log, segment, ask, bytes, hurry) {
+                Ok(preparing) => self.preparing.push_back(preparing),
+                Err(why) => {
+                    warn!(log = %name(log), segment, "cannot make a segment: {why}");
+                    self.inbox.push(Arrival::Prepared { log, ask, outcome: Err(why) });
+                }
+            },
+            FileJob::Discard { log, segment } => {
+                self.preparing.retain(|preparing| !preparing.is(log, segment));
+                self.remove_segment(log, segment);
+            }
+            FileJob::Seal { log, segment, offset, footer } => {
+                if let Err(error) = self.seal(log, segment, offset, &footer) {
+                    warn!(log = %name(log), segment, "cannot write a footer, reading will rebuild it: {error}");
+                }
+                self.inbox.push(Arrival::Sealed { log, segment });
+            }
+            FileJob::Trim { log, lowest } => self.trim(log, lowest),
+            FileJob::RemoveStream { incarnation } => self.remove_stream(incarnation),
+            FileJob::SetAside { log, segment } => self.set_aside(log, segment),
+        }
+    }
+
+    fn begin(
+        &mut self,
+        log: LogId,
+        segment: u64,
+        ask: u64,
+        bytes: u64,
+        hurry: Arc<AtomicBool>,
+    ) -> Result<Preparing, String> {
+        let raise = || self.catalog.raise_highest_prepared_blocking(log.incarnation, log.log, segment);
+        let raised = raise().or_else(|error| {
+            // The ballast is there so that a full disk still takes what the catalog has to say.
+            if self.storage.release_ballast() { raise() } else { Err(error) }
+        });
+        raised.map_err(|error| error.message)?;
+        Preparing::begin(&self.directory, log, segment, ask, bytes, hurry).map_err(|error| error.to_string())
+    }
+
+    /// One piece of pre-writing, of the most urgent segment; all that are hurried are finished first.
+    fn prewrite(&mut self) {
+        while let Some(at) = next_of(&self.preparing) {
+            let mut preparing = self.preparing.remove(at).expect("it was found there");
+            if !preparing.is_done() {
+                if !preparing.is_urgent() && !self.pace.allows() {
+                    self.preparing.push_front(preparing);
+                    return;
+                }
+                match preparing.write_piece() {
+                    Ok(bytes) => self.pace.spend(bytes),
+                    Err(error) => {
+                        let outcome = Err(error.to_string());
+                        self.inbox.push(Arrival::Prepared { log: preparing.log, ask: preparing.ask, outcome });
+                        continue;
+                    }
+                }
+            }
+            if !preparing.is_done() {
+                self.preparing.push_back(preparing);
+                continue;
+            }
+            let (log, ask) = (preparing.log, preparing.ask);
+            let outcome = preparing.finish(&self.directory).map_err(|error| error.to_string());
+            self.inbox.push(Arrival::Prepared { log, ask, outcome });
+        }
+    }
+
+    fn seal(&self, log: LogId, segment: u64, offset: u64, footer: &[u8]) -> io::Result<()> {
+        let path = self.path(log, segment);
+        let flags = self.directory.segment_flags().bits() as i32;
+        let file = OpenOptions::new().write(true).custom_flags(flags).open(path)?;
+        let mut buffer = AlignedBuffer::with_capacity(footer.len());
+        buffer.extend_from_slice(footer);
+        file.write_all_at(&buffer, offset)?;
+        file.set_len(offset + footer.len() as u64)?;
+        file.sync_all()
+    }
+
+    fn trim(&mut self, log: LogId, lowest: u64) {
+        let raised = prepare::raise_lowest(&self.catalog, log, lowest);
+        if let Err(error) = raised {
+            warn!(log = %name(log), lowest, "cannot give up expired segments: {}", error.message);
+            return;
+        }
+        self.remove_segment(log, lowest - 1);
+        let trailer = self.trailer(log, lowest);
+        let lowest = SegmentFacts { segment: lowest, last_arrival_ms: trailer.map(|trailer| trailer.last_arrival_ms) };
+        self.inbox.push(Arrival::Trimmed { log, lowest });
+    }
+
+    fn trailer(&self, log: LogId, segment: u64) -> Option<Trailer> {
+        let id = SegmentId { incarnation: log.incarnation, log: log.log, segment };
+        let file = File::open(self.path(log, segment)).ok()?;
+        let offset = file.metadata().ok()?.len().checked_sub(BLOCK_BYTES)?;
+        let mut block = vec![0; BLOCK_BYTES as usize];
+        file.read_exact_at(&mut block, offset).ok()?;
+        Trailer::decode(&block, id).ok()
+    }
+
+    fn remove_segment(&self, log: LogId, segment: u64) {
+        match durable::remove_file(&self.path(log, segment)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                warn!(log = %name(log), segment, "cannot remove a segment: {error}");
+            }
+            _ => {}
+        }
+    }
+
+    fn remove_stream(&mut self, incarnation: u64) {
+        self.preparing.retain(|preparing| preparing.log.incarnation != incarnation);
+        let path = self.directory.layout().incarnation_dir(incarnation);
+        let removed = match durable::remove_dir_all(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.to_string()),
+            _ => prepare::forget_condemned(&self.catalog, incarnation).map_err(|error| error.message),
+        };
+        match removed {
+            Ok(()) => info!(incarnation = %format!("{incarnation:x}"), "removed the files of a deleted stream"),
+            // Its incarnation stays condemned, so that the next start tries again.
+            Err(why) => warn!("cannot remove the files of a deleted stream: {why}"),
+        }
+    }
+
+    fn set_aside(&self, log: LogId, segment: u64) {
+        let place = format!("{:016x}-{}-{segment}.segment", log.incarnation, log.log);
+        set_aside(&self.directory, &self.path(log, segment), &place);
+    }
+
+    fn path(&self, log: LogId, segment: u64) -> std::path::PathBuf {
+        self.directory.layout().segment_path(log.incarnation, log.log, segment)
+    }
+
+    /// Segments that are half made when the broker stops are of no use to the next one.
+    fn abandon(self) {
+        for preparing in self.preparing {
+            preparing.abandon();
+        }
+    }
+}
+
+/// Moves something that the catalog does not know out of the way, and says so.
+pub(crate) fn set_aside(directory: &DataDirectory, from: &Path, place: &str) {
+    let aside = directory.layout().aside_dir();
+    // The same thing may have been set aside before; the first free name is taken.
+    let names = std::iter::once(place.to_owned()).chain((2..ASIDE_NAMES_MAX).map(|count| format!("{place}.{count}")));
+    let Some(to) = names.map(|name| aside.join(name)).find(|path| !path.exists()) else {
+        return warn!(
+            "{} is not known to the catalog, and there are too many like it in {}",
+            from.display(),
+            aside.display()
+        );
+    };
+    match durable::rename(from, &to) {
+        Ok(()) => warn!("{} is not known to the catalog; it was set aside as {}", from.display(), to.display()),
+        Err(error) => warn!("{} is not known to the catalog and cannot be set aside: {error}", from.display()),
+    }
+}
+
+/// How many things of one name may be set aside.
+const ASIDE_NAMES_MAX: usize = 1_000;

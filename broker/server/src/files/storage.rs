@@ -1,0 +1,63 @@
+//! How full the disk is: puts are refused below a low-water mark, before the file system refuses
+//! what the broker cannot do without.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tracing::{info, warn};
+
+use crate::directory::{Ballast, DataDirectory};
+use crate::start_error::StartError;
+
+/// Below this many free bytes puts are refused ...
+const LOW_BYTES: u64 = 16 << 20;
+/// ... until so many are free.
+const ENOUGH_BYTES: u64 = 24 << 20;
+/// How often the file system is asked.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Watches the file system of the data directory.
+#[derive(Debug)]
+pub(super) struct StorageWatch {
+    directory: Arc<DataDirectory>,
+    ballast: Ballast,
+    low: bool,
+    looked: Option<Instant>,
+}
+
+impl StorageWatch {
+    pub(super) fn new(directory: &Arc<DataDirectory>) -> Result<StorageWatch, StartError> {
+        let ballast = Ballast::open(directory)?;
+        Ok(StorageWatch { directory: Arc::clone(directory), ballast, low: false, looked: None })
+    }
+
+    /// Looks now and then; says when the disk has become low, or is so no more.
+    pub(super) fn look(&mut self) -> Option<bool> {
+        if self.looked.is_some_and(|looked| looked.elapsed() < LOOK_EVERY) {
+            return None;
+        }
+        self.looked = Some(Instant::now());
+        let free_bytes = self.directory.free_bytes().ok()?;
+        let low = free_bytes < if self.low { ENOUGH_BYTES } else { LOW_BYTES };
+        if !low && !self.ballast.is_held() && free_bytes > 4 * ENOUGH_BYTES {
+            // Best effort: without it the next full disk is only less comfortable.
+            drop(self.ballast.restore());
+        }
+        if low == self.low {
+            return None;
+        }
+        self.low = low;
+        let free_mib = free_bytes >> 20;
+        if low {
+            warn!(free_mib, "the disk is nearly full: puts are refused until there is room");
+        } else {
+            info!(free_mib, "the disk has room again: puts are taken");
+        }
+        Some(low)
+    }
+
+    /// Gives the ballast back to the file system; false when there was none.
+    pub(super) fn release_ballast(&mut self) -> bool {
+        self.ballast.is_held() && self.ballast.release().is_ok()
+    }
+}

@@ -1,0 +1,383 @@
+//! A lane: the thread that owns logs, their commit ring and a QUIC endpoint.
+//!
+//! One task does the lane's own work, turn after turn:
+//!
+//! ```text
+//!   arrivals ─► Log::step ─► effects
+//!   completions ─► Log::step ─► effects          performed in order: writes to the ring at once,
+//!   time ─► Log::step ─► effects                 replies to their streams at the end of the turn
+//!   logs that want a commit, oldest wish first ─► Log::step(Flush) ─► effects
+//! ```
+//!
+//! What must hold: the lane waits for nothing but its next turn; a completion is looked for in every
+//! turn; a reply leaves only as an effect of the log. The lane decides nothing.
+
+mod inbox;
+mod logs;
+mod replies;
+
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use rheos_core::arrival::Now;
+use rheos_core::budget::LaneBudget;
+use rheos_core::catalog::StreamRecord;
+use rheos_core::limits::COMMITS_IN_FLIGHT_MAX;
+use rheos_core::log::{Effect, Event, Log, LogId, Write};
+use rheos_core::recovery::{LogOnDisk, Recovery, RecoveryStep};
+use rheos_protocol::batch::PutBatch;
+use rheos_protocol::error::{ErrorCode, WireError};
+use rheos_protocol::message::Read;
+use tokio::time::{Interval, MissedTickBehavior, interval};
+use tracing::{error, info};
+
+use crate::clock;
+use crate::disk::{BufferPool, CommitRing, POOLED_BYTES_MAX, RingWait, WriteDone};
+use crate::files::{FileJob, FileThread};
+
+pub(crate) use inbox::{Arrival, Inbox, Reading};
+pub(crate) use logs::settings_of;
+
+use logs::{Logs, Slot};
+use replies::Replies;
+
+/// How often open logs are told that time has passed.
+const TICK: Duration = Duration::from_millis(100);
+
+/// The lane's own task.
+pub(crate) struct Lane {
+    inbox: Inbox,
+    ring: CommitRing,
+    wait: RingWait,
+    pool: BufferPool,
+    ticks: Interval,
+    files: FileThread,
+    logs: Logs,
+    replies: Replies,
+    budget: LaneBudget,
+    directory_id: u64,
+    stopping: bool,
+    // Emptied in every turn, kept for their memory.
+    arrivals: Vec<Arrival>,
+    ends: Vec<WriteDone>,
+    effects: Vec<Effect>,
+    slots: Vec<Slot>,
+}
+
+/// A stream with its logs as recovery has found them.
+pub(crate) struct RecoveredStream {
+    pub(crate) record: Arc<StreamRecord>,
+    pub(crate) logs: Vec<Log>,
+}
+
+impl Lane {
+    /// A lane with these streams. To be made in the runtime and on the thread it will run on.
+    ///
+    /// # Errors
+    /// When the kernel gives it no ring.
+    pub(crate) fn new(
+        inbox: Inbox,
+        files: FileThread,
+        directory_id: u64,
+        streams: Vec<RecoveredStream>,
+    ) -> io::Result<Lane> {
+        let ring = CommitRing::new(COMMITS_IN_FLIGHT_MAX as u32)?;
+        let wait = RingWait::new(&ring)?;
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut logs = Logs::default();
+        for stream in streams {
+            logs.add(stream.record, stream.logs);
+        }
+        Ok(Lane {
+            inbox,
+            ring,
+            wait,
+            pool: BufferPool::new(4 * POOLED_BYTES_MAX),
+            ticks,
+            files,
+            logs,
+            replies: Replies::default(),
+            budget: LaneBudget::default(),
+            directory_id,
+            stopping: false,
+            arrivals: Vec::new(),
+            ends: Vec::new(),
+            effects: Vec::new(),
+            slots: Vec::new(),
+        })
+    }
+
+    /// Serves until every log has stopped. To be spawned with `tokio::spawn`: see [`RingWait`].
+    pub(crate) async fn run(mut self) {
+        poll_fn(|cx| self.turn(cx)).await;
+    }
+
+    fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let now = clock::now();
+            let mut busy = self.take_arrivals(now, cx);
+            busy |= self.take_completions(now, cx);
+            busy |= self.take_tick(now, cx);
+            busy |= self.begin_commits(now);
+            self.replies.send(cx);
+            if self.stopping && self.logs.all_stopped() {
+                return Poll::Ready(());
+            }
+            if !busy {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    fn take_arrivals(&mut self, now: Now, cx: &Context<'_>) -> bool {
+        let mut arrivals = std::mem::take(&mut self.arrivals);
+        self.inbox.take(&mut arrivals, cx);
+        let any = !arrivals.is_empty();
+        for arrival in arrivals.drain(..) {
+            self.take_arrival(now, arrival);
+        }
+        self.arrivals = arrivals;
+        any
+    }
+
+    fn take_arrival(&mut self, now: Now, arrival: Arrival) {
+        match arrival {
+            Arrival::Put { stream, frame, batch } => self.put(now, stream, frame, batch),
+            Arrival::PutRefused { stream, frame, error } => {
+                let token = self.replies.expect(stream, frame);
+                self.replies.answer(token, Err(*error));
+            }
+            Arrival::PutStreamOpened { stream, replies } => self.replies.open(stream, replies),
+            Arrival::PutStreamEnded { stream } => self.replies.end(stream),
+            // Whoever asked may have gone: then nobody is told.
+            Arrival::Read { read, reply } => drop(reply.send(self.read(now, &read))),
+            Arrival::StreamCreated { record, done } => {
+                self.create(now, record);
+                let _ = done.send(());
+            }
+            Arrival::StreamDeleted { record, done } => {
+                self.delete(&record);
+                let _ = done.send(());
+            }
+            Arrival::Prepared { log, ask, outcome } => {
+                let Some(slot) = self.logs.of_id(log) else { return };
+                let event = match outcome {
+                    Ok(prepared) => {
+                        let owned = self.logs.at(slot).expect("a stream's slots are taken");
+                        owned.files.insert(prepared.segment, prepared.file);
+                        let (segment, salt, bytes) = (prepared.segment, prepared.salt, prepared.bytes);
+                        Event::SegmentReady { segment, ask, salt, bytes }
+                    }
+                    Err(why) => Event::SegmentFailed { ask, why },
+                };
+                self.step(now, slot, event);
+            }
+            Arrival::Sealed { log, segment } => {
+                let Some(slot) = self.logs.of_id(log) else { return };
+                self.logs.at(slot).expect("a stream's slots are taken").files.remove(&segment);
+                self.step(now, slot, Event::Sealed { segment });
+            }
+            Arrival::Trimmed { log, lowest } => {
+                if let Some(slot) = self.logs.of_id(log) {
+                    self.step(now, slot, Event::Trimmed { lowest });
+                }
+            }
+            Arrival::StorageLow(low) => self.budget.set_storage_low(low),
+            Arrival::Stop => self.stop(now),
+        }
+    }
+
+    fn put(&mut self, now: Now, stream: u64, frame: u64, batch: PutBatch) {
+        let token = self.replies.expect(stream, frame);
+        match self.logs.of_shard(batch.header().incarnation, batch.header().shard) {
+            Ok(slot) => self.step(now, slot, Event::Put { token, batch }),
+            Err(error) => self.replies.answer(token, Err(error)),
+        }
+    }
+
+    fn read(&mut self, now: Now, read: &Read) -> Result<Reading, WireError> {
+        let slot = self.logs.of_shard(read.incarnation, read.shard)?;
+        let log = &self.logs.at(slot).expect("a stream's slots are taken").log;
+        let start = log.read(now, read.shard, read.position, read.bytes_max as usize)?;
+        Ok(Reading { log: log.id(), tip: log.tip(read.shard)?, start })
+    }
+
+    fn create(&mut self, now: Now, record: Arc<StreamRecord>) {
+        let logs = (0..record.log_count).map(|log| new_log(now, &record, log, self.directory_id)).collect();
+        self.logs.add(record, logs);
+    }
+
+    fn delete(&mut self, record: &StreamRecord) {
+        let message = format!("stream {} was deleted", record.name);
+        let refusal = WireError::new(ErrorCode::StreamNotFound, message);
+        for slot in self.logs.take_stream(record.incarnation) {
+            let owned = self.logs.at(slot).expect("a stream's slots are taken");
+            owned.log.release(&refusal, &mut self.budget, &mut self.effects);
+            owned.dropped = true;
+            if !owned.writing {
+                self.logs.remove(slot);
+            }
+            self.answer_only();
+        }
+        self.files.push(FileJob::RemoveStream { incarnation: record.incarnation });
+    }
+
+    fn stop(&mut self, now: Now) {
+        self.stopping = true;
+        for slot in self.logs.slots() {
+            self.step(now, slot, Event::Stop);
+        }
+    }
+
+    fn take_completions(&mut self, now: Now, cx: &mut Context<'_>) -> bool {
+        if self.wait.poll(&mut self.ring, cx).is_pending() {
+            return false;
+        }
+        let mut ends = std::mem::take(&mut self.ends);
+        self.ring.reap(&mut ends);
+        for WriteDone { token, buffer, written } in ends.drain(..) {
+            let slot = Slot(token as usize);
+            let owned = self.logs.at(slot).expect("a slot is kept until its write has ended");
+            owned.writing = false;
+            if owned.dropped {
+                owned.log.write_ended(&mut self.budget);
+                self.logs.remove(slot);
+            } else {
+                let event = match written {
+                    Ok(count) if count == buffer.len() => Event::Durable,
+                    Ok(count) => Event::WriteFailed { why: format!("{count} of {} bytes were written", buffer.len()) },
+                    Err(error) => Event::WriteFailed { why: error.to_string() },
+                };
+                if let Event::WriteFailed { why } = &event {
+                    error!(log = %name(owned.log.id()), "a write failed: {why}");
+                }
+                self.step(now, slot, event);
+            }
+            self.pool.put(buffer);
+        }
+        self.ends = ends;
+        true
+    }
+
+    fn take_tick(&mut self, now: Now, cx: &mut Context<'_>) -> bool {
+        if self.ticks.poll_tick(cx).is_pending() {
+            return false;
+        }
+        let mut slots = std::mem::take(&mut self.slots);
+        self.logs.open_slots(&mut slots);
+        for slot in slots.drain(..) {
+            self.step(now, slot, Event::Tick);
+            if self.stopping {
+                self.step(now, slot, Event::Stop);
+            }
+        }
+        self.slots = slots;
+        true
+    }
+
+    fn begin_commits(&mut self, now: Now) -> bool {
+        let mut any = false;
+        while self.budget.has_commit_slot() {
+            let Some(slot) = self.logs.next_wanting() else { break };
+            let before = self.ring.in_flight();
+            self.step(now, slot, Event::Flush);
+            any |= self.ring.in_flight() > before;
+        }
+        any
+    }
+
+    /// One event for one log, and everything that follows from it.
+    fn step(&mut self, now: Now, slot: Slot, event: Event) {
+        let flush = matches!(event, Event::Flush);
+        let Some(owned) = self.logs.at(slot) else { return };
+        owned.log.step(now, event, &mut self.budget, &mut self.effects);
+        let mut effects = std::mem::take(&mut self.effects);
+        for effect in effects.drain(..) {
+            self.perform(slot, effect);
+        }
+        self.effects = effects;
+        // A log that could not begin is queued again by what it waits for.
+        if !flush {
+            self.logs.queue_if_wanting(slot);
+        }
+    }
+
+    fn perform(&mut self, slot: Slot, effect: Effect) {
+        let owned = self.logs.at(slot).expect("effects are performed before a slot is freed");
+        let log = owned.log.id();
+        match effect {
+            Effect::Reply { token, outcome } => self.replies.answer(token, outcome),
+            Effect::Write(write) => self.write(slot, &write),
+            Effect::Prepare { segment, ask, bytes } => {
+                owned.hurry.store(false, Ordering::Relaxed);
+                let hurry = Arc::clone(&owned.hurry);
+                self.files.push(FileJob::Prepare { log, segment, ask, bytes, hurry });
+            }
+            Effect::Hurry { .. } => owned.hurry.store(true, Ordering::Relaxed),
+            Effect::Discard { segment } => {
+                owned.hurry.store(true, Ordering::Relaxed);
+                owned.files.remove(&segment);
+                self.files.push(FileJob::Discard { log, segment });
+            }
+            Effect::Seal { segment, offset, footer } => {
+                self.files.push(FileJob::Seal { log, segment, offset, footer });
+            }
+            Effect::Trim { lowest } => self.files.push(FileJob::Trim { log, lowest }),
+            Effect::ReadOnly { why } => error!(log = %name(log), "takes no more puts: {why}"),
+            Effect::Stopped => {
+                owned.stopped = true;
+                info!(log = %name(log), "sealed");
+            }
+        }
+    }
+
+    fn write(&mut self, slot: Slot, write: &Write) {
+        let mut buffer = self.pool.take(write.len);
+        buffer.extend_from_slice(&write.head);
+        buffer.extend_from_slice(&write.header);
+        for batch in &write.batches {
+            buffer.extend_from_slice(batch);
+        }
+        buffer.extend_zeroed(write.len - buffer.len());
+        let owned = self.logs.at(slot).expect("effects are performed before a slot is freed");
+        let file = owned.files.get(&write.segment).expect("a segment is written after it was made");
+        self.ring.write(slot.0 as u64, file, write.offset, buffer);
+        owned.writing = true;
+    }
+
+    /// Performs the answers of a log that is going: nothing else of it is to be done.
+    fn answer_only(&mut self) {
+        for effect in self.effects.drain(..) {
+            if let Effect::Reply { token, outcome } = effect {
+                self.replies.answer(token, outcome);
+            }
+        }
+    }
+}
+
+/// A log of a stream that has just been made: there is nothing to recover.
+fn new_log(now: Now, record: &StreamRecord, log: u32, directory: u64) -> Log {
+    let settings = settings_of(record, log);
+    let on_disk = LogOnDisk {
+        id: settings.id,
+        directory,
+        shards: settings.shards.iter().map(|shard| shard.0).collect(),
+        lowest_kept: rheos_core::catalog::FIRST_SEGMENT,
+        highest_prepared: rheos_core::catalog::FIRST_SEGMENT - 1,
+        files: Default::default(),
+    };
+    match Recovery::new(on_disk).step(None) {
+        RecoveryStep::Done(recovered) => Log::new(now, settings, *recovered),
+        RecoveryStep::Read { .. } => unreachable!("a log without files has nothing to read"),
+    }
+}
+
+/// A log as the operator reads it.
+pub(crate) fn name(log: LogId) -> String {
+    format!("{:x}/{}", log.incarnation, log.log)
+}

@@ -1,0 +1,89 @@
+//! The lane's inbox: where connections and the file thread leave what has happened.
+//!
+//! The lane takes everything in each of its turns. What can lie here is bounded by those who put it:
+//! a connection by its QUIC windows and its streams, the file thread by the logs that asked it.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Waker};
+
+use quinn::SendStream;
+use rheos_core::catalog::StreamRecord;
+use rheos_core::log::{LogId, ReadStart, SegmentFacts, ShardTip};
+use rheos_protocol::batch::PutBatch;
+use rheos_protocol::error::WireError;
+use rheos_protocol::message::Read;
+use tokio::sync::oneshot;
+
+use crate::files::Prepared;
+
+/// Something for the lane.
+#[derive(Debug)]
+pub(crate) enum Arrival {
+    /// A client has opened a put stream; its replies go there.
+    PutStreamOpened { stream: u64, replies: SendStream },
+    /// A batch was put.
+    Put { stream: u64, frame: u64, batch: PutBatch },
+    /// A put was refused before it came to a log; answered in its turn.
+    PutRefused { stream: u64, frame: u64, error: Box<WireError> },
+    /// The client has closed a put stream; what was put is still answered.
+    PutStreamEnded { stream: u64 },
+    /// A shard is to be read.
+    Read { read: Read, reply: oneshot::Sender<Result<Reading, WireError>> },
+    /// A stream was created.
+    StreamCreated { record: Arc<StreamRecord>, done: oneshot::Sender<()> },
+    /// A stream was deleted from the catalog: its logs go.
+    StreamDeleted { record: Arc<StreamRecord>, done: oneshot::Sender<()> },
+    /// The file thread has made a segment, or could not.
+    Prepared { log: LogId, ask: u64, outcome: Result<Prepared, String> },
+    /// The file thread has sealed a segment.
+    Sealed { log: LogId, segment: u64 },
+    /// The file thread has removed the segments below this one.
+    Trimmed { log: LogId, lowest: SegmentFacts },
+    /// The disk has come below its low-water mark, or above it again.
+    StorageLow(bool),
+    /// The broker stops.
+    Stop,
+}
+
+/// A read that has begun, with where its shard stands.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    pub(crate) log: LogId,
+    pub(crate) tip: ShardTip,
+    pub(crate) start: ReadStart,
+}
+
+/// The inbox of one lane; every clone is the same one.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Inbox(Arc<Mutex<Waiting>>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    arrivals: Vec<Arrival>,
+    lane: Option<Waker>,
+}
+
+impl Inbox {
+    /// Leaves something and wakes the lane if it sleeps.
+    pub(crate) fn push(&self, arrival: Arrival) {
+        let mut waiting = self.lock();
+        waiting.arrivals.push(arrival);
+        if let Some(lane) = waiting.lane.take() {
+            lane.wake();
+        }
+    }
+
+    /// Moves everything to `into`, which is empty, and has the lane woken by the next arrival.
+    pub(crate) fn take(&self, into: &mut Vec<Arrival>, cx: &Context<'_>) {
+        assert!(into.is_empty(), "the lane has dealt with what it took before");
+        let mut waiting = self.lock();
+        std::mem::swap(&mut waiting.arrivals, into);
+        if !waiting.lane.as_ref().is_some_and(|lane| lane.will_wake(cx.waker())) {
+            waiting.lane = Some(cx.waker().clone());
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().expect("nobody panics while holding the inbox")
+    }
+}

@@ -1,0 +1,159 @@
+//! The logs of a lane: found by stream and shard, each with the files it writes to.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fs::File;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use rheos_core::catalog::StreamRecord;
+use rheos_core::log::{Log, LogId, LogSettings};
+use rheos_protocol::error::{ErrorCode, WireError};
+
+/// Place of a log in a lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Slot(pub(super) usize);
+
+/// A log with its handles.
+#[derive(Debug)]
+pub(super) struct OwnedLog {
+    pub(super) log: Log,
+    /// Open for writing, by segment number: the active one, its spare, those being sealed.
+    pub(super) files: BTreeMap<u64, Arc<File>>,
+    /// Set when the segment being made is needed.
+    pub(super) hurry: Arc<AtomicBool>,
+    /// Whether it stands in the queue of those that want a commit.
+    pub(super) queued: bool,
+    /// Whether a write of it is in flight.
+    pub(super) writing: bool,
+    pub(super) stopped: bool,
+    /// Its stream was deleted; it waits for its last write.
+    pub(super) dropped: bool,
+}
+
+/// All logs of a lane.
+#[derive(Debug, Default)]
+pub(super) struct Logs {
+    slots: Vec<Option<OwnedLog>>,
+    free: Vec<usize>,
+    streams: HashMap<u64, StreamLogs>,
+    /// Logs that want a commit, oldest wish first.
+    queue: VecDeque<Slot>,
+}
+
+#[derive(Debug)]
+struct StreamLogs {
+    record: Arc<StreamRecord>,
+    slots: Vec<Slot>,
+}
+
+impl Logs {
+    /// Adds a stream with its logs, in order of their numbers.
+    pub(super) fn add(&mut self, record: Arc<StreamRecord>, logs: Vec<Log>) {
+        let slots = logs.into_iter().map(|log| self.place(log)).collect();
+        self.streams.insert(record.incarnation, StreamLogs { record, slots });
+    }
+
+    /// Takes a stream out; its logs stay in their slots until [`remove`](Self::remove).
+    pub(super) fn take_stream(&mut self, incarnation: u64) -> Vec<Slot> {
+        self.streams.remove(&incarnation).map_or_else(Vec::new, |stream| stream.slots)
+    }
+
+    /// Frees a slot.
+    pub(super) fn remove(&mut self, slot: Slot) {
+        self.slots[slot.0] = None;
+        self.queue.retain(|queued| *queued != slot);
+        self.free.push(slot.0);
+    }
+
+    /// The log that holds a shard.
+    pub(super) fn of_shard(&self, incarnation: u64, shard: u32) -> Result<Slot, WireError> {
+        let Some(stream) = self.streams.get(&incarnation) else {
+            let message = format!("stream incarnation {incarnation:x} is not here; describe the stream again");
+            return Err(WireError::new(ErrorCode::StreamNotFound, message));
+        };
+        let shard = stream.record.shard(shard).ok_or_else(|| {
+            let message = format!("stream {} has no shard {shard}; describe it again", stream.record.name);
+            WireError::new(ErrorCode::ShardNotFound, message)
+        })?;
+        Ok(stream.slots[shard.log as usize])
+    }
+
+    /// The log of this id, unless its stream is gone.
+    pub(super) fn of_id(&self, id: LogId) -> Option<Slot> {
+        self.streams.get(&id.incarnation)?.slots.get(id.log as usize).copied()
+    }
+
+    /// The log in a slot.
+    pub(super) fn at(&mut self, slot: Slot) -> Option<&mut OwnedLog> {
+        self.slots[slot.0].as_mut()
+    }
+
+    /// Every slot that holds a log.
+    pub(super) fn slots(&self) -> impl Iterator<Item = Slot> + use<> {
+        let taken: Vec<_> = (0..self.slots.len()).filter(|at| self.slots[*at].is_some()).map(Slot).collect();
+        taken.into_iter()
+    }
+
+    /// Slots of logs that time changes.
+    pub(super) fn open_slots(&self, into: &mut Vec<Slot>) {
+        let open = |slot: &Option<OwnedLog>| slot.as_ref().is_some_and(|owned| owned.log.is_open());
+        into.extend((0..self.slots.len()).filter(|at| open(&self.slots[*at])).map(Slot));
+    }
+
+    /// Puts a log at the end of the queue of those that want a commit, if it does.
+    pub(super) fn queue_if_wanting(&mut self, slot: Slot) {
+        let Some(owned) = self.slots[slot.0].as_mut() else { return };
+        if !owned.queued && owned.log.wants_commit() {
+            owned.queued = true;
+            self.queue.push_back(slot);
+        }
+    }
+
+    /// The next log that wants a commit.
+    pub(super) fn next_wanting(&mut self) -> Option<Slot> {
+        while let Some(slot) = self.queue.pop_front() {
+            if let Some(owned) = self.slots[slot.0].as_mut() {
+                owned.queued = false;
+                return Some(slot);
+            }
+        }
+        None
+    }
+
+    /// Whether every log has stopped.
+    pub(super) fn all_stopped(&self) -> bool {
+        self.slots.iter().flatten().all(|owned| owned.stopped && !owned.writing)
+    }
+
+    fn place(&mut self, log: Log) -> Slot {
+        let owned = OwnedLog {
+            log,
+            files: BTreeMap::new(),
+            hurry: Arc::new(AtomicBool::new(false)),
+            queued: false,
+            writing: false,
+            stopped: false,
+            dropped: false,
+        };
+        match self.free.pop() {
+            Some(at) => {
+                self.slots[at] = Some(owned);
+                Slot(at)
+            }
+            None => {
+                self.slots.push(Some(owned));
+                Slot(self.slots.len() - 1)
+            }
+        }
+    }
+}
+
+/// What the catalog's record of a stream says about one of its logs.
+pub(crate) fn settings_of(record: &StreamRecord, log: u32) -> LogSettings {
+    LogSettings {
+        id: LogId { incarnation: record.incarnation, log },
+        shards: record.shards_of_log(log).map(|shard| (shard.shard, shard.range, shard.is_open())).collect(),
+        record_bytes_max: record.record_bytes_max,
+        retention_ms: record.retention_ms,
+    }
+}

@@ -1,0 +1,81 @@
+//! The native face: QUIC connections, their streams, and the frames on them.
+//!
+//! ```text
+//!   endpoint ─► connection ─► Hello ─► admitted ─┬► put stream: frames ─► batches ─► the lane's inbox
+//!                                                └► request: frame ─► dispatch ─► reply
+//! ```
+//!
+//! What must hold: nothing of a peer is believed before its Hello is proved, and until then it has one
+//! stream, 16 KiB and 5 s; every declared length is compared with its limit before memory is taken for
+//! it; what goes wrong on one connection is that connection's end and nobody else's.
+
+mod connection;
+mod dispatch;
+mod frames;
+mod put_stream;
+mod reading;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use quinn::{Endpoint, VarInt};
+use rheos_protocol::error::ErrorCode;
+use tokio::sync::{Mutex, Semaphore};
+
+use crate::blocks::Blocks;
+use crate::catalog::Catalog;
+use crate::identity::BrokerIdentity;
+use crate::lane::Inbox;
+use crate::streams::Streams;
+
+/// What every connection works with.
+pub(crate) struct Net {
+    pub(crate) identity: BrokerIdentity,
+    pub(crate) catalog: Catalog,
+    pub(crate) streams: Streams,
+    pub(crate) inbox: Inbox,
+    pub(crate) blocks: Blocks,
+    pub(crate) directory_id: u64,
+    pub(crate) lanes: u16,
+    /// Any credential will do: for trying things out on loopback.
+    pub(crate) dev: bool,
+    pub(crate) put_streams: AtomicU64,
+    /// Held while a stream is created or deleted, so that the lane hears of both in the catalog's order.
+    pub(crate) changes: Mutex<()>,
+    /// Bytes of batches that reads may hold at once, in KiB.
+    pub(crate) read_memory: Semaphore,
+}
+
+/// KiB of batches that all reads of a lane may hold at once.
+pub(crate) const READ_MEMORY_KIB: usize = 256 << 10;
+
+/// Takes connections until the endpoint is closed.
+pub(crate) async fn accept(endpoint: Endpoint, net: Arc<Net>) {
+    while let Some(incoming) = endpoint.accept().await {
+        // Under load a peer proves first that it is where it says, which costs the broker no memory.
+        if endpoint.open_connections() >= RETRY_ABOVE_CONNECTIONS && !incoming.remote_address_validated() {
+            drop(incoming.retry());
+            continue;
+        }
+        if endpoint.open_connections() >= CONNECTIONS_MAX {
+            incoming.refuse();
+            continue;
+        }
+        let net = Arc::clone(&net);
+        tokio::spawn(async move {
+            if let Ok(connection) = incoming.await {
+                connection::serve(connection, net).await;
+            }
+        });
+    }
+}
+
+/// The QUIC close code of an error.
+pub(crate) fn close_code(code: ErrorCode) -> VarInt {
+    VarInt::from_u32(code.number().into())
+}
+
+/// Most connections of a lane.
+const CONNECTIONS_MAX: usize = 4_096;
+/// With more connections than this, a new peer's address is proved first.
+const RETRY_ABOVE_CONNECTIONS: usize = 512;

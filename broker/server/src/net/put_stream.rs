@@ -1,0 +1,98 @@
+//! A put stream: frames in, each one batch, proved and left for the lane.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use quinn::{RecvStream, SendStream};
+use rheos_protocol::batch::{BadBatch, PutBatch};
+use rheos_protocol::error::{ErrorCode, WireError};
+use rheos_protocol::frame::kind;
+use rheos_protocol::record::BadRecord;
+
+use super::Net;
+use super::dispatch::{Action, Authenticated, Resource, authorise};
+use super::frames::{Frame, Frames};
+use crate::identity::Principal;
+use crate::lane::Arrival;
+
+/// Pieces of a stream that are taken in one call.
+const CHUNKS_AT_ONCE: usize = 64;
+
+/// Takes puts until the client ends the stream. An error is the connection's end.
+pub(super) async fn take_puts(
+    send: SendStream,
+    mut recv: RecvStream,
+    net: &Arc<Net>,
+    principal: &Authenticated<Principal>,
+    mut frames: Frames,
+    first: Frame,
+    mut rest: Bytes,
+) -> Result<(), WireError> {
+    let stream = net.put_streams.fetch_add(1, Ordering::Relaxed);
+    net.inbox.push(Arrival::PutStreamOpened { stream, replies: send });
+    let puts = Puts { stream, net, principal };
+    puts.take(first);
+    let mut chunks = vec![Bytes::new(); CHUNKS_AT_ONCE];
+    let ended = loop {
+        if let Err(error) = puts.take_all(&mut frames, &mut rest) {
+            break Err(error);
+        }
+        match recv.read_chunks(&mut chunks).await {
+            Ok(Some(filled)) => {
+                let taken = chunks[..filled].iter_mut().try_for_each(|chunk| puts.take_all(&mut frames, chunk));
+                if let Err(error) = taken {
+                    break Err(error);
+                }
+            }
+            Ok(None) if frames.is_between() => break Ok(()),
+            Ok(None) => break Err(WireError::new(ErrorCode::BadFrame, "the stream ended in the middle of a frame")),
+            Err(_) => break Ok(()),
+        }
+    };
+    net.inbox.push(Arrival::PutStreamEnded { stream });
+    ended
+}
+
+struct Puts<'a> {
+    stream: u64,
+    net: &'a Net,
+    principal: &'a Authenticated<Principal>,
+}
+
+impl Puts<'_> {
+    fn take_all(&self, frames: &mut Frames, chunk: &mut Bytes) -> Result<(), WireError> {
+        while let Some(frame) = frames.next(chunk)? {
+            self.take(frame);
+        }
+        Ok(())
+    }
+
+    fn take(&self, frame: Frame) {
+        let (stream, id) = (self.stream, frame.header.id);
+        self.net.inbox.push(match self.batch(frame) {
+            Ok(batch) => Arrival::Put { stream, frame: id, batch },
+            Err(error) => Arrival::PutRefused { stream, frame: id, error: Box::new(error) },
+        });
+    }
+
+    fn batch(&self, frame: Frame) -> Result<PutBatch, WireError> {
+        if frame.header.kind != kind::PUT {
+            let message = format!("a put stream carries puts, not frames of kind {}", frame.header.kind);
+            return Err(WireError::new(ErrorCode::Unsupported, message));
+        }
+        let batch = PutBatch::parse(frame.payload).map_err(|bad| refusal(&bad))?;
+        authorise(self.principal, Action::PutRecords, &Resource::Incarnation(batch.header().incarnation))?;
+        Ok(batch)
+    }
+}
+
+fn refusal(bad: &BadBatch) -> WireError {
+    let code = match bad {
+        BadBatch::Malformed(_) => ErrorCode::BadBatch,
+        BadBatch::HeaderChecksum | BadBatch::BodyChecksum => ErrorCode::BadChecksum,
+        BadBatch::Record(_, BadRecord::DataTooLarge(_)) => ErrorCode::RecordTooLarge,
+        BadBatch::Record(_, BadRecord::KeyEmpty | BadRecord::KeyTooLong) => ErrorCode::BadKey,
+    };
+    WireError::new(code, bad.to_string())
+}

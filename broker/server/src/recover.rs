@@ -1,0 +1,147 @@
+//! Recovery of all logs at a start, and of one for `verify`: performs what [`Recovery`] asks for.
+//!
+//! What must hold: a segment that a dying process may still be writing is locked and flushed before a
+//! byte of it is believed; nothing is changed here, what is to be changed is left to the file thread.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rheos_core::catalog::{LogRecord, StreamRecord};
+use rheos_core::limits::{BLOCK_BYTES, SEGMENT_FILE_BYTES_MAX};
+use rheos_core::log::LogId;
+use rheos_core::reader::ReadPlace;
+use rheos_core::recovery::{LogOnDisk, Recovered, Recovery, RecoveryStep};
+use tracing::warn;
+
+use crate::directory::{DataDirectory, Layout, lock_segment, waiting_message};
+use crate::lane::settings_of;
+use crate::start_error::StartError;
+
+/// How long a start waits for writes of a process that was killed.
+const DYING_WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// What is in the directory `logs`.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// Segment numbers by log.
+    pub(crate) segments: BTreeMap<LogId, BTreeSet<u64>>,
+    /// Incarnations that have a directory.
+    pub(crate) incarnations: BTreeSet<u64>,
+    /// Names in `logs` that are nobody's.
+    pub(crate) strange: Vec<OsString>,
+}
+
+impl Found {
+    /// Lists the directory once.
+    ///
+    /// # Errors
+    /// When a directory cannot be read.
+    pub(crate) fn list(layout: &Layout) -> Result<Found, StartError> {
+        let mut found = Found::default();
+        for name in names(&layout.logs_dir())? {
+            let Some(incarnation) = Layout::incarnation_of(&name) else {
+                found.strange.push(name);
+                continue;
+            };
+            found.incarnations.insert(incarnation);
+            for log_name in names(&layout.incarnation_dir(incarnation))? {
+                let Some(log) = Layout::log_of(&log_name) else { continue };
+                let segments = names(&layout.log_dir(incarnation, log))?;
+                let numbers = segments.iter().filter_map(|name| Layout::segment_of(name)).collect();
+                found.segments.insert(LogId { incarnation, log }, numbers);
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Reads a log's files as far as recovery wants them.
+///
+/// # Errors
+/// When a segment is still being written by another process after a minute.
+pub(crate) fn recover_log(
+    directory: &DataDirectory,
+    stream: &StreamRecord,
+    log: u32,
+    record: LogRecord,
+    files: BTreeSet<u64>,
+) -> Result<Recovered, StartError> {
+    let id = LogId { incarnation: stream.incarnation, log };
+    let on_disk = LogOnDisk {
+        id,
+        directory: directory.id(),
+        shards: settings_of(stream, log).shards.iter().map(|shard| shard.0).collect(),
+        lowest_kept: record.lowest_kept,
+        highest_prepared: record.highest_prepared,
+        files,
+    };
+    let mut recovery = Recovery::new(on_disk);
+    let mut opened: BTreeMap<u64, File> = BTreeMap::new();
+    let mut step = recovery.step(None);
+    loop {
+        match step {
+            RecoveryStep::Done(recovered) => return Ok(*recovered),
+            RecoveryStep::Read { segment, place } => {
+                if let std::collections::btree_map::Entry::Vacant(vacant) = opened.entry(segment) {
+                    let path = directory.layout().segment_path(id.incarnation, id.log, segment);
+                    match open_at_rest(&path) {
+                        Ok(file) => drop(vacant.insert(file)),
+                        Err(Opening::Start(error)) => return Err(error),
+                        Err(Opening::Io(error)) => {
+                            step = recovery.step(Some(Err(error.to_string())));
+                            continue;
+                        }
+                    }
+                }
+                step = recovery.step(Some(read_place(&opened[&segment], place).map_err(|error| error.to_string())));
+            }
+        }
+    }
+}
+
+enum Opening {
+    Start(StartError),
+    Io(io::Error),
+}
+
+/// Opens a segment once nobody writes it any more: a killed process's last writes land later.
+fn open_at_rest(path: &Path) -> Result<File, Opening> {
+    // A rescued disk may be mounted read-only: then nobody writes.
+    let file =
+        OpenOptions::new().read(true).write(true).open(path).or_else(|_| File::open(path)).map_err(Opening::Io)?;
+    let say = |_| warn!("{}", waiting_message(path));
+    lock_segment(&file, path, DYING_WAIT_MAX, say)
+        .map_err(|error| Opening::Start(StartError::SegmentHeld { why: error.to_string() }))?;
+    // What landed may be in the device's cache only.
+    match file.sync_data() {
+        Err(error) if error.kind() != io::ErrorKind::ReadOnlyFilesystem => Err(Opening::Io(error)),
+        _ => Ok(file),
+    }
+}
+
+/// Reads a place of a segment through the page cache.
+pub(crate) fn read_place(file: &File, place: ReadPlace) -> io::Result<Bytes> {
+    let file_len = file.metadata()?.len();
+    let (offset, len) = match place {
+        ReadPlace::At(offset, len) => (offset, len as u64),
+        ReadPlace::LastBlock => ((file_len / BLOCK_BYTES).saturating_sub(1) * BLOCK_BYTES, BLOCK_BYTES),
+        ReadPlace::Whole => (0, file_len.min(SEGMENT_FILE_BYTES_MAX)),
+    };
+    let mut bytes = vec![0; len.min(file_len.saturating_sub(offset)) as usize];
+    file.read_exact_at(&mut bytes, offset)?;
+    Ok(bytes.into())
+}
+
+fn names(path: &Path) -> Result<Vec<OsString>, StartError> {
+    let entries = match fs::read_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(StartError::io("list", path))?,
+    };
+    entries.map(|entry| Ok(entry.map_err(StartError::io("list", path))?.file_name())).collect()
+}

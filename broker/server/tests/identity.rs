@@ -1,0 +1,257 @@
+//! The broker's identity on a real disk: made once, kept, guarded, renewed, and taken by a client.
+#![allow(clippy::disallowed_methods, reason = "tests make and remove scratch files of their own")]
+
+mod scratch;
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use rheos_broker::directory::{DataDirectory, DirectoryOptions};
+use rheos_broker::identity::{AccessKey, BrokerIdentity, Principal};
+use rheos_broker::start_error::StartError;
+use rheos_protocol::message::ALPN;
+use ring::hmac;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConnection};
+use tempfile::TempDir;
+
+use scratch::{scratch, snapshot};
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+fn new_directory() -> (TempDir, DataDirectory) {
+    let scratch = scratch();
+    let directory = DataDirectory::open(scratch.path(), DirectoryOptions::default()).expect("it is made");
+    (scratch, directory)
+}
+
+fn load(directory: &DataDirectory) -> BrokerIdentity {
+    BrokerIdentity::load_or_create(directory).expect("the keys are good")
+}
+
+fn refusal(directory: &DataDirectory) -> StartError {
+    let error = BrokerIdentity::load_or_create(directory).expect_err("it is refused");
+    assert!(!error.to_string().contains('\n'), "{error}");
+    error
+}
+
+fn server_pem(directory: &DataDirectory) -> Vec<u8> {
+    fs::read(directory.layout().keys_dir().join("server.pem")).expect("it is there")
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, Permissions::from_mode(mode)).expect("it is ours");
+}
+
+#[test]
+fn an_identity_is_made_once_and_shown_to_nobody() {
+    let (scratch, directory) = new_directory();
+    let first = load(&directory);
+    let again = load(&directory);
+    assert_eq!(again.admin, first.admin);
+    assert_eq!(again.ca_sha256(), first.ca_sha256());
+    assert_eq!((again.reset_key(), again.token_key()), (first.reset_key(), first.token_key()));
+    assert!(!first.ca_pem().contains("PRIVATE") && first.ca_pem().starts_with("-----BEGIN CERTIFICATE-----\n"));
+    assert!(!format!("{first:?}").contains(&first.admin.secret));
+    for (path, (_, _, mode, _)) in snapshot(&directory.layout().keys_dir()) {
+        assert_eq!(mode & 0o077, 0, "{} is nobody else's", path.display());
+    }
+
+    let (_other_scratch, other) = new_directory();
+    assert_ne!(load(&other).ca_sha256(), first.ca_sha256());
+    assert!(!scratch.path().join(".keys.tmp").exists());
+}
+
+#[test]
+fn keys_that_others_can_read_are_refused() {
+    let (_scratch, directory) = new_directory();
+    load(&directory);
+    let keys = directory.layout().keys_dir();
+    for (name, mode, good) in [
+        ("", 0o750, 0o700),
+        ("", 0o701, 0o700),
+        ("ca.pem", 0o640, 0o600),
+        ("server.pem", 0o604, 0o600),
+        ("transport.keys", 0o660, 0o600),
+        ("admin.key", 0o644, 0o600),
+    ] {
+        let path = if name.is_empty() { keys.clone() } else { keys.join(name) };
+        set_mode(&path, mode);
+        let before = snapshot(&keys);
+        let error = refusal(&directory);
+        assert!(
+            matches!(&error, StartError::KeysOpenToOthers { path: named, mode: shown } if *named == path && *shown == mode),
+            "{name}: {error}"
+        );
+        assert_eq!(snapshot(&keys), before);
+        set_mode(&path, good);
+    }
+    load(&directory);
+}
+
+#[test]
+fn a_missing_or_damaged_key_is_named() {
+    let (_scratch, directory) = new_directory();
+    load(&directory);
+    let keys = directory.layout().keys_dir();
+    for name in ["ca.pem", "transport.keys", "admin.key"] {
+        let path = keys.join(name);
+        let good = fs::read(&path).expect("it is there");
+        for damaged in [None, Some(&b""[..]), Some(&good[..good.len() / 2]), Some(&[0xff; 40][..])] {
+            match damaged {
+                Some(bytes) => fs::write(&path, bytes).expect("it is ours"),
+                None => fs::remove_file(&path).expect("it is ours"),
+            }
+            let error = refusal(&directory);
+            assert!(
+                matches!(&error, StartError::KeysUnusable { path: named, .. } if *named == path),
+                "{name}: {error}"
+            );
+            fs::write(&path, &good).expect("it is ours");
+            set_mode(&path, 0o600);
+        }
+    }
+    load(&directory);
+}
+
+#[test]
+fn keys_of_another_authority_are_not_mixed() {
+    let (_scratch, directory) = new_directory();
+    let (_other_scratch, other) = new_directory();
+    let pin = load(&directory).ca_sha256();
+    load(&other);
+    // A server certificate of another CA is no use to our clients: it is replaced.
+    let path = directory.layout().keys_dir().join("server.pem");
+    fs::write(&path, server_pem(&other)).expect("it is ours");
+    let renewed = load(&directory);
+    assert_eq!(renewed.ca_sha256(), pin);
+    assert_ne!(server_pem(&directory), server_pem(&other));
+    handshake(&renewed);
+    // So is one that is gone.
+    fs::remove_file(&path).expect("it is ours");
+    handshake(&load(&directory));
+}
+
+#[test]
+fn a_crash_while_keys_are_made_leaves_none() {
+    let (_scratch, directory) = new_directory();
+    let unfinished = directory.layout().keys_unfinished_dir();
+    fs::create_dir(&unfinished).expect("it is writable");
+    fs::write(unfinished.join("ca.pem"), "half a certif").expect("it is writable");
+    load(&directory);
+    assert!(!unfinished.exists());
+}
+
+#[test]
+fn the_certificate_is_renewed_when_under_30_days_are_left() {
+    let (_scratch, directory) = new_directory();
+    let now = SystemTime::now();
+    let at = |days: u32| BrokerIdentity::load_or_create_at(&directory, now + DAY * days).expect("the keys are good");
+    let (admin, pin) = (at(0).admin, at(0).ca_sha256());
+    let first = server_pem(&directory);
+    at(334);
+    assert_eq!(server_pem(&directory), first, "31 days are left");
+    let renewed = at(336);
+    assert_ne!(server_pem(&directory), first, "29 days are left");
+    assert_eq!((renewed.admin.clone(), renewed.ca_sha256()), (admin.clone(), pin));
+    // Again and again, for as long as the CA is, and when the clock has been set back.
+    let mut before = server_pem(&directory);
+    for days in [336 + 340, 3_000, 3_600, 0] {
+        let renewed = at(days);
+        assert_ne!(server_pem(&directory), before, "at day {days}");
+        before = server_pem(&directory);
+        assert_eq!((renewed.admin.clone(), renewed.ca_sha256()), (admin.clone(), pin));
+    }
+    handshake(&load(&directory));
+}
+
+/// A client that trusts the CA alone and asks for `rheos`; fails the test where it is not served.
+fn handshake(identity: &BrokerIdentity) {
+    let mut roots = RootCertStore::empty();
+    roots.add(identity.ca_der().clone()).expect("it is a certificate");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("ring has them")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    let name = ServerName::try_from("rheos").expect("it is a name");
+    let mut client = ClientConnection::new(Arc::new(config), name).expect("the settings are good");
+    let mut server = ServerConnection::new(identity.server_crypto()).expect("the settings are good");
+    while client.is_handshaking() || server.is_handshaking() {
+        let mut bytes = Vec::new();
+        client.write_tls(&mut bytes).expect("memory takes it");
+        server.read_tls(&mut &bytes[..]).expect("memory gives it");
+        server.process_new_packets().expect("the client is good");
+        bytes.clear();
+        server.write_tls(&mut bytes).expect("memory takes it");
+        client.read_tls(&mut &bytes[..]).expect("memory gives it");
+        client.process_new_packets().expect("the server is good");
+    }
+    assert_eq!(client.alpn_protocol(), Some(ALPN));
+    assert_eq!(client.protocol_version(), Some(rustls::ProtocolVersion::TLSv1_3));
+    let chain = client.peer_certificates().expect("it has shown them");
+    assert_eq!(chain.last(), Some(identity.ca_der()), "a client that knows only the pin finds the CA in the chain");
+    assert_eq!(server.negotiated_cipher_suite(), client.negotiated_cipher_suite());
+}
+
+#[test]
+fn a_client_that_trusts_the_authority_is_served() {
+    let (_scratch, directory) = new_directory();
+    let identity = load(&directory);
+    handshake(&identity);
+    assert_eq!(identity.server_crypto().max_early_data_size, 0);
+    identity.quic_server();
+}
+
+fn proof(secret: &str, exporter: &[u8; 32]) -> [u8; 32] {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+    hmac::sign(&key, exporter).as_ref().try_into().expect("HMAC-SHA256 has 32 bytes")
+}
+
+#[test]
+fn hello_is_believed_with_the_right_proof_alone() {
+    let (_scratch, directory) = new_directory();
+    let identity = load(&directory);
+    let AccessKey { id, secret } = identity.admin.clone();
+    let (exporter, other) = ([7; 32], [8; 32]);
+    let good = proof(&secret, &exporter);
+    assert_eq!(
+        identity.verify_hello(&id, &good, &exporter),
+        Some(Principal { key_id: id.clone(), name: "admin".to_owned(), admin: true })
+    );
+    assert_eq!(identity.verify_hello(&id, &good, &other), None, "a proof is good for one connection");
+    assert_eq!(identity.verify_hello(&id, &proof("wrong", &exporter), &exporter), None);
+    for key_id in ["", "RKABCDEFGHIJKLMNOPQR", &id[1..], &id.to_lowercase()] {
+        assert_eq!(identity.verify_hello(key_id, &good, &exporter), None, "{key_id:?}");
+    }
+    for bit in 0..256 {
+        let mut forged = good;
+        forged[bit / 8] ^= 1 << (bit % 8);
+        assert_eq!(identity.verify_hello(&id, &forged, &exporter), None, "bit {bit}");
+    }
+}
+
+#[test]
+fn the_administrators_url_is_written_for_the_administrator_alone() {
+    let (_scratch, directory) = new_directory();
+    let identity = load(&directory);
+    let listen = "0.0.0.0:4567".parse().expect("it is an address");
+    let AccessKey { id, secret } = &identity.admin;
+    let expected = format!("rheos://{id}:{secret}@127.0.0.1:4567?ca=sha256:{}\n", hex::encode(identity.ca_sha256()));
+    let path = directory.layout().admin_url_path();
+    identity.write_admin_url(&directory, listen).expect("there is room");
+    assert_eq!(fs::read_to_string(&path).expect("it is there"), expected);
+
+    let before = snapshot(&path);
+    identity.write_admin_url(&directory, listen).expect("there is nothing to write");
+    assert_eq!(snapshot(&path), before);
+    set_mode(&path, 0o644);
+    identity.write_admin_url(&directory, listen).expect("there is room");
+    assert_eq!(fs::metadata(&path).expect("it is there").permissions().mode() & 0o777, 0o600);
+    assert_eq!(fs::read_to_string(&path).expect("it is there"), expected);
+}
