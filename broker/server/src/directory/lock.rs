@@ -1,7 +1,7 @@
 //! Locks: the directory's, which answers at once, and a segment's, which is waited for.
 //!
 //! They are different cases. A directory is in use while a broker runs, and waiting would only hide
-//! a mistake. A segment is locked also after its broker was killed, for as long as the kernel still
+//! a mistake; only one that was killed is waited for. A segment is locked also after its broker was killed, for as long as the kernel still
 //! has writes of it in flight: the lock belongs to the open file, and each write keeps that open.
 //!
 //! What must hold: a process that does not get a lock has changed nothing; nobody waits without a
@@ -115,13 +115,7 @@ pub(super) fn lock_directory(layout: &Layout, may_create: bool) -> Result<File, 
         }
         opened => opened.map_err(StartError::io("open", &path))?,
     };
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {}
-        Err(Errno::WOULDBLOCK) => {
-            return Err(StartError::InUse { path: layout.root().to_owned(), holder: holder(&file) });
-        }
-        Err(error) => return Err(StartError::io("lock", path)(error.into())),
-    }
+    lock_unless_alive(&file, layout)?;
     // Only for the message of the next one who tries; it need not be durable, nor fit on a full disk.
     let name = format!("{HOLDER}{}\n", std::process::id());
     let _ = file.write_all_at(name.as_bytes(), 0).and_then(|()| file.set_len(name.len() as u64));
@@ -144,12 +138,57 @@ fn is_refusal(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
 }
 
-fn holder(file: &File) -> String {
+/// Takes the lock; waits for it only while its holder is a process that has been killed and is not
+/// gone yet, because freeing what it held takes the kernel a moment.
+fn lock_unless_alive(file: &File, layout: &Layout) -> Result<(), StartError> {
+    let began = Instant::now();
+    let mut said = false;
+    loop {
+        match flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(()),
+            Err(Errno::WOULDBLOCK | Errno::INTR) => {}
+            Err(error) => return Err(StartError::io("lock", layout.lock_path())(error.into())),
+        }
+        let process = holder(file);
+        if !process.is_some_and(is_dying) || began.elapsed() >= DYING_WAIT_MAX {
+            let holder = process.map_or("another process".to_owned(), |process| format!("process {process}"));
+            return Err(StartError::InUse { path: layout.root().to_owned(), holder });
+        }
+        if !said {
+            said = true;
+            tracing::warn!("{}", waiting_message(layout.root()));
+        }
+        sleep(LOCK_POLL);
+    }
+}
+
+/// Whether a process has been killed, or is gone but for what the kernel still does in its name.
+fn is_dying(process: u32) -> bool {
+    let read = |name: &str| std::fs::read_to_string(format!("/proc/{process}/{name}"));
+    let (Ok(stat), Ok(status)) = (read("stat"), read("status")) else { return true };
+    // The fields follow the name, which may itself hold anything: see proc_pid_stat(5).
+    let mut fields = stat.rsplit(')').next().unwrap_or("").split_whitespace();
+    let state = fields.next().unwrap_or("");
+    let flags = fields.nth(5).and_then(|flags| flags.parse::<u64>().ok()).unwrap_or(0);
+    let killed = |line: &str| {
+        let pending = line.strip_prefix("SigPnd:").or_else(|| line.strip_prefix("ShdPnd:"))?;
+        u64::from_str_radix(pending.trim(), 16).ok().map(|signals| signals & SIGKILL_BIT != 0)
+    };
+    matches!(state, "Z" | "X" | "x")
+        || flags & PF_EXITING != 0
+        || status.lines().filter_map(killed).any(|killed| killed)
+}
+
+/// How long a directory is waited for whose broker was killed.
+const DYING_WAIT_MAX: Duration = Duration::from_secs(60);
+/// `PF_EXITING` of the kernel's `include/linux/sched.h`.
+const PF_EXITING: u64 = 0x4;
+/// Signal 9 in a set of pending signals.
+const SIGKILL_BIT: u64 = 1 << 8;
+
+fn holder(file: &File) -> Option<u32> {
     let mut text = [0; HOLDER_BYTES_MAX as usize];
     let length = file.read_at(&mut text, 0).unwrap_or(0);
     let process = std::str::from_utf8(&text[..length]).ok().and_then(|text| text.strip_prefix(HOLDER)?.lines().next());
-    match process.and_then(|number| number.parse::<u32>().ok()) {
-        Some(number) => format!("process {number}"),
-        None => "another process".to_owned(),
-    }
+    process.and_then(|number| number.parse().ok())
 }
