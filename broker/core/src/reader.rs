@@ -14,6 +14,7 @@
 //! Nothing here reads anything; the caller may keep blocks it has read, where it is said that they
 //! are worth keeping.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -107,7 +108,8 @@ pub struct ReadTask {
     bytes_max: usize,
     /// The segments that are on the disk with their footers.
     sealed: Range<u64>,
-    memory: Option<Window>,
+    /// What follows them, or where the read begins, oldest first.
+    memory: VecDeque<Window>,
     state: State,
     gathered: Gathered,
     /// The position asked for has expired: the answer is where the shard begins now.
@@ -191,7 +193,7 @@ impl ReadTask {
         tip: u64,
         bytes_max: usize,
         sealed: Range<u64>,
-        memory: Option<Window>,
+        memory: VecDeque<Window>,
     ) -> ReadTask {
         let gathered = Gathered::default();
         ReadTask {
@@ -238,13 +240,10 @@ impl ReadTask {
     }
 
     fn start(&mut self) -> ReadStep {
-        match self.memory.take() {
-            Some(window) if window.begins_here => self.enter(window),
-            memory => {
-                self.memory = memory;
-                self.search(self.sealed.start, self.sealed.end)
-            }
+        if self.memory.front().is_some_and(|window| window.begins_here) {
+            return self.leave_sealed();
         }
+        self.search(self.sealed.start, self.sealed.end)
     }
 
     /// Looks for the last segment that the shard enters before the target, by halves. What the target
@@ -409,8 +408,20 @@ impl ReadTask {
                 Some(next) if next.offset < scan.offset + bytes.len() as u64 => {}
                 Some(_) => return self.scan_from(scan, 0),
                 None if segment.segment < self.sealed.end => return self.next_segment(segment.segment),
-                None => return self.finish(),
+                None => return self.leave_window(&scan.window),
             }
+        }
+    }
+
+    /// The entries of a window in memory are used up.
+    fn leave_window(&mut self, window: &Window) -> ReadStep {
+        match (self.memory.pop_front(), window.after) {
+            (Some(next), _) => self.enter(next),
+            (None, Some(after)) if self.trimmed => self.fail(trimmed(after)),
+            (None, Some(after)) if self.gathered.start_sequence.is_none() => {
+                self.fail(damaged(self.wanted().unwrap_or(after), after, "its commit is missing from the index"))
+            }
+            (None, _) => self.finish(),
         }
     }
 
@@ -473,7 +484,7 @@ impl ReadTask {
     }
 
     fn leave_sealed(&mut self) -> ReadStep {
-        match self.memory.take() {
+        match self.memory.pop_front() {
             Some(window) => self.enter(window),
             None => self.finish(),
         }
@@ -484,6 +495,10 @@ impl ReadTask {
         let Some(start_sequence) = gathered.start_sequence else {
             return match self.target {
                 _ if self.trimmed => self.fail(trimmed(self.tip)),
+                // Nothing that is kept holds anything of the shard, and something has expired.
+                Target::Sequence(sequence) if sequence < self.tip && self.lowest_is_in_memory() => {
+                    self.fail(trimmed(self.tip))
+                }
                 Target::Sequence(sequence) if sequence < self.tip => {
                     self.fail(damaged(sequence, self.tip, "no segment holds it"))
                 }
@@ -521,7 +536,7 @@ impl ReadTask {
                 self.ask(State::DamageHead { first, segment: segment + 1, why }, segment + 1, HEAD, true)
             }
             None => {
-                let end = self.memory.as_ref().map_or(self.tip, |window| window.entries[0].first_sequence);
+                let end = self.memory.front().map_or(self.tip, |window| window.entries[0].first_sequence);
                 self.fail(damaged(first, end, why))
             }
         }
@@ -532,8 +547,14 @@ impl ReadTask {
             return self.finish();
         }
         // Below the lowest segment nothing is missing: it was given up when it expired.
-        let lowest = self.sealed.is_empty() && scan.window.segment.segment > 1 && !scan.window.begins_here;
-        self.fail(if lowest { trimmed(found) } else { damaged(wanted, found, why) })
+        let expired = self.lowest_is_in_memory() && !scan.window.begins_here;
+        self.fail(if expired { trimmed(found) } else { damaged(wanted, found, why) })
+    }
+
+    /// Whether older segments have expired, and the oldest that is kept is not sealed: what a shard
+    /// does not hold from there on is gone for good.
+    fn lowest_is_in_memory(&self) -> bool {
+        self.sealed.is_empty() && self.sealed.start > 1
     }
 
     fn damage_head(&mut self, first: u64, segment: u64, why: &'static str, bytes: &[u8]) -> ReadStep {

@@ -117,9 +117,12 @@ impl BrokerIdentity {
         Arc::new(hmac::Key::new(hmac::HMAC_SHA256, &self.keys.reset))
     }
 
-    /// The bytes of the reset key. Connection ids are hashed with a key derived from them.
-    pub fn reset_key(&self) -> &[u8; 64] {
-        &self.keys.reset
+    /// The key with which connection ids are hashed, derived from the reset key: a broker resets only
+    /// connections whose ids it, or its predecessor, can have given.
+    pub fn connection_id_key(&self) -> u64 {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &self.keys.reset);
+        let derived = hmac::sign(&key, b"rheos connection ids");
+        u64::from_le_bytes(*derived.as_ref().first_chunk().expect("a digest has 32 bytes"))
     }
 
     /// The bytes of the key that seals QUIC's address tokens.

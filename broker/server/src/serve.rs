@@ -11,6 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use quinn::{Endpoint, EndpointConfig, TokioRuntime};
+use quinn_proto::HashedConnectionIdGenerator;
 use rheos_core::catalog::LogRecord;
 use rheos_core::log::{Log, LogId};
 use rheos_core::recovery::Chore;
@@ -226,7 +227,10 @@ fn endpoint(socket: UdpSocket, mtu: u16, identity: &BrokerIdentity) -> Result<En
     let mut server = identity.quic_server();
     transport::configure_server(&mut server, mtu);
     let mut config: EndpointConfig = transport::endpoint(mtu);
+    // Clients of a broker that was killed hear at once from the next one that their connections are gone.
     config.reset_key(identity.endpoint_reset_key());
+    let id_key = identity.connection_id_key();
+    config.cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(id_key)));
     Endpoint::new(config, Some(server), socket, Arc::new(TokioRuntime)).map_err(StartError::socket(address))
 }
 

@@ -53,7 +53,7 @@ fn an_identity_is_made_once_and_shown_to_nobody() {
     let again = load(&directory);
     assert_eq!(again.admin, first.admin);
     assert_eq!(again.ca_sha256(), first.ca_sha256());
-    assert_eq!((again.reset_key(), again.token_key()), (first.reset_key(), first.token_key()));
+    assert_eq!((again.connection_id_key(), again.token_key()), (first.connection_id_key(), first.token_key()));
     assert!(!first.ca_pem().contains("PRIVATE") && first.ca_pem().starts_with("-----BEGIN CERTIFICATE-----\n"));
     assert!(!format!("{first:?}").contains(&first.admin.secret));
     for (path, (_, _, mode, _)) in snapshot(&directory.layout().keys_dir()) {

@@ -4,7 +4,7 @@ use rheos_protocol::batch::PutBatch;
 use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::limits::BATCH_RECORDS_MAX;
 
-use super::{Acked, Effect, Health, Log, Staged, Waiting};
+use super::{Acked, Effect, Health, Log, Stage, Staged, Waiting};
 use crate::arrival::Now;
 use crate::budget::LaneBudget;
 use crate::limits::{BUSY_RETRY_MS, PREPARE_RETRY_MS};
@@ -20,12 +20,16 @@ impl Log {
         effects: &mut Vec<Effect>,
     ) {
         assert_eq!(batch.header().incarnation, self.settings.id.incarnation, "the owner has looked the stream up");
-        match self.admit(&batch, budget) {
+        match self.admit(now, &batch, budget) {
             Ok(Admitted::New { shard_at }) => self.stage(now, token, shard_at, batch, budget),
             Ok(Admitted::Resend { shard_at, acked })
                 if acked.first_sequence < self.shards[shard_at].durable_sequence =>
             {
                 effects.push(Effect::Reply { token, outcome: Ok(acked) });
+            }
+            // Its original was given up: nothing more will be known of it in this run.
+            Ok(Admitted::Resend { .. }) if matches!(self.stage, Stage::Idle) && self.staged.is_empty() => {
+                effects.push(Effect::Reply { token, outcome: Err(given_up()) });
             }
             Ok(Admitted::Resend { shard_at, acked }) => self.waiting.push(Waiting { token, shard_at, acked }),
             Err(error) => effects.push(Effect::Reply { token, outcome: Err(error) }),
@@ -34,12 +38,12 @@ impl Log {
 
     /// The order of the questions matters: what is stored is acked again even where nothing new is
     /// taken, and a put that is out of order is refused unlooked at.
-    fn admit(&mut self, batch: &PutBatch, budget: &LaneBudget) -> Result<Admitted, WireError> {
+    fn admit(&mut self, now: Now, batch: &PutBatch, budget: &LaneBudget) -> Result<Admitted, WireError> {
         let shard_at = self.shard_at(batch.header().shard)?;
         if let Some(acked) = self.in_order(batch)? {
             return Ok(Admitted::Resend { shard_at, acked });
         }
-        self.takes_puts(budget)?;
+        self.takes_puts(now, budget)?;
         if self.shards[shard_at].closed {
             return Err(closed(batch.header().shard));
         }
@@ -88,9 +92,9 @@ impl Log {
         }
     }
 
-    fn takes_puts(&self, budget: &LaneBudget) -> Result<(), WireError> {
+    fn takes_puts(&self, now: Now, budget: &LaneBudget) -> Result<(), WireError> {
         match &self.health {
-            Health::Serving if budget.storage_low() || self.segments.is_starved() => Err(storage_full()),
+            Health::Serving if budget.storage_low() || self.segments.is_starved(now) => Err(storage_full()),
             Health::Serving => Ok(()),
             Health::ReadOnly { why } => Err(read_only(why)),
             Health::Stopping | Health::Stopped => Err(going_away()),
@@ -180,6 +184,10 @@ pub(super) fn storage_full() -> WireError {
         PREPARE_RETRY_MS as u32,
         "the broker's disk is full; reads go on, and puts as soon as there is room",
     )
+}
+
+fn given_up() -> WireError {
+    WireError::new(ErrorCode::Indeterminate, "the put was written and its outcome is not known; ask after a restart")
 }
 
 pub(super) fn read_only(why: &str) -> WireError {

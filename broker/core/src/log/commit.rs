@@ -46,10 +46,18 @@ impl Log {
 
     /// Sees to it that the next segment is there when it is needed.
     pub(super) fn look_ahead(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        let needed = !self.staged.is_empty() || matches!(self.stage, Stage::Failed(_));
-        if self.read_only().is_none() {
-            self.segments.look_ahead(now, needed, effects);
+        if self.read_only().is_some() {
+            return;
         }
+        let next_len = match &self.stage {
+            Stage::Failed(failed) => Some(failed.header.len()),
+            // This is asked at every put, so what is staged is not added up.
+            _ => self.staged.front().map(|first| {
+                let most = if self.staged.len() == 1 { 0 } else { COMMIT_BYTES_TARGET };
+                CommitHeader::padded_len(most.max(first.batch.bytes().len()))
+            }),
+        };
+        self.segments.look_ahead(now, next_len, effects);
     }
 
     /// Writes an empty commit: its header says that the commit before it was durable.
@@ -186,7 +194,7 @@ impl Log {
     ) {
         self.segments.failed(ask, now);
         let stopping = self.health == Health::Stopping;
-        if stopping {
+        if stopping && matches!(self.stage, Stage::Failed(_)) {
             let why = format!("the broker stopped while no segment could be made: {why}");
             self.give_up_submitted(&WireError::new(ErrorCode::Indeterminate, why), budget, effects);
         }
@@ -202,10 +210,16 @@ impl Log {
     }
 
     fn turn_read_only(&mut self, why: &str, budget: &mut LaneBudget, effects: &mut Vec<Effect>) {
+        let stopping = self.health == Health::Stopping;
         self.health = Health::ReadOnly { why: why.to_owned() };
         effects.push(Effect::ReadOnly { why: why.to_owned() });
         self.give_up_submitted(&WireError::new(ErrorCode::Indeterminate, why), budget, effects);
         self.refuse_staged(&read_only(why), budget, effects);
+        if stopping {
+            // There is nothing left that could be finished.
+            self.health = Health::Stopped;
+            effects.push(Effect::Stopped);
+        }
     }
 
     /// Answers what was submitted and never completed: it may or may not be stored.

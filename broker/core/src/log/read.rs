@@ -1,6 +1,8 @@
 //! Reading a shard: what is in memory is answered at once, the rest becomes a [`ReadTask`] that
 //! whoever owns the log performs.
 
+use std::collections::VecDeque;
+
 use rheos_protocol::batch::Batch;
 use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::message::Position;
@@ -78,7 +80,7 @@ impl Log {
             tip,
             bytes_max,
             lowest..in_memory.unwrap_or(newest + 1),
-            self.window(shard, target),
+            self.windows(shard, target),
         ))))
     }
 
@@ -106,9 +108,9 @@ impl Log {
         Some(ReadOutcome { start_sequence: sequence, next_sequence, batches, next_arrival_ms })
     }
 
-    /// The part of an index in memory where the read begins, when it begins there; else the beginning
-    /// of what is in memory, for a read that comes to it from older segments.
-    fn window(&self, shard: u32, target: Target) -> Option<Window> {
+    /// The parts of the indexes in memory from where the read begins, when it begins there; else from
+    /// the beginning of what is in memory, for a read that comes to it from older segments.
+    fn windows(&self, shard: u32, target: Target) -> VecDeque<Window> {
         let holds = |segment: &&Segment| !segment.index.of_shard(shard).is_empty();
         let begins_before = |segment: &&Segment| match (segment.index.of_shard(shard).first(), target) {
             (Some(first), Target::Sequence(sequence)) => first.first_sequence <= sequence,
@@ -117,23 +119,32 @@ impl Log {
         };
         let found = self.segments.in_memory().rev().find(begins_before);
         let begins_here = found.is_some();
-        let segment = found.or_else(|| self.segments.in_memory().find(holds))?;
-        let entries = segment.index.of_shard(shard);
-        let at = match target {
-            _ if !begins_here => 0,
-            Target::Sequence(sequence) => entry_of_sequence(entries, sequence).unwrap_or(0),
-            Target::Arrival(arrival_ms) => entry_of_arrival(entries, arrival_ms),
-        };
-        let entries: Vec<IndexEntry> = entries[at..].iter().take(WINDOW_ENTRIES_MAX).copied().collect();
-        let last = entries.last().expect("the segment holds the shard").first_sequence;
-        Some(Window {
-            segment: segment.id,
-            salt: segment.salt,
-            end: segment.end.offset,
-            begins_here,
-            after: self.sequence_after(shard, segment, last),
-            entries,
-        })
+        let first = found.map(|segment| segment.id);
+        let mut windows = VecDeque::new();
+        let mut room = WINDOW_ENTRIES_MAX;
+        for segment in self.segments.in_memory().filter(holds).filter(|segment| Some(segment.id) >= first) {
+            let entries = segment.index.of_shard(shard);
+            let at = match target {
+                _ if first != Some(segment.id) => 0,
+                Target::Sequence(sequence) => entry_of_sequence(entries, sequence).unwrap_or(0),
+                Target::Arrival(arrival_ms) => entry_of_arrival(entries, arrival_ms),
+            };
+            let taken: Vec<IndexEntry> = entries[at..].iter().take(room).copied().collect();
+            let Some(last) = taken.last() else { break };
+            room -= taken.len();
+            windows.push_back(Window {
+                segment: segment.id,
+                salt: segment.salt,
+                end: segment.end.offset,
+                begins_here,
+                after: self.sequence_after(shard, segment, last.first_sequence),
+                entries: taken,
+            });
+            if at + windows.back().map_or(0, |window| window.entries.len()) < entries.len() {
+                break;
+            }
+        }
+        windows
     }
 
     /// Where the shard goes on after the entry that begins at `last`, in this segment or a later one.

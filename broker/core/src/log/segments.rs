@@ -144,9 +144,10 @@ impl Segments {
         !matches!(self.target(len), Target::Nowhere)
     }
 
-    /// Whether no segment can be made and there is no room left for a small commit.
-    pub(super) fn is_starved(&self) -> bool {
-        self.retry_boot_ms.is_some() && !self.has_place(CommitHeader::padded_len(0))
+    /// Whether no segment can be made and there is no room left for a small commit. It ends when a
+    /// segment may be asked for again, because only a put that is staged makes the log ask.
+    pub(super) fn is_starved(&self, now: Now) -> bool {
+        self.retry_boot_ms.is_some_and(|at| now.boot_ms < at) && !self.has_place(CommitHeader::padded_len(0))
     }
 
     /// Whether a commit of so many bytes is the first of a new segment.
@@ -300,16 +301,19 @@ impl Segments {
         self.in_memory.retain(|segment| segment.id.segment != number);
     }
 
-    /// Asks for the next segment in time, and hurries it when it is late.
-    pub(super) fn look_ahead(&mut self, now: Now, needed: bool, effects: &mut Vec<Effect>) {
-        if self.retry_boot_ms.is_some_and(|at| now.boot_ms < at) {
+    /// Asks for the next segment in time, and hurries it when it is late. `next_len` is what the
+    /// commit that waits for a place takes at most, if one does.
+    pub(super) fn look_ahead(&mut self, now: Now, next_len: Option<u64>, effects: &mut Vec<Effect>) {
+        let first_is_pending = self.active.as_ref().is_some_and(|active| !active.begun);
+        // A number is asked for when the one before it is in use for sure: recovery counts on it.
+        if first_is_pending || self.retry_boot_ms.is_some_and(|at| now.boot_ms < at) {
             return;
         }
+        let needed = next_len.is_some();
         let (fill_eighths, given_up) = self.active.as_ref().map_or((0, false), |active| {
-            (
-                8 * active.segment.end.offset / active.bytes,
-                active.given_up || active.is_old(now.wall_ms, self.age_ms_max),
-            )
+            let blocked = next_len.is_some_and(|len| !self.has_place(len));
+            let fill_eighths = 8 * active.segment.end.offset / active.bytes;
+            (fill_eighths, blocked || active.given_up || active.is_old(now.wall_ms, self.age_ms_max))
         });
         let wanted = if self.active.is_some() { fill_eighths >= 1 || (given_up && needed) } else { needed };
         match &mut self.spare {
