@@ -1,0 +1,87 @@
+//! Records on standard output, as data or as JSON objects, up to a limit.
+
+use std::io::{self, BufWriter, Stdout, Write};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rheos_client::{ReadBatches, RecordAt};
+use serde_json::{Value, json};
+
+use crate::arguments::Output;
+use crate::failure::{Failure, not_written};
+
+/// Bytes that are gathered before they are written.
+const BUFFER_BYTES: usize = 256 << 10;
+
+pub(super) struct Printer {
+    how: Output,
+    left: u64,
+    out: BufWriter<Stdout>,
+}
+
+impl Printer {
+    pub(super) fn new(how: Output, limit: Option<u64>) -> Printer {
+        let out = BufWriter::with_capacity(BUFFER_BYTES, io::stdout());
+        Printer { how, left: limit.unwrap_or(u64::MAX), out }
+    }
+
+    /// Whether the limit is reached.
+    pub(super) fn is_full(&self) -> bool {
+        self.left == 0
+    }
+
+    /// Prints the records before sequence `end`.
+    pub(super) fn print(&mut self, read: &ReadBatches, end: u64) -> Result<(), Failure> {
+        for at in read.records().take_while(|at| at.sequence < end) {
+            if self.is_full() {
+                break;
+            }
+            self.left -= 1;
+            match self.how {
+                Output::Text => self.out.write_all(at.record.data).and_then(|()| self.out.write_all(b"\n")),
+                Output::Json => writeln!(self.out, "{}", as_json(read.shard, &at)),
+            }
+            .map_err(not_written)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn flush(&mut self) -> Result<(), Failure> {
+        self.out.flush().map_err(not_written)
+    }
+}
+
+fn as_json(shard: u32, at: &RecordAt<'_>) -> Value {
+    let mut object = json!({
+        "shard": shard,
+        "sequence": at.sequence,
+        "partition_key": at.record.partition_key,
+        "arrival_ms": at.arrival_ms,
+    });
+    match str::from_utf8(at.record.data) {
+        Ok(text) => object["data"] = text.into(),
+        Err(_) => object["data_base64"] = STANDARD.encode(at.record.data).into(),
+    }
+    object
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rheos_client::RecordView;
+
+    #[test]
+    fn data_that_is_no_text_is_encoded() {
+        let at = |data| {
+            let record = RecordView { partition_key: "k", explicit_hash_key: None, data };
+            as_json(2, &RecordAt { sequence: 5, arrival_ms: 7, record })
+        };
+        let head = json!({ "shard": 2, "sequence": 5, "partition_key": "k", "arrival_ms": 7 });
+        let mut text = head.clone();
+        text["data"] = "é\n".into();
+        assert_eq!(at("é\n".as_bytes()), text);
+        let mut bytes = head;
+        bytes["data_base64"] = "/wA=".into();
+        assert_eq!(at(&[0xff, 0]), bytes);
+    }
+}

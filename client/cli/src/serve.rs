@@ -1,0 +1,102 @@
+//! `rheos serve`: runs the broker until it is told to stop.
+
+use std::io::{self, IsTerminal, Write};
+use std::net::SocketAddr;
+
+use clap::Args;
+use rheos_broker::{Ready, ServeOptions};
+use serde_json::json;
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::arguments::{Global, Output};
+use crate::failure::{Failure, is_coloured, warn};
+use crate::output::count;
+use crate::units::show_duration_ms;
+
+/// Run the broker, until it gets SIGTERM or SIGINT
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub(crate) struct ServeCommand {
+    /// Where to listen for QUIC (UDP)
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4567")]
+    listen: SocketAddr,
+    /// Development mode: any credential is accepted and any file system will do; loopback only
+    #[arg(long)]
+    dev: bool,
+    /// Lanes, each one core's worth of the broker; this release runs one
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    lanes: u16,
+    /// Largest path MTU to look for, in bytes of UDP payload: 1200 to 6500
+    #[arg(long, value_name = "BYTES", default_value_t = 1452, value_parser = clap::value_parser!(u16).range(1200..=6500))]
+    mtu: u16,
+    /// Core to pin the lane to; by default the last one this process may use
+    #[arg(long, value_name = "N")]
+    core: Option<usize>,
+}
+
+const AFTER_HELP: &str = "\
+The first start makes the data directory with its keys and certificates. Clients connect with the \
+connection string in its admin.url, which only its owner can read.
+
+Examples:
+  rheos serve --data /var/lib/rheos --listen 0.0.0.0:4567
+  rheos serve --dev --data /tmp/rheos";
+
+pub(crate) fn run(command: &ServeCommand, global: &Global) -> Result<(), Failure> {
+    tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_ansi(is_coloured())
+        .with_max_level(LevelFilter::INFO)
+        .with_target(false)
+        .init();
+    let (how, dev) = (global.output, command.dev);
+    rheos_broker::serve(ServeOptions {
+        data: global.data.clone(),
+        listen: command.listen,
+        dev,
+        lanes: command.lanes,
+        mtu: command.mtu,
+        core: command.core,
+        ready: Box::new(move |ready| announce(ready, dev, how)),
+    })
+    .map_err(|error| Failure::new(error.to_string()))
+}
+
+/// Says where clients connect. The broker serves whether or not anybody reads it.
+fn announce(ready: &Ready, dev: bool, how: Output) {
+    ready.warnings.iter().for_each(|warning| warn(warning));
+    let mut stdout = io::stdout().lock();
+    let text = match how {
+        Output::Json => json!({
+            "address": ready.address.to_string(),
+            "data": ready.data,
+            "streams": ready.streams,
+            "started_ms": ready.took.as_millis() as u64,
+            "dev": dev,
+            "warnings": ready.warnings,
+        })
+        .to_string(),
+        Output::Text => banner(ready, dev, io::stdout().is_terminal()),
+    };
+    let _ = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
+}
+
+fn banner(ready: &Ready, dev: bool, terminal: bool) -> String {
+    let data = ready.data.display();
+    let mut text = format!(
+        "rheos {} serves {} from {data}, started in {}\n  {}  UDP  native protocol (QUIC), for rheos and rheos-client\n  {}",
+        env!("CARGO_PKG_VERSION"),
+        count(ready.streams as u64, "stream"),
+        show_duration_ms(ready.took.as_millis() as u64),
+        ready.address,
+        match dev {
+            true =>
+                format!("development mode: any credential is accepted; rheos --url dev:{} stream list", ready.address),
+            false => format!("on this host: rheos --data {data} stream list; elsewhere: the URL in {data}/admin.url"),
+        },
+    );
+    if terminal {
+        text.push_str("\n  stop with Ctrl-C");
+    }
+    text
+}

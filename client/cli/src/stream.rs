@@ -1,0 +1,65 @@
+//! `rheos stream`: makes, lists, describes and deletes streams.
+
+mod create;
+mod delete;
+mod describe;
+mod list;
+
+use clap::Subcommand;
+use rheos_client::StreamDescription;
+use serde_json::{Value, json};
+
+use crate::arguments::Global;
+use crate::broker;
+use crate::failure::Failure;
+
+/// Make, list, describe and delete streams
+#[derive(Debug, Subcommand)]
+pub(crate) enum StreamCommand {
+    Create(create::CreateCommand),
+    List(list::ListCommand),
+    Describe(describe::DescribeCommand),
+    Delete(delete::DeleteCommand),
+}
+
+pub(crate) async fn run(command: &StreamCommand, global: &Global) -> Result<(), Failure> {
+    if let StreamCommand::Delete(command) = command {
+        delete::confirm(command)?;
+    }
+    let client = broker::connect(global).await?;
+    let outcome = match command {
+        StreamCommand::Create(command) => create::run(command, &client, global.output).await,
+        StreamCommand::List(_) => list::run(&client, global.output).await,
+        StreamCommand::Describe(command) => describe::run(command, &client, global.output).await,
+        StreamCommand::Delete(command) => delete::run(command, &client, global.output).await,
+    };
+    client.close().await;
+    outcome
+}
+
+fn as_json(stream: &StreamDescription) -> Value {
+    let shards: Vec<Value> = stream
+        .shards
+        .iter()
+        .map(|shard| {
+            json!({
+                "shard": shard.shard,
+                "open": shard.open,
+                "first_hash": format!("{:032x}", shard.range.first),
+                "last_hash": format!("{:032x}", shard.range.last),
+                "parent": shard.parent,
+                "adjacent_parent": shard.adjacent_parent,
+                "log": shard.log,
+                "lane": shard.lane,
+            })
+        })
+        .collect();
+    json!({
+        "name": stream.name,
+        "incarnation": format!("{:016x}", stream.incarnation),
+        "created_ms": stream.created_ms,
+        "retention_ms": stream.retention_ms,
+        "record_bytes_max": stream.record_bytes_max,
+        "shards": shards,
+    })
+}

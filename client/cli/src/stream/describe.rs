@@ -1,0 +1,50 @@
+//! `rheos stream describe`
+
+use clap::Args;
+use rheos_client::{Client, ShardDescription};
+
+use super::as_json;
+use crate::arguments::Output;
+use crate::failure::Failure;
+use crate::output;
+use crate::units::{show_bytes, show_duration_ms, show_time_ms};
+
+/// Describe a stream and its shards
+#[derive(Debug, Args)]
+pub(crate) struct DescribeCommand {
+    /// The stream
+    name: String,
+}
+
+pub(super) async fn run(command: &DescribeCommand, client: &Client, how: Output) -> Result<(), Failure> {
+    let stream = client.describe_stream(&command.name).await?;
+    if how == Output::Json {
+        return output::json(&as_json(&stream));
+    }
+    let open = stream.shards.iter().filter(|shard| shard.open).count();
+    for (title, value) in [
+        ("name", stream.name.clone()),
+        ("created", show_time_ms(stream.created_ms)),
+        ("retention", show_duration_ms(stream.retention_ms)),
+        ("record max", show_bytes(u64::from(stream.record_bytes_max))),
+        ("shards", format!("{open} open, {} closed", stream.shards.len() - open)),
+    ] {
+        output::line(&format!("{title:<12}{value}"))?;
+    }
+    output::line("")?;
+    let rows: Vec<_> = stream.shards.iter().map(row).collect();
+    output::table(["SHARD", "STATE", "FIRST HASH", "LAST HASH", "LOG", "LANE", "PARENTS"], &rows)
+}
+
+fn row(shard: &ShardDescription) -> [String; 7] {
+    let parents = [shard.parent, shard.adjacent_parent].into_iter().flatten();
+    [
+        shard.shard.to_string(),
+        if shard.open { "open" } else { "closed" }.to_owned(),
+        format!("{:032x}", shard.range.first),
+        format!("{:032x}", shard.range.last),
+        shard.log.to_string(),
+        shard.lane.to_string(),
+        parents.map(|parent| parent.to_string()).collect::<Vec<_>>().join(" "),
+    ]
+}

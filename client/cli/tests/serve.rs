@@ -1,0 +1,124 @@
+//! The whole way: a broker in a process of its own, and the commands against it.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// A running broker; it is killed when the test ends before it stopped.
+struct Broker {
+    process: Child,
+    address: String,
+}
+
+impl Broker {
+    fn start(data: &Path, listen: &str) -> Broker {
+        let mut command = rheos(data, &["serve", "--dev", "--output", "json", "--listen", listen]);
+        let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let ready: Value = serde_json::from_str(&line).expect("the broker says that it is ready, or why not above");
+        Broker { process, address: ready["address"].as_str().unwrap().to_owned() }
+    }
+
+    fn kill(mut self) -> String {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        self.address.clone()
+    }
+
+    fn stop(mut self) {
+        let told = Command::new("kill").arg(self.process.id().to_string()).status().unwrap();
+        assert!(told.success() && self.process.wait().unwrap().success(), "a told broker stops with success");
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn rheos(data: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rheos"));
+    command.args(arguments).arg("--data").arg(data).env_remove("RHEOS_URL").env_remove("RHEOS_DATA");
+    command.stdin(Stdio::null());
+    command
+}
+
+fn run(data: &Path, arguments: &[&str]) -> Output {
+    rheos(data, arguments).output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[test]
+fn what_was_acked_is_there_after_the_broker_was_killed_and_started_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let acks = directory.path().join("acks");
+    let broker = Broker::start(&data, "127.0.0.1:0");
+    assert!(stdout(&run(&data, &["stream", "create", "orders", "--shards", "3"])).contains("3 shards"));
+
+    let mut put = rheos(&data, &["put", "orders", "--acks", acks.to_str().unwrap()]);
+    let mut put = put.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut input = put.stdin.take().unwrap();
+    let (mut broker, mut address) = (Some(broker), String::new());
+    for i in 0..6_000 {
+        writeln!(input, "record {i}").unwrap();
+        if i == 2_000 {
+            address = broker.take().unwrap().kill();
+        }
+        if i == 4_000 {
+            broker = Some(Broker::start(&data, &address));
+        }
+    }
+    drop(input);
+    let put = put.wait_with_output().unwrap();
+    assert!(put.status.success(), "{}", String::from_utf8_lossy(&put.stderr));
+
+    let mut stored: Vec<Vec<String>> = Vec::new();
+    for shard in 0..3 {
+        let got = stdout(&run(&data, &["get", "orders", "--shard", &shard.to_string()]));
+        stored.push(got.lines().map(str::to_owned).collect());
+    }
+    let acked = std::fs::read_to_string(&acks).unwrap();
+    let mut count = 0;
+    for ack in acked.lines() {
+        let fields: Vec<usize> = ack.split(' ').map(|field| field.parse().unwrap()).collect();
+        assert_eq!(stored[fields[1]][fields[2]], format!("record {}", fields[0] - 1));
+        count += 1;
+    }
+    assert_eq!(count, 6_000);
+    let once: std::collections::BTreeSet<&String> = stored.iter().flatten().collect();
+    assert_eq!((once.len(), stored.iter().flatten().count()), (6_000, 6_000), "each record is stored once");
+
+    broker.take().unwrap().stop();
+    let verified: Value = serde_json::from_str(&stdout(&run(&data, &["verify", "--output", "json"]))).unwrap();
+    let logs = verified["streams"][0]["logs"].as_array().unwrap();
+    assert_eq!(logs.iter().map(|log| log["records"].as_u64().unwrap()).sum::<u64>(), 6_000);
+    let table = stdout(&run(&data, &["verify"]));
+    assert!(table.contains("orders") && table.contains("6000") && table.contains("whole"), "{table}");
+}
+
+#[test]
+fn a_start_that_cannot_be_says_why_in_one_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    for (arguments, why) in [
+        (vec!["serve", "--dev", "--lanes", "2"], "lane"),
+        (vec!["serve", "--dev", "--listen", "0.0.0.0:0"], "loopback"),
+        (vec!["verify"], "data"),
+    ] {
+        let output = run(&data, &arguments);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(text.starts_with("error: ") && text.contains(why) && text.lines().count() == 1, "{text}");
+    }
+    assert_eq!(run(&data, &["serve", "--mtu", "9000"]).status.code(), Some(2));
+}

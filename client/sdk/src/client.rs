@@ -1,0 +1,214 @@
+//! The client: one connection to a broker, and everything that is asked over it.
+//!
+//! A request that changes nothing is tried once more on a new connection when the connection broke.
+//! One that makes or deletes a stream is not: its caller is told that the outcome is not known.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rheos_protocol::limits::LIST_PAGE_MAX;
+use rheos_protocol::message::{CreateStream, Position, Reply, Request, StreamDescription, StreamSummary, Welcome};
+use rheos_protocol::name::StreamName;
+
+use crate::core::{Alive, Core};
+use crate::error::Error;
+use crate::options::ConnectOptions;
+use crate::producer::Producer;
+use crate::reader::Reader;
+
+/// A connection to a broker. Cheap to clone; all clones share the connection.
+///
+/// It connects again by itself, with waits that grow, when the connection breaks.
+#[derive(Debug, Clone)]
+pub struct Client {
+    core: Arc<Core>,
+    alive: Arc<Alive>,
+}
+
+/// What a new stream is to be like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamSpec {
+    /// 1 to 128 of `a-z A-Z 0-9 _ . -`.
+    pub name: String,
+    /// 1 to 10,000.
+    pub shards: u32,
+    /// 24 hours to 8,760 hours in milliseconds; 0 means 24 hours.
+    pub retention_ms: u64,
+    /// Largest data of one record, 1 MiB to 10 MiB in bytes; 0 means 1 MiB.
+    pub record_bytes_max: u32,
+}
+
+impl StreamSpec {
+    /// A stream with the broker's defaults for everything else: records of up to 1 MiB, kept for 24 hours.
+    pub fn new(name: impl Into<String>, shards: u32) -> StreamSpec {
+        StreamSpec { name: name.into(), shards, retention_ms: 0, record_bytes_max: 0 }
+    }
+}
+
+impl Client {
+    /// Connects and proves who we are. Must be called within a tokio runtime, which carries the
+    /// client's tasks from then on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unanswered`] when nothing answers for 3 s, [`Error::CaMismatch`], [`Error::Credential`],
+    /// or [`Error::Connect`] for what else may be in the way.
+    pub async fn connect(options: ConnectOptions) -> Result<Client, Error> {
+        let core = Core::new(options);
+        core.link.session().await?;
+        let alive = Arc::new(Alive::new(&core));
+        Ok(Client { core, alive })
+    }
+
+    /// What the broker said of itself when it was last connected to.
+    pub fn welcome(&self) -> Welcome {
+        self.core.link.latest().expect("a client exists once it was connected").welcome.clone()
+    }
+
+    /// Makes a stream.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Broker`] when the broker refuses (such as `StreamExists`), [`Error::Indeterminate`]
+    /// when the connection broke before it answered.
+    pub async fn create_stream(&self, spec: StreamSpec) -> Result<StreamDescription, Error> {
+        let name = StreamName::new(&spec.name)?;
+        let request = Request::CreateStream(CreateStream {
+            name: spec.name,
+            shards: spec.shards,
+            retention_ms: spec.retention_ms,
+            record_bytes_max: spec.record_bytes_max,
+        });
+        match self.ask_once(&request, || format!("create stream {name}")).await? {
+            Reply::Stream(stream) => Ok(stream),
+            other => Err(unexpected("create stream", &other)),
+        }
+    }
+
+    /// Describes a stream and its shards.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Broker`] with `StreamNotFound`, or that the connection cannot be made.
+    pub async fn describe_stream(&self, name: &str) -> Result<StreamDescription, Error> {
+        self.core.describe_stream(name).await
+    }
+
+    /// All streams in order of their names.
+    ///
+    /// # Errors
+    ///
+    /// As for [`list_streams_page`](Self::list_streams_page).
+    pub async fn list_streams(&self) -> Result<Vec<StreamSummary>, Error> {
+        let mut streams: Vec<StreamSummary> = Vec::new();
+        loop {
+            let after = streams.last().map_or("", |stream| &stream.name);
+            let (page, more) = self.list_streams_page(after, LIST_PAGE_MAX).await?;
+            if let (Some(first), Some(last)) = (page.first(), streams.last())
+                && first.name <= last.name
+            {
+                return Err(Error::protocol("a page of a listing begins before the last one ended"));
+            }
+            let ended = !more || page.is_empty();
+            streams.extend(page);
+            if ended {
+                return Ok(streams);
+            }
+        }
+    }
+
+    /// Up to `limit` (1 to 1,000) streams whose names sort after `after`, and whether more follow.
+    ///
+    /// # Errors
+    ///
+    /// When the broker refuses, or the connection cannot be made.
+    pub async fn list_streams_page(&self, after: &str, limit: u32) -> Result<(Vec<StreamSummary>, bool), Error> {
+        let request = Request::ListStreams { after: after.to_owned(), limit };
+        match self.core.ask(&request).await? {
+            Reply::Streams(streams, more) => Ok((streams, more)),
+            other => Err(unexpected("list streams", &other)),
+        }
+    }
+
+    /// Deletes a stream and everything in it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`create_stream`](Self::create_stream).
+    pub async fn delete_stream(&self, name: &str) -> Result<(), Error> {
+        let name = StreamName::new(name)?;
+        let request = Request::DeleteStream(name.as_str().to_owned());
+        match self.ask_once(&request, || format!("delete stream {name}")).await? {
+            Reply::Done => Ok(()),
+            other => Err(unexpected("delete stream", &other)),
+        }
+    }
+
+    /// How long the broker takes to answer.
+    ///
+    /// # Errors
+    ///
+    /// When the connection cannot be made.
+    pub async fn ping(&self) -> Result<Duration, Error> {
+        // The time is that of the answer; connecting does not count.
+        self.core.link.session().await?;
+        let begun = Instant::now();
+        match self.core.ask(&Request::Ping).await? {
+            Reply::Pong => Ok(begun.elapsed()),
+            other => Err(unexpected("ping", &other)),
+        }
+    }
+
+    /// A producer that puts records into a stream.
+    ///
+    /// # Errors
+    ///
+    /// When the stream does not exist, or the connection cannot be made.
+    pub async fn producer(&self, stream: &str) -> Result<Producer, Error> {
+        let description = self.core.describe_stream(stream).await?;
+        Producer::new(&self.core, &self.alive, &description)
+    }
+
+    /// A reader of one shard, from `position` on.
+    ///
+    /// # Errors
+    ///
+    /// When the stream or the shard does not exist, or the connection cannot be made.
+    pub async fn reader(&self, stream: &str, shard: u32, position: Position) -> Result<Reader, Error> {
+        let description = self.core.describe_stream(stream).await?;
+        self.reader_of(&description, shard, position)
+    }
+
+    /// The same for a stream that has been described already: many readers need one description.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSuchShard`].
+    pub fn reader_of(&self, stream: &StreamDescription, shard: u32, position: Position) -> Result<Reader, Error> {
+        if !stream.shards.iter().any(|described| described.shard == shard) {
+            let last = stream.shards.iter().map(|described| described.shard).max().unwrap_or(0);
+            return Err(Error::NoSuchShard { stream: stream.name.clone(), shard, last });
+        }
+        Ok(Reader::new(&self.core, &self.alive, stream.incarnation, shard, position))
+    }
+
+    /// Closes the connection, for this client, its clones, producers and readers. What is unanswered
+    /// is not waited for: [`Producer::flush`] does that.
+    pub async fn close(&self) {
+        self.core.link.close().await;
+        self.core.wake_put_streams();
+    }
+
+    /// Asks for a change: once sent, a lost connection leaves the outcome open.
+    async fn ask_once(&self, request: &Request, what: impl FnOnce() -> String) -> Result<Reply, Error> {
+        let session = self.core.link.session().await?;
+        match session.request(request).await {
+            Err(Error::Lost { why }) => Err(Error::Indeterminate { what: what(), why }),
+            outcome => outcome,
+        }
+    }
+}
+
+pub(crate) fn unexpected(request: &str, reply: &Reply) -> Error {
+    Error::protocol(format!("{request} was answered with a frame of kind {}", reply.kind()))
+}

@@ -1,0 +1,88 @@
+//! What a client, its producers and its readers share, and when it ends.
+//!
+//! The tasks that carry puts hold the core; the handles that a program holds also hold [`Alive`]. Once
+//! the last handle is gone, those tasks finish what is unanswered and end, and with them the core and
+//! the connection.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+
+use rheos_protocol::message::{Reply, Request, StreamDescription};
+use rheos_protocol::name::StreamName;
+use tokio::runtime::Handle;
+
+use crate::client::unexpected;
+use crate::error::Error;
+use crate::link::Link;
+use crate::options::ConnectOptions;
+use crate::producer::PutStream;
+
+/// Shared by all handles and tasks of one client.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) link: Link,
+    pub(crate) runtime: Handle,
+    put_streams: Vec<OnceLock<Arc<PutStream>>>,
+    released: AtomicBool,
+}
+
+/// Held by what a program holds. Its end lets the tasks of the client end.
+#[derive(Debug)]
+pub(crate) struct Alive {
+    core: Weak<Core>,
+}
+
+impl Core {
+    pub(crate) fn new(options: ConnectOptions) -> Arc<Core> {
+        let put_streams = (0..options.put_streams).map(|_| OnceLock::new()).collect();
+        let released = AtomicBool::new(false);
+        Arc::new(Core { link: Link::new(options), runtime: Handle::current(), put_streams, released })
+    }
+
+    /// Sends a request that changes nothing; once more on a new connection when the first one breaks.
+    pub(crate) async fn ask(&self, request: &Request) -> Result<Reply, Error> {
+        let session = self.link.session().await?;
+        match session.request(request).await {
+            Err(Error::Lost { .. }) => self.link.session().await?.request(request).await,
+            outcome => outcome,
+        }
+    }
+
+    pub(crate) async fn describe_stream(&self, name: &str) -> Result<StreamDescription, Error> {
+        let name = StreamName::new(name)?;
+        match self.ask(&Request::DescribeStream(name.as_str().to_owned())).await? {
+            Reply::Stream(stream) => Ok(stream),
+            other => Err(unexpected("describe stream", &other)),
+        }
+    }
+
+    /// The put stream that carries `shard`, with its task.
+    pub(crate) fn put_stream(self: &Arc<Self>, shard: u32) -> Arc<PutStream> {
+        let index = shard as usize % self.put_streams.len();
+        Arc::clone(self.put_streams[index].get_or_init(|| PutStream::start(self)))
+    }
+
+    /// Whether no handle is left that could ask for more.
+    pub(crate) fn is_released(&self) -> bool {
+        self.released.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn wake_put_streams(&self) {
+        self.put_streams.iter().filter_map(OnceLock::get).for_each(|stream| stream.wake());
+    }
+}
+
+impl Alive {
+    pub(crate) fn new(core: &Arc<Core>) -> Alive {
+        Alive { core: Arc::downgrade(core) }
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        if let Some(core) = self.core.upgrade() {
+            core.released.store(true, Ordering::Release);
+            core.wake_put_streams();
+        }
+    }
+}

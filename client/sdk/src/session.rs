@@ -1,0 +1,169 @@
+//! One connection to the broker on which we have proved who we are.
+//!
+//! A session is made once and only ends: who needs another one asks the [link](crate::link).
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use quinn::crypto::rustls::QuicClientConfig;
+use quinn::{ClientConfig, Connection, ConnectionError, Endpoint, TokioRuntime, VarInt};
+use rheos_protocol::error::ErrorCode;
+use rheos_protocol::frame::reply_limit;
+use rheos_protocol::message::{ALPN, EXPORTER_LABEL, Hello, PROTOCOL_VERSION, Reply, Request, Welcome};
+use ring::hmac;
+use tokio::time::timeout;
+
+use crate::error::Error;
+use crate::frames::{FrameReader, connection_lost, send_request};
+use crate::options::ConnectOptions;
+use crate::transport;
+use crate::verifier::{SERVER_NAME, Trust, Verifier};
+
+/// How long a broker may take to answer over UDP, and again to answer Hello.
+const ANSWER_MAX: Duration = Duration::from_secs(3);
+/// How long a control request may take before it is given up. The largest, ten thousand shards, takes seconds.
+const REQUEST_MAX: Duration = Duration::from_secs(60);
+/// How long a closing client waits for the broker to hear of it.
+const CLOSE_MAX: Duration = Duration::from_millis(500);
+
+/// An authenticated connection.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) connection: Connection,
+    pub(crate) welcome: Welcome,
+    endpoint: Endpoint,
+    request_id_next: AtomicU64,
+}
+
+impl Session {
+    /// Connects to `address` and says Hello.
+    pub(crate) async fn open(options: &ConnectOptions, address: SocketAddr) -> Result<Session, Error> {
+        let failed = |why: String| Error::Connect { address: options.address(), why };
+        let socket = transport::socket(address).map_err(|error| failed(error.to_string()))?;
+        let settings = transport::endpoint(options.mtu_bound);
+        let endpoint =
+            Endpoint::new(settings, None, socket, Arc::new(TokioRuntime)).map_err(|error| failed(error.to_string()))?;
+
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = Arc::new(Verifier::new(options.trust, Arc::clone(&provider)));
+        let config = client_config(options, provider, Arc::clone(&verifier));
+        let connecting =
+            endpoint.connect_with(config, address, SERVER_NAME).map_err(|error| failed(error.to_string()))?;
+        let connection = match timeout(ANSWER_MAX, connecting).await {
+            Err(_) | Ok(Err(ConnectionError::TimedOut)) => {
+                return Err(Error::Unanswered { address, waited: ANSWER_MAX });
+            }
+            Ok(Err(error)) => return Err(refused(options, address, &verifier, error)),
+            Ok(Ok(connection)) => connection,
+        };
+        let hello = timeout(ANSWER_MAX, hello(&connection, options, address));
+        let welcome = hello.await.unwrap_or_else(|_| Err(failed("it does not answer Hello".to_owned())))?;
+        Ok(Session { connection, welcome, endpoint, request_id_next: AtomicU64::new(1) })
+    }
+
+    pub(crate) fn is_live(&self) -> bool {
+        self.connection.close_reason().is_none()
+    }
+
+    /// Sends a request on a stream of its own and waits for its reply.
+    pub(crate) async fn request(&self, request: &Request) -> Result<Reply, Error> {
+        let exchange = async {
+            let (mut frames, id) = self.ask(request).await?;
+            frames.reply(id).await
+        };
+        timeout(REQUEST_MAX, exchange).await.unwrap_or_else(|_| Err(Error::lost("the broker did not answer for 60 s")))
+    }
+
+    /// Sends a request on a stream of its own; the reply is the caller's to read.
+    pub(crate) async fn ask(&self, request: &Request) -> Result<(FrameReader, u64), Error> {
+        let id = self.request_id_next.fetch_add(1, Ordering::Relaxed);
+        let (mut send, receive) = self.connection.open_bi().await.map_err(connection_lost)?;
+        send_request(&mut send, request, id).await?;
+        Ok((FrameReader::new(receive, reply_limit()), id))
+    }
+
+    /// Ends the connection because the broker broke the protocol.
+    pub(crate) fn give_up(&self, why: &Error) {
+        let code = VarInt::from_u32(u32::from(ErrorCode::BadFrame.number()));
+        self.connection.close(code, why.to_string().as_bytes());
+    }
+
+    /// Says goodbye and waits shortly until that has been heard.
+    pub(crate) async fn close(&self) {
+        self.connection.close(VarInt::from_u32(0), b"closed by the client");
+        let _ = timeout(CLOSE_MAX, self.endpoint.wait_idle()).await;
+    }
+}
+
+/// TLS 1.3 alone, ALPN `rheos`, no early data and no resumption: every connection proves the CA anew.
+fn client_config(
+    options: &ConnectOptions,
+    provider: Arc<rustls::crypto::CryptoProvider>,
+    verifier: Arc<Verifier>,
+) -> ClientConfig {
+    let mut tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .expect("ring has TLS 1.3")
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth();
+    tls.alpn_protocols = vec![ALPN.to_vec()];
+    tls.resumption = rustls::client::Resumption::disabled();
+    let crypto = QuicClientConfig::try_from(tls).expect("ring has the suite that QUIC begins with");
+    let mut config = ClientConfig::new(Arc::new(crypto));
+    config.transport_config(Arc::new(transport::connection(options.mtu_bound)));
+    config
+}
+
+/// Why the handshake failed.
+fn refused(options: &ConnectOptions, address: SocketAddr, verifier: &Verifier, error: ConnectionError) -> Error {
+    if let (Some(found), Trust::Ca(expected)) = (verifier.mismatch(), options.trust) {
+        return Error::CaMismatch { address, expected: hex::encode(expected), found: hex::encode(found) };
+    }
+    Error::Connect { address: options.address(), why: error.to_string() }
+}
+
+async fn hello(connection: &Connection, options: &ConnectOptions, address: SocketAddr) -> Result<Welcome, Error> {
+    let hello = Request::Hello(Hello {
+        version_min: PROTOCOL_VERSION,
+        version_max: PROTOCOL_VERSION,
+        features: 0,
+        key_id: options.key_id.clone(),
+        proof: proof(connection, options.secret.as_deref()),
+        client: options.name.clone(),
+    });
+    let credential = |why: String| Error::Credential { address, key_id: options.key_id.clone(), why };
+    let exchange = async {
+        let (mut send, receive) = connection.open_bi().await.map_err(connection_lost)?;
+        send_request(&mut send, &hello, 0).await?;
+        FrameReader::new(receive, reply_limit()).reply(0).await
+    };
+    match exchange.await {
+        Ok(Reply::Welcome(welcome)) if welcome.version == PROTOCOL_VERSION => Ok(welcome),
+        Ok(other) => Err(Error::protocol(format!("Hello was answered with {other:?}"))),
+        Err(Error::Broker(error)) if error.code == ErrorCode::Unauthenticated => Err(credential(error.to_string())),
+        // A broker that closes the connection at once may overtake its own reply.
+        Err(Error::Lost { .. }) if closed_with(connection, ErrorCode::Unauthenticated) => {
+            Err(credential("it closed the connection".to_owned()))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// HMAC-SHA256 of the connection's TLS exporter under the secret; zeros where there is none.
+fn proof(connection: &Connection, secret: Option<&str>) -> [u8; 32] {
+    let Some(secret) = secret else { return [0; 32] };
+    let mut exporter = [0u8; 32];
+    connection
+        .export_keying_material(&mut exporter, EXPORTER_LABEL, b"")
+        .expect("TLS 1.3 exports 32 bytes after the handshake");
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+    hmac::sign(&key, &exporter).as_ref().try_into().expect("SHA-256 has 32 bytes")
+}
+
+fn closed_with(connection: &Connection, code: ErrorCode) -> bool {
+    let expected = VarInt::from_u32(u32::from(code.number()));
+    matches!(connection.close_reason(), Some(ConnectionError::ApplicationClosed(close)) if close.error_code == expected)
+}
