@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use rustix::thread::{CpuSet, sched_setaffinity};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use rustix::time::{
     ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime, timerfd_create,
     timerfd_settime,
@@ -24,6 +26,33 @@ pub(crate) fn pin_to_core(core: usize) -> Result<(), Failure> {
     }
     sched_setaffinity(None, &cores)
         .map_err(|errno| format!("cannot run on core {core}: {errno} (choose one that this process may use)").into())
+}
+
+/// Cores that a thread may run on.
+#[derive(Debug, Clone)]
+pub(crate) struct Cores(CpuSet);
+
+impl Cores {
+    /// Those of the calling thread.
+    pub(crate) fn now() -> Result<Self, Failure> {
+        Ok(Self(sched_getaffinity(None)?))
+    }
+
+    /// Keeps the calling thread, and what it will start, to these.
+    pub(crate) fn keep_to(&self) -> Result<(), Failure> {
+        Ok(sched_setaffinity(None, &self.0)?)
+    }
+}
+
+/// Bytes that all files below `directory` take on the disk; what goes meanwhile counts as nothing.
+pub(crate) fn disk_bytes(directory: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(directory) else { return 0 };
+    let size = |entry: std::fs::DirEntry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => disk_bytes(&entry.path()),
+        Ok(metadata) => metadata.blocks() * 512,
+        Err(_) => 0,
+    };
+    entries.filter_map(Result::ok).map(size).sum()
 }
 
 /// A moment in the life of the calling thread: by the clock, and by the time it ran.

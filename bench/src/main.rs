@@ -1,8 +1,9 @@
 //! The latency rig of rheos: what the machine can do, and how near rheos comes to it.
 //!
 //! `floor` measures the machine's pieces and the *bare target*: the same QUIC settings, bytes, file
-//! preparation, core and disk write as rheos, with no broker around them. Everything it writes is
-//! under `--dir` and gone at the end; every process it starts ends with it.
+//! preparation, core and disk write as rheos, with no broker around them. `walk` measures a real broker
+//! against it, in one run. Everything the rig writes is under `--dir` and gone at the end; every
+//! process it starts ends with it.
 
 #![allow(
     clippy::print_stdout,
@@ -11,13 +12,16 @@
 )]
 
 mod bare;
+mod broker;
 mod drive;
 mod floor;
 mod latency;
 mod machine;
 mod pieces;
+mod put_stream;
 mod report;
 mod scratch;
+mod walk;
 
 use std::process::ExitCode;
 
@@ -38,6 +42,8 @@ struct Arguments {
 enum Command {
     /// Measure the machine's pieces and the bare target
     Floor(floor::FloorArguments),
+    /// Measure a broker against the bare target
+    Walk(walk::WalkArguments),
     /// Be the bare target: prints its address and certificate, serves until stdin closes
     #[command(hide = true)]
     BareTarget(bare::target::TargetArguments),
@@ -46,6 +52,7 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Floor(arguments) => floor::run(&arguments),
+        Command::Walk(arguments) => walk::run(&arguments),
         Command::BareTarget(arguments) => bare::target::run(&arguments),
     };
     match outcome {

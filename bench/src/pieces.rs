@@ -53,6 +53,29 @@ pub(crate) fn measure(directory: &Path, core: usize, report: &mut Report) -> Res
     Ok(())
 }
 
+/// A file to be read directly, again and again.
+#[derive(Debug)]
+pub(crate) struct DirectReads {
+    file: Arc<File>,
+    core: usize,
+}
+
+impl DirectReads {
+    pub(crate) fn new(directory: &Path, core: usize) -> Result<Self, Failure> {
+        Ok(Self { file: Arc::new(prewritten_file(directory, FILE_BYTES)?), core })
+    }
+
+    /// The rate of one pass over the file from the core, in MB/s.
+    pub(crate) fn measure(&self) -> Result<f64, Failure> {
+        let (file, core) = (Arc::clone(&self.file), self.core);
+        let thread = std::thread::spawn(move || {
+            pin_to_core(core)?;
+            tokio_uring::start(read_all(&file))
+        });
+        thread.join().map_err(|_| "reading the disk panicked")?
+    }
+}
+
 /// How long the writes took, and their buffer, given back.
 type Written = (Latencies, AlignedBuffer);
 

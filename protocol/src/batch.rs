@@ -146,6 +146,9 @@ impl BatchHeader {
         {
             return Err(fields.wrong("its body length or record count is out of bounds").into());
         }
+        if header.first_sequence.checked_add(u64::from(header.record_count)).is_none() {
+            return Err(fields.wrong("its sequences go beyond the last one").into());
+        }
         Ok(header)
     }
 
@@ -310,7 +313,7 @@ impl Batch {
         &self.header
     }
 
-    /// Sequence after the last record.
+    /// Sequence after the last record. It exists: a header whose sequences overflow is not decoded.
     pub fn next_sequence(&self) -> u64 {
         self.header.first_sequence + u64::from(self.header.record_count)
     }
@@ -396,6 +399,16 @@ mod tests {
         let records: Vec<_> = again.records().collect();
         assert_eq!(records[0], RecordView { partition_key: "a", explicit_hash_key: None, data: b"one" });
         assert_eq!(records[1], RecordView { partition_key: "b", explicit_hash_key: Some(7), data: b"" });
+    }
+
+    #[test]
+    fn sequences_that_overflow_are_refused() {
+        let put = PutBatch::parse(sample()).unwrap();
+        let records = u64::from(put.header().record_count);
+        let last = put.stamp(u64::MAX - records, 0);
+        assert_eq!(Batch::parse(last.bytes().clone()).unwrap().next_sequence(), u64::MAX);
+        let beyond = PutBatch::parse(sample()).unwrap().stamp(u64::MAX - records + 1, 0);
+        assert!(matches!(Batch::parse(beyond.bytes().clone()), Err(BadBatch::Malformed(_))));
     }
 
     #[test]

@@ -32,52 +32,63 @@ pub struct FrameHeader {
     pub id: u64,
 }
 
-/// The kinds of frames. Requests are even, what answers them or is pushed is odd.
-pub mod kind {
+macro_rules! kinds {
+    ($($(#[doc = $doc:literal])+ $name:ident = $number:literal,)+) => {
+        /// The kinds of frames. Requests are even, what answers them or is pushed is odd.
+        pub mod kind {
+            $($(#[doc = $doc])+ pub const $name: u16 = $number;)+
+
+            /// Every kind of this version with its name, so that a test can ask for the bytes of each.
+            pub const ALL: &[(&str, u16)] = &[$((stringify!($name), $name)),+];
+        }
+    };
+}
+
+kinds! {
     /// Request: who the client is. The first frame of a connection.
-    pub const HELLO: u16 = 2;
+    HELLO = 2,
     /// Reply to [`HELLO`].
-    pub const WELCOME: u16 = 3;
+    WELCOME = 3,
     /// Reply to any request that failed.
-    pub const ERROR: u16 = 5;
+    ERROR = 5,
     /// Request: answer at once.
-    pub const PING: u16 = 6;
+    PING = 6,
     /// Reply to [`PING`].
-    pub const PONG: u16 = 7;
+    PONG = 7,
     /// Request: store one batch. Its payload is the batch.
-    pub const PUT: u16 = 16;
+    PUT = 16,
     /// Reply to [`PUT`]: it is on the disk.
-    pub const ACK: u16 = 17;
+    ACK = 17,
     /// Request: batches of a shard from a position.
-    pub const READ: u16 = 18;
+    READ = 18,
     /// Reply to [`READ`].
-    pub const BATCHES: u16 = 19;
+    BATCHES = 19,
     /// Request: make a stream.
-    pub const CREATE_STREAM: u16 = 32;
+    CREATE_STREAM = 32,
     /// Request: describe a stream.
-    pub const DESCRIBE_STREAM: u16 = 34;
+    DESCRIBE_STREAM = 34,
     /// Reply to [`CREATE_STREAM`] and [`DESCRIBE_STREAM`].
-    pub const STREAM: u16 = 35;
+    STREAM = 35,
     /// Request: list streams.
-    pub const LIST_STREAMS: u16 = 36;
+    LIST_STREAMS = 36,
     /// Reply to [`LIST_STREAMS`].
-    pub const STREAMS: u16 = 37;
+    STREAMS = 37,
     /// Request: delete a stream.
-    pub const DELETE_STREAM: u16 = 38;
+    DELETE_STREAM = 38,
     /// Reply to a request that has nothing to say but that it was done.
-    pub const DONE: u16 = 39;
+    DONE = 39,
     /// Request: push a shard to a registered consumer.
-    pub const SUBSCRIBE: u16 = 48;
+    SUBSCRIBE = 48,
     /// Reply to [`SUBSCRIBE`].
-    pub const SUBSCRIBED: u16 = 49;
+    SUBSCRIBED = 49,
     /// Request without reply: allow more bytes to be pushed.
-    pub const CREDIT: u16 = 50;
+    CREDIT = 50,
     /// A pushed batch.
-    pub const PUSH: u16 = 51;
+    PUSH = 51,
     /// Request without reply: end a subscription.
-    pub const UNSUBSCRIBE: u16 = 52;
+    UNSUBSCRIBE = 52,
     /// The end of a subscription, with exactly one reason.
-    pub const PUSH_END: u16 = 53;
+    PUSH_END = 53,
 }
 
 impl FrameHeader {

@@ -100,7 +100,7 @@ pub struct Read {
 /// Reply to [`Read`]: whole batches as stored; the first may begin before the position.
 ///
 /// ```text
-///   group { u64 start | u64 next | u64 tip | u64 first kept | u64 behind ms } | batches
+///   group { u64 start | u64 next | u64 tip | u64 behind ms } | batches
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batches {
@@ -110,8 +110,6 @@ pub struct Batches {
     pub next_sequence: u64,
     /// Next sequence of the shard: everything before it is on the disk.
     pub tip_sequence: u64,
-    /// First sequence that is kept.
-    pub first_kept_sequence: u64,
     /// How far `next_sequence` is behind the tip: age of the first durable record at or after it, in ms; 0 at the tip.
     pub behind_ms: u64,
     /// The batches, one after the other.
@@ -460,7 +458,6 @@ impl Reply {
                     start_sequence: group.u64()?,
                     next_sequence: group.u64()?,
                     tip_sequence: group.u64()?,
-                    first_kept_sequence: group.u64()?,
                     behind_ms: group.u64()?,
                     batches: payload.slice_ref(fields.rest()),
                 })
@@ -539,7 +536,6 @@ impl Batches {
             out.put_u64_le(self.start_sequence);
             out.put_u64_le(self.next_sequence);
             out.put_u64_le(self.tip_sequence);
-            out.put_u64_le(self.first_kept_sequence);
             out.put_u64_le(self.behind_ms);
         });
     }
@@ -583,9 +579,13 @@ impl StreamDescription {
         let count = fields.count(SHARDS_MAX * 4, 2)?;
         for _ in 0..count {
             let mut shard = fields.group()?;
+            let (number, first, last) = (shard.u32()?, shard.u128()?, shard.u128()?);
+            if first > last {
+                return Err(shard.wrong("a range of hash keys ends before it begins"));
+            }
             stream.shards.push(ShardDescription {
-                shard: shard.u32()?,
-                range: HashRange { first: shard.u128()?, last: shard.u128()? },
+                shard: number,
+                range: HashRange { first, last },
                 open: shard.u8()? != 0,
                 parent: shard.u32()?.checked_sub(1),
                 adjacent_parent: shard.u32()?.checked_sub(1),

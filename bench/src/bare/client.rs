@@ -1,26 +1,25 @@
 //! The client of the bare target: starts its process, and measures what can be asked of it.
 
-use std::collections::VecDeque;
 use std::future::Future;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use quinn::rustls::RootCertStore;
 use quinn::rustls::pki_types::CertificateDer;
-use quinn::{ClientConfig, Connection, Endpoint, RecvStream, SendStream, TokioRuntime};
+use quinn::{ClientConfig, Connection, Endpoint, RecvStream, SendStream, TokioRuntime, VarInt};
 use rheos_broker::transport;
-use tokio::sync::{Notify, oneshot};
 
 use super::target::Ready;
 use super::{DOWN, ECHO, ECHO_BYTES, LENGTH_BYTES, PUT, READ, REPLY_BYTES, SERVER_NAME, UP};
 use crate::Failure;
 use crate::drive::{BATCH_RECORDS_MAX, Puts, RECORD_BYTES};
 use crate::latency::Latencies;
+use crate::put_stream::{Answers, PutStream, Waiting};
 
 /// A running bare target; ends with this value.
 #[derive(Debug)]
@@ -155,7 +154,13 @@ pub(crate) struct BarePuts {
     next: AtomicUsize,
     /// The frame of each number of records.
     frames: Vec<Bytes>,
-    _connection: Connection,
+    connection: Connection,
+}
+
+impl Drop for BarePuts {
+    fn drop(&mut self) {
+        self.connection.close(VarInt::from_u32(0), b"done");
+    }
 }
 
 impl BarePuts {
@@ -164,75 +169,36 @@ impl BarePuts {
         let mut opened = Vec::new();
         for _ in 0..streams {
             let (send, recv) = open(&connection, PUT).await?;
-            opened.push(PutStream::start(send, recv));
+            opened.push(PutStream::start(send, recv, BareAnswers::default()));
         }
         let frames = (0..=BATCH_RECORDS_MAX as usize).map(|records| frame(records * RECORD_BYTES)).collect();
-        Ok(Self { streams: opened, next: AtomicUsize::new(0), frames, _connection: connection })
+        Ok(Self { streams: opened, next: AtomicUsize::new(0), frames, connection })
     }
 }
 
 impl Puts for BarePuts {
     fn put(&self, records: u32) -> impl Future<Output = Result<(), Failure>> + Send + 'static {
         let stream = &self.streams[self.next.fetch_add(1, Ordering::Relaxed) % self.streams.len()];
-        let acked = stream.push(self.frames[records as usize].clone());
-        async move { acked.await.map_err(|_| "the bare target closed a put stream".into()) }
+        let acked = stream.push(|_| [self.frames[records as usize].clone()]);
+        async move { acked.await.map_err(|_| "the bare target closed a put stream")? }
     }
 }
 
-/// One put stream: a task that writes what is queued, and one that takes the replies.
-struct PutStream {
-    queue: Arc<Queue>,
-}
-
+/// Answers of equal length, in the order of the puts.
 #[derive(Default)]
-struct Queue {
-    frames: Mutex<Vec<Bytes>>,
-    filled: Notify,
-    unanswered: Mutex<VecDeque<oneshot::Sender<()>>>,
+struct BareAnswers {
+    bytes: usize,
 }
 
-impl PutStream {
-    fn start(send: SendStream, recv: RecvStream) -> Self {
-        let queue = Arc::new(Queue::default());
-        tokio::spawn(write_frames(send, Arc::clone(&queue)));
-        tokio::spawn(take_replies(recv, Arc::clone(&queue)));
-        Self { queue }
-    }
-
-    fn push(&self, frame: Bytes) -> oneshot::Receiver<()> {
-        let (acked, receiver) = oneshot::channel();
-        self.queue.unanswered.lock().expect("no panic while held").push_back(acked);
-        self.queue.frames.lock().expect("no panic while held").push(frame);
-        self.queue.filled.notify_one();
-        receiver
-    }
-}
-
-async fn write_frames(mut send: SendStream, queue: Arc<Queue>) {
-    loop {
-        queue.filled.notified().await;
-        let mut frames = std::mem::take(&mut *queue.frames.lock().expect("no panic while held"));
-        if send.write_all_chunks(&mut frames).await.is_err() {
-            break;
+impl Answers for BareAnswers {
+    fn take(&mut self, piece: Bytes, waiting: &mut Waiting) -> Result<(), Failure> {
+        self.bytes += piece.len();
+        while self.bytes >= REPLY_BYTES {
+            self.bytes -= REPLY_BYTES;
+            waiting.answer_first(Ok(()));
         }
+        Ok(())
     }
-    queue.unanswered.lock().expect("no panic while held").clear();
-}
-
-async fn take_replies(mut recv: RecvStream, queue: Arc<Queue>) {
-    let mut bytes = 0;
-    while let Ok(Some(chunk)) = recv.read_chunk(usize::MAX, true).await {
-        bytes += chunk.bytes.len();
-        let mut unanswered = queue.unanswered.lock().expect("no panic while held");
-        while bytes >= REPLY_BYTES {
-            bytes -= REPLY_BYTES;
-            if let Some(acked) = unanswered.pop_front() {
-                // Nobody waits any more when the run has failed elsewhere.
-                let _ = acked.send(());
-            }
-        }
-    }
-    queue.unanswered.lock().expect("no panic while held").clear();
 }
 
 async fn open(connection: &Connection, purpose: u8) -> Result<(SendStream, RecvStream), Failure> {

@@ -68,6 +68,8 @@ fn announce(ready: &Ready, dev: bool, how: Output) {
     let mut stdout = io::stdout().lock();
     let text = match how {
         Output::Json => json!({
+            "event": "ready",
+            "pid": std::process::id(),
             "address": ready.address.to_string(),
             "data": ready.data,
             "streams": ready.streams,

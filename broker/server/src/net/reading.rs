@@ -79,7 +79,6 @@ fn fields(outcome: &ReadOutcome, tip_sequence: u64, last_arrival_ms: u64) -> Bat
         start_sequence: outcome.start_sequence,
         next_sequence: outcome.next_sequence,
         tip_sequence,
-        first_kept_sequence: 0,
         behind_ms: next_arrival_ms.map_or(0, |arrival_ms| clock::now().wall_ms.saturating_sub(arrival_ms)),
         batches: Bytes::new(),
     }

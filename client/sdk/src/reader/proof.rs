@@ -20,8 +20,6 @@ pub struct ReadBatches {
     pub next_sequence: u64,
     /// Next sequence of the shard when it was read.
     pub tip_sequence: u64,
-    /// First sequence that is kept.
-    pub first_kept_sequence: u64,
     /// Age in ms of the first record that is still to be read; 0 at the tip.
     pub behind_ms: u64,
     batches: VecDeque<Batch>,
@@ -101,7 +99,6 @@ impl ReadBatches {
             start_sequence: start,
             next_sequence: due,
             tip_sequence: reply.tip_sequence,
-            first_kept_sequence: reply.first_kept_sequence,
             behind_ms: reply.behind_ms,
             batches,
         })

@@ -506,7 +506,6 @@ impl State {
             start_sequence: start,
             next_sequence: next,
             tip_sequence: tip,
-            first_kept_sequence: kept,
             behind_ms: tip - next,
             batches: bytes.freeze(),
         })

@@ -1,0 +1,309 @@
+//! Every message of version 1 with a value, each of whose fields has bytes of its own.
+//!
+//! A row is never changed: what it encodes to is what older clients and brokers send.
+
+use bytes::{Bytes, BytesMut};
+use rheos_protocol::batch::{BatchBuilder, BatchHeader, ProducerStamp, PutBatch, Records};
+use rheos_protocol::error::{ErrorCode, Retry, WireError};
+use rheos_protocol::frame::{kind, write_frame};
+use rheos_protocol::hash::HashRange;
+use rheos_protocol::message::{
+    Batches, CreateStream, Hello, Position, PushEnd, Read, Reply, Request, ShardDescription, StreamDescription,
+    StreamSummary, Subscribe, Welcome,
+};
+use rheos_protocol::record::Record;
+
+/// A message with the name of its file.
+pub(crate) struct Golden {
+    pub(crate) name: String,
+    /// Of the frame.
+    pub(crate) id: u64,
+    pub(crate) message: Message,
+}
+
+/// What a file holds.
+pub(crate) enum Message {
+    /// A frame with a request.
+    Request(Request),
+    /// A frame with a reply.
+    Reply(Reply),
+    /// A frame with a batch that is put.
+    Put(BatchValue),
+    /// A batch without a frame, as it is stored.
+    Batch(BatchValue),
+}
+
+/// What a batch says.
+pub(crate) struct BatchValue {
+    pub(crate) records: Vec<Record>,
+    pub(crate) incarnation: u64,
+    pub(crate) shard: u32,
+    pub(crate) producer: ProducerStamp,
+    /// First sequence and arrival, once it is stamped.
+    pub(crate) place: Option<(u64, u64)>,
+}
+
+impl Golden {
+    /// The bytes of the file.
+    pub(crate) fn encode(&self) -> Bytes {
+        let mut out = BytesMut::new();
+        match &self.message {
+            Message::Request(request) => request.write(self.id, &mut out),
+            Message::Reply(reply) => reply.write(self.id, &mut out),
+            Message::Put(value) => {
+                write_frame(&mut out, kind::PUT, self.id, |out| out.extend_from_slice(&value.encode()));
+            }
+            Message::Batch(value) => out.extend_from_slice(&value.encode()),
+        }
+        out.freeze()
+    }
+}
+
+impl BatchValue {
+    fn encode(&self) -> Bytes {
+        let mut builder = BatchBuilder::default();
+        for record in &self.records {
+            builder.push(&record.view(), 1 << 20).expect("the table's records are within limits");
+        }
+        let bytes = builder.finish(self.incarnation, self.shard, self.producer);
+        match self.place {
+            None => bytes.freeze(),
+            Some((sequence, arrival)) => {
+                PutBatch::parse(bytes).expect("it was just built").stamp(sequence, arrival).bytes().clone()
+            }
+        }
+    }
+
+    /// Asserts that a batch says the same.
+    pub(crate) fn assert_is(&self, header: &BatchHeader, records: Records<'_>) {
+        let place = self.place.unwrap_or((0, 0));
+        assert_eq!((header.first_sequence, header.arrival_ms), place);
+        assert_eq!((header.incarnation, header.shard, header.producer), (self.incarnation, self.shard, self.producer));
+        assert_eq!(header.record_count as usize, self.records.len());
+        assert!(records.eq(self.records.iter().map(Record::view)), "the records differ");
+    }
+}
+
+/// Every row.
+pub(crate) fn table() -> Vec<Golden> {
+    [requests(), replies(), push_ends(), errors(), batches()].into_iter().flatten().collect()
+}
+
+fn requests() -> Vec<Golden> {
+    let name = || "clicks-1.eu_W".to_owned();
+    let mut rows = vec![
+        ("hello", Request::Hello(hello())),
+        ("ping", Request::Ping),
+        (
+            "create-stream",
+            Request::CreateStream(CreateStream {
+                name: name(),
+                shards: 0x2701,
+                retention_ms: 0x0102_0304,
+                record_bytes_max: 0x00a0_0000,
+            }),
+        ),
+        ("describe-stream", Request::DescribeStream(name())),
+        ("list-streams", Request::ListStreams { after: name(), limit: 1_000 }),
+        ("list-streams-first-page", Request::ListStreams { after: String::new(), limit: 1 }),
+        ("delete-stream", Request::DeleteStream(name())),
+        ("subscribe", Request::Subscribe(subscribe())),
+        ("credit", Request::Credit(0x0102_0304_0506_0708)),
+        ("unsubscribe", Request::Unsubscribe),
+    ];
+    for (name, position) in [
+        ("read-trim-horizon", Position::TrimHorizon),
+        ("read-latest", Position::Latest),
+        ("read-at-sequence", Position::AtSequence(0x1112_1314_1516_1718)),
+        ("read-after-sequence", Position::AfterSequence(0x2122_2324_2526_2728)),
+        ("read-at-timestamp", Position::AtTimestamp(1_700_000_000_123)),
+    ] {
+        let read = Read { incarnation: 0x3132_3334_3536_3738, shard: 0x4142_4344, position, bytes_max: 8 << 20 };
+        rows.push((name, Request::Read(read)));
+    }
+    rows.into_iter().map(|(name, request)| row(&format!("request-{name}"), Message::Request(request))).collect()
+}
+
+fn replies() -> Vec<Golden> {
+    let stored: Vec<u8> = [stamped().encode(), stamped_next().encode()].concat();
+    let batches = Batches {
+        start_sequence: 0x0102_0304_0506_0709,
+        next_sequence: 0x0102_0304_0506_070c,
+        tip_sequence: 0x0102_0304_0506_07ff,
+        behind_ms: 0x1234,
+        batches: stored.into(),
+    };
+    let none = Batches { batches: Bytes::new(), behind_ms: 0, ..batches.clone() };
+    let resharded = StreamDescription { shards: resharded(), ..description() };
+    [
+        ("welcome", Reply::Welcome(welcome())),
+        ("pong", Reply::Pong),
+        ("ack", Reply::Ack { first_sequence: 0x0102_0304_0506_0708, arrival_ms: 1_700_000_000_123 }),
+        ("batches", Reply::Batches(batches)),
+        ("batches-none", Reply::Batches(none)),
+        ("stream", Reply::Stream(description())),
+        ("stream-resharded", Reply::Stream(resharded)),
+        ("streams", Reply::Streams(vec![summary("a", 1), summary("clicks", 2)], true)),
+        ("streams-none", Reply::Streams(Vec::new(), false)),
+        ("done", Reply::Done),
+        ("subscribed", Reply::Subscribed(0x0102_0304_0506_0708)),
+        ("push", Reply::Push(stamped().encode(), 0x5678)),
+    ]
+    .into_iter()
+    .map(|(name, reply)| row(&format!("reply-{name}"), Message::Reply(reply)))
+    .collect()
+}
+
+fn push_ends() -> Vec<Golden> {
+    let lost = WireError::new(ErrorCode::Damaged, "records 7 to 9 are damaged").with_detail(7, 9);
+    [
+        ("shard-end", PushEnd::ShardEnd(vec![0x0102_0304, 5])),
+        ("shard-end-childless", PushEnd::ShardEnd(Vec::new())),
+        ("superseded", PushEnd::Superseded),
+        ("deregistered", PushEnd::Deregistered),
+        ("trimmed", PushEnd::Trimmed(0x0102_0304_0506_0708)),
+        ("going-away", PushEnd::GoingAway(2_500)),
+        ("error", PushEnd::Error(lost)),
+    ]
+    .into_iter()
+    .map(|(name, end)| row(&format!("reply-push-end-{name}"), Message::Reply(Reply::PushEnd(end))))
+    .collect()
+}
+
+/// One for each code, so that a code without golden bytes shows; and the ways to try again.
+fn errors() -> Vec<Golden> {
+    let coded = ErrorCode::ALL.iter().map(|code| {
+        let name = format!("reply-error-{:03}-{code:?}", code.number());
+        row(&name, Message::Reply(Reply::Error(WireError::new(*code, "what to do").with_detail(1, 2))))
+    });
+    let retried = [
+        ("retry-never", WireError::new(ErrorCode::BadKey, "")),
+        ("retry-after", WireError::retry_after(ErrorCode::Busy, 0x0102_0304, "später ✓")),
+        ("retry-from", WireError::behind(0x0102_0304_0506_0708)),
+    ];
+    let retried = retried.map(|(name, error)| row(&format!("reply-error-{name}"), Message::Reply(Reply::Error(error))));
+    assert!(ErrorCode::ALL.iter().all(|code| WireError::new(*code, "").retry == Retry::Never));
+    coded.chain(retried).collect()
+}
+
+fn batches() -> Vec<Golden> {
+    let explicit = Record { explicit_hash_key: Some(0x0102_0304_0506_0708_090a_0b0c_0d0e_0f10), ..record("k", "v") };
+    let records = |records: Vec<Record>| BatchValue { records, ..put() };
+    vec![
+        row("request-put", Message::Put(put())),
+        row("request-put-unnumbered", Message::Put(BatchValue { producer: ProducerStamp::default(), ..put() })),
+        row("batch-put", Message::Batch(put())),
+        row("batch-stamped", Message::Batch(stamped())),
+        row("batch-explicit-hash-key", Message::Batch(records(vec![explicit]))),
+        row("batch-empty-data", Message::Batch(records(vec![record("empty", "")]))),
+        row("batch-multi-byte-key", Message::Batch(records(vec![record("schlüssel-鍵-🔑", "value")]))),
+        row("batch-longest-key", Message::Batch(records(vec![record(&"🔑".repeat(256), "value")]))),
+    ]
+}
+
+fn row(name: &str, message: Message) -> Golden {
+    let pushed = matches!(message, Message::Reply(Reply::Push(..) | Reply::PushEnd(_)));
+    let id = if pushed { 0x8182_8384_8586_8788 } else { 0x0000_0000_0000_0102 };
+    Golden { name: name.to_owned(), id, message }
+}
+
+fn record(key: &str, data: &str) -> Record {
+    Record::new(key, data.to_owned())
+}
+
+fn put() -> BatchValue {
+    BatchValue {
+        records: vec![record("AA", "flight 1141"), record("UA", "flight 8")],
+        incarnation: 0x3132_3334_3536_3738,
+        shard: 0x4142_4344,
+        producer: ProducerStamp { id: 0x5152_5354_5556_5758, epoch: 0x6162_6364, number: 0x7172_7374_7576_7778 },
+        place: None,
+    }
+}
+
+fn stamped() -> BatchValue {
+    BatchValue { place: Some((0x0102_0304_0506_0708, 1_700_000_000_123)), ..put() }
+}
+
+fn stamped_next() -> BatchValue {
+    BatchValue { records: vec![record("BA", "")], place: Some((0x0102_0304_0506_070a, 1_700_000_000_124)), ..put() }
+}
+
+fn hello() -> Hello {
+    Hello {
+        version_min: 1,
+        version_max: 0x0203,
+        features: 0x0405_0607_0809_0a0b,
+        key_id: "RKABCDEFGHIJKLMNOPQR".to_owned(),
+        proof: std::array::from_fn(|at| 0xc0 + at as u8),
+        client: "rheos-client 0.1.0".to_owned(),
+    }
+}
+
+fn welcome() -> Welcome {
+    Welcome {
+        version: 1,
+        features: 0x0405_0607_0809_0a0b,
+        lanes: 0x0102,
+        directory_id: 0x1112_1314_1516_1718,
+        broker: "rheos 0.1.0".to_owned(),
+    }
+}
+
+fn subscribe() -> Subscribe {
+    Subscribe {
+        incarnation: 0x3132_3334_3536_3738,
+        shard: 0x4142_4344,
+        consumer: "billing".to_owned(),
+        epoch: 0x0102_0304_0506_0708,
+        position: Position::AfterSequence(0x2122_2324_2526_2728),
+        credit: 0x0000_0000_0080_0000,
+    }
+}
+
+fn description() -> StreamDescription {
+    let shards = HashRange::even(2).zip(0..).map(|(range, shard)| ShardDescription {
+        shard,
+        range,
+        open: true,
+        parent: None,
+        adjacent_parent: None,
+        log: shard + 0x0a00,
+        lane: shard as u16 + 0x0100,
+    });
+    StreamDescription {
+        name: "clicks".to_owned(),
+        incarnation: 0x3132_3334_3536_3738,
+        created_ms: 1_700_000_000_123,
+        retention_ms: 86_400_000,
+        record_bytes_max: 1 << 20,
+        shards: shards.collect(),
+    }
+}
+
+/// Two shards, closed and merged into a third.
+fn resharded() -> Vec<ShardDescription> {
+    let mut shards = description().shards;
+    shards.iter_mut().for_each(|shard| shard.open = false);
+    let parents = (Some(0), Some(1));
+    shards.push(ShardDescription {
+        shard: 2,
+        range: HashRange::FULL,
+        open: true,
+        parent: parents.0,
+        adjacent_parent: parents.1,
+        log: 0x0a00,
+        lane: 0x0100,
+    });
+    shards
+}
+
+fn summary(name: &str, open_shards: u32) -> StreamSummary {
+    StreamSummary {
+        name: name.to_owned(),
+        incarnation: 0x3132_3334_3536_3738,
+        created_ms: 1_700_000_000_123,
+        open_shards,
+        retention_ms: 86_400_000,
+    }
+}
