@@ -169,7 +169,7 @@ impl Progress {
 }
 
 const CATCHUP_RATIO_LEAST: f64 = 0.7;
-const READS_IN_FLIGHT: usize = 2;
+const READS_IN_FLIGHT: usize = 3;
 /// What is put after the records that are read: more than any cache of the tail.
 const TAIL_BYTES: u64 = 512 << 20;
 const DOWN_BYTES: u64 = 1 << 30;

@@ -35,15 +35,29 @@ impl ArrivalClock {
 
     /// The arrival time of a record that comes now; never earlier than one given before.
     pub fn arrival_ms(&mut self, now: Now) -> u64 {
-        let own_ms = now.boot_ms as i64 + self.offset_ms;
-        let ahead_ms = now.wall_ms as i64 - own_ms;
+        self.follow(now);
+        self.last_ms = self.last_ms.max(self.now_ms(now));
+        self.last_ms
+    }
+
+    /// The time by which records expire: the wall clock, unless that has jumped and is not believed yet.
+    pub fn now_ms(&self, now: Now) -> u64 {
+        let ahead_ms = self.ahead_ms(now);
+        let believed_ms = if ahead_ms.unsigned_abs() <= CLOCK_JUMP_MS_MAX { ahead_ms } else { 0 };
+        u64::try_from(now.boot_ms as i64 + self.offset_ms + believed_ms).unwrap_or(0)
+    }
+
+    /// Looks at the clocks, so that a jump that lasts is believed although nothing arrives.
+    pub fn follow(&mut self, now: Now) {
+        let ahead_ms = self.ahead_ms(now);
         if ahead_ms.unsigned_abs() <= CLOCK_JUMP_MS_MAX || self.jump_is_believed(now) {
             self.offset_ms += ahead_ms;
             self.jumped_at_boot_ms = None;
         }
-        let arrival_ms = u64::try_from(now.boot_ms as i64 + self.offset_ms).unwrap_or(0);
-        self.last_ms = self.last_ms.max(arrival_ms);
-        self.last_ms
+    }
+
+    fn ahead_ms(&self, now: Now) -> i64 {
+        now.wall_ms as i64 - (now.boot_ms as i64 + self.offset_ms)
     }
 
     fn jump_is_believed(&mut self, now: Now) -> bool {
@@ -86,6 +100,18 @@ mod tests {
         assert_eq!(clock.arrival_ms(at(1_000, 9_000_000)), 1_001_000);
         assert_eq!(clock.arrival_ms(at(2_000, 1_002_000)), 1_002_000);
         assert_eq!(clock.arrival_ms(at(601_500, 9_600_000)), 1_601_500);
+    }
+
+    #[test]
+    fn nothing_expires_by_a_jump_that_does_not_last() {
+        let mut clock = ArrivalClock::new(at(0, 1_000_000), 0);
+        let year = 31_536_000_000;
+        clock.follow(at(1_000, 1_001_000 + year));
+        assert_eq!(clock.now_ms(at(1_000, 1_001_000 + year)), 1_001_000);
+        assert_eq!(clock.now_ms(at(2_000, 1_030_000)), 1_030_000);
+        // It has lasted, and nothing arrived meanwhile.
+        clock.follow(at(601_000, 1_601_000 + year));
+        assert_eq!(clock.now_ms(at(601_000, 1_601_000 + year)), 1_601_000 + year);
     }
 
     #[test]

@@ -63,6 +63,17 @@ impl CarryOver {
         self.shards.iter().map(|state| state.last_arrival_ms).max().unwrap_or(0)
     }
 
+    /// Takes over from a later state where each shard stands by then, and which puts are stored.
+    pub fn raise(&mut self, later: &CarryOver) {
+        for shard in &mut self.shards {
+            if let Some(later) = later.shard(shard.shard) {
+                shard.next_sequence = shard.next_sequence.max(later.next_sequence);
+                shard.last_arrival_ms = shard.last_arrival_ms.max(later.last_arrival_ms);
+            }
+        }
+        self.producers = later.producers.clone();
+    }
+
     /// Appends the bytes drawn above.
     pub fn encode(&self, out: &mut BytesMut) {
         encode(self.shards.iter().copied(), &self.producers, out);

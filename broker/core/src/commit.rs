@@ -170,6 +170,8 @@ pub struct Commit {
     pub checksum: u64,
     /// Its batches.
     pub batches: Vec<Batch>,
+    /// The bytes of all its batches, one after the other.
+    pub payload: Bytes,
 }
 
 impl Commit {
@@ -180,18 +182,19 @@ impl Commit {
         if bytes.len() < end {
             return Err(BadCommit::Payload);
         }
-        let mut payload = bytes.slice(COMMIT_HEADER_BYTES..end);
+        let payload = bytes.slice(COMMIT_HEADER_BYTES..end);
+        let mut rest = payload.clone();
         let mut digest = HeaderDigest::default();
         let mut batches = Vec::with_capacity((header.batch_count as usize).min(payload.len() / HEADER_BYTES));
-        while !payload.is_empty() {
-            let batch = Batch::split_from(&mut payload).map_err(|_| BadCommit::Payload)?;
+        while !rest.is_empty() {
+            let batch = Batch::split_from(&mut rest).map_err(|_| BadCommit::Payload)?;
             digest.add(batch.bytes());
             batches.push(batch);
         }
         if batches.len() != header.batch_count as usize || digest.finish() != header.digest {
             return Err(BadCommit::Payload);
         }
-        Ok(Commit { header, checksum, batches })
+        Ok(Commit { header, checksum, batches, payload })
     }
 }
 

@@ -140,10 +140,18 @@ impl Trailer {
         let table = (0..self.shard_count)
             .map(|_| Ok((fields.u32()?, fields.u32()?, fields.u64()?)))
             .collect::<Result<Vec<_>, Malformed>>()?;
+        if !table.is_sorted_by(|a, b| a.0 < b.0) {
+            return Err(fields.wrong("its shards are not sorted"));
+        }
         let mut index = SegmentIndex::default();
         for (shard, count, _) in table {
+            let mut last = None;
             for _ in 0..count {
-                index.add(shard, decode_entry(&mut fields)?);
+                let entry = decode_entry(&mut fields)?;
+                if last.replace(entry).is_some_and(|last| !entry.follows(&last)) {
+                    return Err(fields.wrong("its entries are not sorted"));
+                }
+                index.add(shard, entry);
             }
         }
         Ok((index, CarryOver::decode(fields.rest())?))

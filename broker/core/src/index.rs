@@ -13,6 +13,13 @@ pub struct IndexEntry {
     pub offset: u64,
 }
 
+impl IndexEntry {
+    /// Whether it can stand after another entry of its shard.
+    pub fn follows(&self, other: &IndexEntry) -> bool {
+        self.first_sequence > other.first_sequence && self.offset > other.offset
+    }
+}
+
 /// The entries of one segment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SegmentIndex {

@@ -357,6 +357,11 @@ impl Log {
         }
     }
 
+    /// Whether puts wait for a segment to be made.
+    pub fn waits_for_segment(&self) -> bool {
+        self.wants_commit() && !self.segments.has_place(CommitHeader::padded_len(0))
+    }
+
     /// Why the log takes no puts, when it does not for good.
     pub fn read_only(&self) -> Option<&str> {
         match &self.health {
@@ -384,12 +389,14 @@ impl Log {
 
     fn tick(&mut self, now: Now, budget: &mut LaneBudget, effects: &mut Vec<Effect>) {
         self.tail.expire(now.boot_ms, budget);
-        if let Some(lowest) = self.segments.expired(now.wall_ms.saturating_sub(self.settings.retention_ms)) {
+        self.clock.follow(now);
+        if let Some(lowest) = self.segments.expired(self.horizon_ms(now)) {
             effects.push(Effect::Trim { lowest });
         }
         let quiet_ms = now.boot_ms.saturating_sub(self.quiet_since_boot_ms);
-        let idle = matches!(self.stage, Stage::Idle) && self.staged.is_empty() && self.read_only().is_none();
-        if !idle || self.segments.active().is_none() {
+        let idle = matches!(self.stage, Stage::Idle) && self.staged.is_empty();
+        let writes = matches!(self.health, Health::Serving | Health::Stopping);
+        if !idle || !writes || self.segments.active().is_none() {
             return;
         }
         if !self.settled && quiet_ms >= SETTLE_MS {
@@ -397,6 +404,11 @@ impl Log {
         } else if self.settled && quiet_ms >= CLOSE_MS {
             self.close_segment(effects);
         }
+    }
+
+    /// What arrived before this time has expired.
+    fn horizon_ms(&self, now: Now) -> u64 {
+        self.clock.now_ms(now).saturating_sub(self.settings.retention_ms)
     }
 
     fn stop(&mut self, now: Now, budget: &mut LaneBudget, effects: &mut Vec<Effect>) {

@@ -1,11 +1,11 @@
 //! A read behind the tail, as a state machine: it says which blocks it needs and is given them.
 //!
 //! ```text
-//!   search the segment ──► its trailer ──► its index ──► commits
-//!   (heads, by halves)         ▲                           │
-//!                              └── next segment ◄──────────┤ no more entries
-//!     begins at commits when the index is in memory        ▼
-//!                                                  enough bytes: done
+//!   search the segment ──► head, trailer ──► its index ──► commits
+//!   (heads, by halves)         ▲                             │
+//!                              └── next segment ◄────────────┤ no more entries
+//!     begins at commits when the index is in memory          ▼
+//!                                                    enough bytes: done
 //! ```
 //!
 //! Everything is proved before it is believed, and every batch before it leaves. What is damaged is
@@ -49,6 +49,8 @@ pub struct ReadOutcome {
     pub next_sequence: u64,
     /// Whole batches; the first may begin before the start.
     pub batches: Vec<Batch>,
+    /// The bytes of the batches in as few pieces as they lie in memory.
+    pub pieces: Vec<Bytes>,
     /// Arrival of the record at `next_sequence`, when it is known without reading on.
     pub next_arrival_ms: Option<u64>,
 }
@@ -64,6 +66,8 @@ pub enum ReadStep {
         place: ReadPlace,
         /// Whether other reads will want the same bytes.
         keep: bool,
+        /// What is asked for next of the same segment, unless something is wrong with this.
+        ahead: Option<ReadPlace>,
     },
     /// It is done.
     Done(Result<ReadOutcome, WireError>),
@@ -121,8 +125,25 @@ struct Gathered {
     start_sequence: Option<u64>,
     next_sequence: u64,
     batches: Vec<Batch>,
+    /// Payloads of commits, and what of each is taken without a gap.
+    pieces: Vec<(Bytes, Range<usize>)>,
     bytes: usize,
     next_arrival_ms: Option<u64>,
+}
+
+impl Gathered {
+    /// Takes a batch of a commit with this payload.
+    fn take(&mut self, batch: Batch, payload: &Bytes) {
+        let from = batch.bytes().as_ptr() as usize - payload.as_ptr() as usize;
+        let to = from + batch.bytes().len();
+        match self.pieces.last_mut() {
+            Some((last, taken)) if last.as_ptr() == payload.as_ptr() && taken.end == from => taken.end = to,
+            _ => self.pieces.push((payload.clone(), from..to)),
+        }
+        self.next_sequence = batch.next_sequence();
+        self.bytes += batch.bytes().len();
+        self.batches.push(batch);
+    }
 }
 
 #[derive(Debug)]
@@ -142,8 +163,12 @@ enum State {
         header: Header,
         salt: u64,
     },
+    OpenHead {
+        segment: u64,
+    },
     Trailer {
         segment: u64,
+        head: Bytes,
     },
     Index {
         trailer: Trailer,
@@ -161,13 +186,13 @@ enum State {
     DamageHead {
         first: u64,
         segment: u64,
-        why: &'static str,
+        why: String,
     },
     DamageCarry {
         first: u64,
         header: Header,
         salt: u64,
-        why: &'static str,
+        why: String,
     },
     Over,
 }
@@ -225,15 +250,18 @@ impl ReadTask {
             State::SearchCarry { low, high, middle, header, salt } => {
                 self.search_carry(low, high, middle, &header, salt, &bytes)
             }
-            State::Trailer { segment } => self.trailer(segment, &bytes),
+            State::OpenHead { segment } => {
+                self.ask(State::Trailer { segment, head: bytes }, segment, ReadPlace::LastBlock, true)
+            }
+            State::Trailer { segment, head } => self.trailer(segment, &head, &bytes),
             State::Index { trailer } => self.index(&trailer, &bytes),
             State::Successor { segment } => self.successor(segment, &bytes),
             State::Whole { segment, end } => self.whole(segment, end, &bytes),
             State::Commits(scan) => self.commits(scan, &bytes),
-            State::DamageHead { first, segment, why } => self.damage_head(first, segment, why, &bytes),
+            State::DamageHead { first, segment, why } => self.damage_head(first, segment, &why, &bytes),
             State::DamageCarry { first, header, salt, why } => {
                 let end = carry_of(&header, salt, &bytes, self.shard).map(|state| state.next_sequence);
-                self.fail(damaged(first, end.unwrap_or(self.tip), why))
+                self.fail(damaged(first, end.unwrap_or(self.tip), &why))
             }
             State::Over => panic!("a read that is done is not stepped"),
         }
@@ -299,16 +327,17 @@ impl ReadTask {
     }
 
     fn open(&mut self, segment: u64) -> ReadStep {
-        self.ask(State::Trailer { segment }, segment, ReadPlace::LastBlock, true)
+        self.ask(State::OpenHead { segment }, segment, HEAD, true)
     }
 
-    fn trailer(&mut self, segment: u64, bytes: &[u8]) -> ReadStep {
+    /// A trailer names a salt, which anybody can; the head says whether it is the segment's.
+    fn trailer(&mut self, segment: u64, head: &[u8], bytes: &[u8]) -> ReadStep {
         match Trailer::decode(bytes, self.segment(segment)) {
-            Ok(trailer) => {
+            Ok(trailer) if is_salt_of(self.segment(segment), head, trailer.salt) => {
                 let (offset, len) = trailer.content();
                 self.ask(State::Index { trailer }, segment, blocks(offset, len), true)
             }
-            Err(_) => self.rebuild(segment),
+            _ => self.rebuild(segment),
         }
     }
 
@@ -362,16 +391,19 @@ impl ReadTask {
         self.scan_from(Scan { window, at: 0, offset, len: 0 }, 0)
     }
 
-    /// Asks for the commits from the current entry on: as much as the read can still take.
+    /// Asks for the commits from the current entry on: as many whole ones as the read can still take.
     fn scan_from(&mut self, scan: Scan, len_least: u64) -> ReadStep {
         let offset = scan.window.entries[scan.at].offset;
-        let next = scan.window.entries.get(scan.at + 1).map_or(scan.window.end, |entry| entry.offset);
-        let dense = next - offset <= DENSE_BYTES;
         let room = (self.bytes_max.saturating_sub(self.gathered.bytes) as u64).next_multiple_of(BLOCK_BYTES);
-        let len = if dense { room.clamp(SPARSE_READ_BYTES, DENSE_READ_BYTES) } else { SPARSE_READ_BYTES };
-        let len = len.max(len_least).min(scan.window.end.saturating_sub(offset)) as usize;
-        let segment = scan.window.segment.segment;
-        self.ask(State::Commits(Scan { offset, len, ..scan }), segment, ReadPlace::At(offset, len), false)
+        let (len, next) = scan.window.span(scan.at, room);
+        let len = len.max(len_least).min(scan.window.end.saturating_sub(offset));
+        let ahead = scan.window.entries.get(next).filter(|_| len < room).map(|entry| {
+            let (ahead, _) = scan.window.span(next, room - len);
+            ReadPlace::At(entry.offset, ahead as usize)
+        });
+        let (segment, len) = (scan.window.segment.segment, len as usize);
+        self.state = State::Commits(Scan { offset, len, ..scan });
+        ReadStep::Read { segment, place: ReadPlace::At(offset, len), keep: false, ahead }
     }
 
     fn commits(&mut self, mut scan: Scan, bytes: &Bytes) -> ReadStep {
@@ -455,9 +487,7 @@ impl ReadTask {
                 return Some(self.finish());
             }
             self.gathered.start_sequence.get_or_insert(wanted);
-            self.gathered.next_sequence = batch.next_sequence();
-            self.gathered.bytes += bytes;
-            self.gathered.batches.push(batch);
+            self.gathered.take(batch, &commit.payload);
         }
         None
     }
@@ -506,6 +536,7 @@ impl ReadTask {
                     start_sequence: self.tip,
                     next_sequence: self.tip,
                     batches: Vec::new(),
+                    pieces: Vec::new(),
                     next_arrival_ms: None,
                 })),
             };
@@ -514,6 +545,7 @@ impl ReadTask {
             start_sequence,
             next_sequence: gathered.next_sequence,
             batches: gathered.batches,
+            pieces: gathered.pieces.into_iter().map(|(payload, range)| payload.slice(range)).collect(),
             next_arrival_ms: gathered.next_arrival_ms,
         }))
     }
@@ -523,7 +555,7 @@ impl ReadTask {
     }
 
     /// What was wanted next cannot be read. What was gathered before it is answered first.
-    fn damage(&mut self, segment: u64, scan: Option<&Scan>, why: &'static str) -> ReadStep {
+    fn damage(&mut self, segment: u64, scan: Option<&Scan>, why: &str) -> ReadStep {
         if self.gathered.start_sequence.is_some() {
             return self.finish();
         }
@@ -533,6 +565,7 @@ impl ReadTask {
         match known.or(scan.and_then(|scan| scan.window.after)) {
             Some(end) => self.fail(damaged(first, end, why)),
             None if segment + 1 < self.sealed.end => {
+                let why = why.to_owned();
                 self.ask(State::DamageHead { first, segment: segment + 1, why }, segment + 1, HEAD, true)
             }
             None => {
@@ -542,7 +575,7 @@ impl ReadTask {
         }
     }
 
-    fn damage_between(&mut self, scan: &Scan, wanted: u64, found: u64, why: &'static str) -> ReadStep {
+    fn damage_between(&mut self, scan: &Scan, wanted: u64, found: u64, why: &str) -> ReadStep {
         if self.gathered.start_sequence.is_some() {
             return self.finish();
         }
@@ -557,34 +590,43 @@ impl ReadTask {
         self.sealed.is_empty() && self.sealed.start > 1
     }
 
-    fn damage_head(&mut self, first: u64, segment: u64, why: &'static str, bytes: &[u8]) -> ReadStep {
+    fn damage_head(&mut self, first: u64, segment: u64, why: &str, bytes: &[u8]) -> ReadStep {
         match head_of(self.segment(segment), bytes) {
             Some((header, salt)) => {
                 let place = blocks(HEAD_BYTES, header.carry_over_len as usize);
-                self.ask(State::DamageCarry { first, header, salt, why }, segment, place, true)
+                self.ask(State::DamageCarry { first, header, salt, why: why.to_owned() }, segment, place, true)
             }
             None if segment + 1 < self.sealed.end => {
+                let why = why.to_owned();
                 self.ask(State::DamageHead { first, segment: segment + 1, why }, segment + 1, HEAD, true)
             }
             None => self.fail(damaged(first, self.tip, why)),
         }
     }
 
+    /// What was asked for cannot be read, or is not there: the read goes around it where it can.
     fn unreadable(&mut self, state: State, why: &str) -> ReadStep {
-        if self.gathered.start_sequence.is_some() {
-            return self.finish();
+        match state {
+            State::SearchHead { low, high, middle } | State::SearchCarry { low, high, middle, .. } => {
+                self.search_beside(low, high, middle)
+            }
+            State::Index { trailer } => self.rebuild(trailer.segment.segment),
+            State::Successor { segment } => {
+                self.ask(State::Whole { segment, end: None }, segment, ReadPlace::Whole, false)
+            }
+            State::OpenHead { segment } | State::Trailer { segment, .. } | State::Whole { segment, .. } => {
+                self.damage(segment, None, why)
+            }
+            State::Commits(scan) => self.damage(scan.window.segment.segment, Some(&scan), why),
+            State::DamageHead { first, segment, why } => self.damage_head(first, segment, &why, &[]),
+            State::DamageCarry { first, why, .. } => self.fail(damaged(first, self.tip, &why)),
+            State::Start | State::Over => panic!("nothing was asked for"),
         }
-        let first = match &state {
-            State::Commits(scan) => self.wanted().unwrap_or(scan.window.entries[scan.at].first_sequence),
-            _ => self.wanted().unwrap_or(0),
-        };
-        let message = format!("shard {} cannot be read from sequence {first}: {why}", self.shard);
-        self.fail(WireError::new(ErrorCode::Damaged, message).with_detail(first, first))
     }
 
     fn ask(&mut self, state: State, segment: u64, place: ReadPlace, keep: bool) -> ReadStep {
         self.state = state;
-        ReadStep::Read { segment, place, keep }
+        ReadStep::Read { segment, place, keep, ahead: None }
     }
 
     fn segment(&self, segment: u64) -> SegmentId {
@@ -592,19 +634,39 @@ impl ReadTask {
     }
 }
 
+impl Window {
+    /// How much to read from an entry on, to have as many whole commits as fit in `room`, and which
+    /// entry comes after them.
+    fn span(&self, at: usize, room: u64) -> (u64, usize) {
+        let offset = self.entries[at].offset;
+        let ends = self.entries[at + 1..].iter().map(|entry| entry.offset).chain([self.end]);
+        // Where the shard's commits stand one after the other, the next one's place is this one's end.
+        let mut ends = ends.map(|end| end - offset).zip(at + 1..).take_while(|(len, _)| *len <= DENSE_READ_BYTES);
+        match ends.next() {
+            Some(first) => ends.take_while(|(len, _)| *len <= room.max(first.0)).last().unwrap_or(first),
+            None => (SPARSE_READ_BYTES.min(self.end - offset), at + 1),
+        }
+    }
+}
+
 /// The head of a segment file.
 const HEAD: ReadPlace = ReadPlace::At(0, HEAD_BYTES as usize);
-/// Commits closer than this are read several at a time.
-const DENSE_BYTES: u64 = 256 << 10;
-/// Read at once where a shard's commits stand close together ...
-const DENSE_READ_BYTES: u64 = 1 << 20;
-/// ... and where they are far apart.
+/// Most that is read at once where a shard's commits stand close together: one of the usual largest
+/// and a small one ...
+const DENSE_READ_BYTES: u64 = (1 << 20) + (256 << 10);
+/// ... and where they are far apart, until a header says how long they are.
 const SPARSE_READ_BYTES: u64 = 64 << 10;
 
 /// The whole blocks that hold `len` bytes from `offset`, which begins a block.
 fn blocks(offset: u64, len: usize) -> ReadPlace {
     assert_eq!(offset % BLOCK_BYTES, 0, "what is read stands at the beginning of a block");
     ReadPlace::At(offset, len.next_multiple_of(BLOCK_BYTES as usize))
+}
+
+/// Whether a salt is the one of a segment: its label says so, or a header is proved by it.
+fn is_salt_of(segment: SegmentId, head: &[u8], salt: u64) -> bool {
+    Label::decode(head).is_ok_and(|label| label.segment == segment && label.salt == salt)
+        || Header::decode_either(head, segment, salt).is_ok()
 }
 
 fn head_of(segment: SegmentId, bytes: &[u8]) -> Option<(Header, u64)> {

@@ -140,6 +140,8 @@ pub struct Recovery {
     /// Segments that may hold something, oldest first.
     files: Vec<u64>,
     state: State,
+    /// The state at the head of the newest segment, when its own copy is damaged.
+    inherited: Option<CarryOver>,
     recovered: Recovered,
 }
 
@@ -166,6 +168,10 @@ enum State {
         salt: u64,
     },
     Carry(Newest),
+    TornHead(Newest),
+    /// What the damaged carry-over said is also at the end of the segment before it.
+    InheritedTrailer(Newest),
+    InheritedContent(Newest, Trailer),
     Trailer(Newest),
     Footer(Newest, Trailer),
     LastCommits(Newest, Trailer),
@@ -199,7 +205,7 @@ impl Recovery {
             cut: None,
             chores: Vec::new(),
         };
-        Recovery { log, files: Vec::new(), state: State::Start, recovered }
+        Recovery { log, files: Vec::new(), state: State::Start, inherited: None, recovered }
     }
 
     /// Begins, or goes on with the bytes that the last step asked for; `Err` when they could not be read.
@@ -219,6 +225,12 @@ impl Recovery {
             State::SpareStart { segment, salt } => self.spare_start(segment, salt, &bytes),
             State::Spare { segment, salt } => self.spare(segment, salt, &bytes),
             State::Carry(newest) => self.carry(newest, &bytes),
+            State::TornHead(newest) => self.torn_head(newest, &bytes),
+            State::InheritedTrailer(newest) => self.inherited_trailer(newest, &bytes),
+            State::InheritedContent(newest, trailer) => {
+                self.inherited = trailer.decode_content(&bytes).ok().map(|(_, state)| state);
+                self.ask(State::Trailer(newest), newest.id.segment, ReadPlace::LastBlock)
+            }
             State::Trailer(newest) => self.trailer(newest, &bytes),
             State::Footer(newest, trailer) => self.footer(newest, trailer, &bytes),
             State::LastCommits(newest, trailer) => self.last_commits(newest, trailer, &bytes),
@@ -290,9 +302,7 @@ impl Recovery {
         if commits_in(self.id(segment), salt, bytes) > 1 {
             return self.refuse_newest(segment, "has commits and no valid header");
         }
-        self.recovered.cut =
-            Some(format!("the first write of segment {segment} was torn; it held nothing acknowledged"));
-        self.remove_spare(segment)
+        self.torn_first_write(segment)
     }
 
     fn remove_spare(&mut self, segment: u64) -> RecoveryStep {
@@ -310,9 +320,41 @@ impl Recovery {
     fn carry(&mut self, newest: Newest, bytes: &Bytes) -> RecoveryStep {
         match newest.header.decode_carry_over(bytes, newest.salt) {
             Ok(state) => self.recovered.state = with_shards(state, &self.log.shards),
-            Err(bad) => self.refuse(format!("the head of segment {} is damaged ({bad})", newest.id.segment)),
+            Err(_) => return self.ask(State::TornHead(newest), newest.id.segment, ReadPlace::Whole),
         }
         self.ask(State::Trailer(newest), newest.id.segment, ReadPlace::LastBlock)
+    }
+
+    /// The header is there, and what it says of the carry-over is not: the first write is torn, or the
+    /// head is rotten, which a second commit or a footer proves.
+    fn torn_head(&mut self, newest: Newest, bytes: &Bytes) -> RecoveryStep {
+        let segment = newest.id.segment;
+        if own_trailer(newest, bytes).is_none() && commits_in(newest.id, newest.salt, bytes) < 2 {
+            return self.torn_first_write(segment);
+        }
+        self.refuse(format!("the carry-over at the head of segment {segment} is damaged"));
+        if self.files.contains(&(segment - 1)) {
+            return self.ask(State::InheritedTrailer(newest), segment - 1, ReadPlace::LastBlock);
+        }
+        self.ask(State::Trailer(newest), segment, ReadPlace::LastBlock)
+    }
+
+    fn inherited_trailer(&mut self, newest: Newest, bytes: &[u8]) -> RecoveryStep {
+        let segment = newest.id.segment;
+        match Trailer::decode(bytes, self.id(segment - 1)) {
+            Ok(trailer) if is_end_of(&trailer, newest.header.predecessor) => {
+                let (offset, len) = trailer.content();
+                let place = ReadPlace::At(offset, len.next_multiple_of(BLOCK_BYTES as usize));
+                self.ask(State::InheritedContent(newest, trailer), segment - 1, place)
+            }
+            _ => self.ask(State::Trailer(newest), segment, ReadPlace::LastBlock),
+        }
+    }
+
+    fn torn_first_write(&mut self, segment: u64) -> RecoveryStep {
+        self.recovered.cut =
+            Some(format!("the first write of segment {segment} was torn; it held nothing acknowledged"));
+        self.remove_spare(segment)
     }
 
     fn trailer(&mut self, newest: Newest, bytes: &Bytes) -> RecoveryStep {
@@ -330,7 +372,7 @@ impl Recovery {
     fn footer(&mut self, newest: Newest, trailer: Trailer, bytes: &Bytes) -> RecoveryStep {
         let segment = newest.id.segment;
         match trailer.decode_content(bytes) {
-            Ok((_, state)) if self.recovered.refused.is_none() => {
+            Ok((_, state)) => {
                 self.recovered.state = with_shards(state, &self.log.shards);
                 let from = trailer.end.last_data_offset.max(newest.header.first_offset());
                 let len = (trailer.end.offset.saturating_sub(from)) as usize;
@@ -377,17 +419,21 @@ impl Recovery {
         let segment = newest.id.segment;
         let header = newest.header;
         // A valid trailer names the end as a successor does.
-        let last_block = bytes.get(bytes.len().saturating_sub(BLOCK_BYTES as usize)..).unwrap_or(&[]);
-        let named = Trailer::decode(last_block, newest.id).ok().map(|trailer| trailer.end.offset);
+        let trailer = own_trailer(newest, bytes);
+        let named = trailer.map(|trailer| trailer.end.offset);
         // The state may come from the footer by now; the scan begins at the head.
         let inherited =
             bytes.get(HEAD_BYTES as usize..).and_then(|rest| header.decode_carry_over(rest, newest.salt).ok());
-        if let Some(inherited) = inherited {
-            self.recovered.state = with_shards(inherited, &self.log.shards);
-        }
-        let scanned = scan(newest.id, newest.salt, &header, None, bytes, named, &mut self.recovered.state);
+        let head_is_whole = inherited.is_some();
+        let inherited = inherited.or(self.inherited.take()).unwrap_or_default();
+        self.recovered.state = with_shards(inherited, &self.log.shards);
+        let scanned = scan(newest.id, newest.salt, &header, head_is_whole, bytes, named, &mut self.recovered.state);
         if let Some(why) = &scanned.refused {
             self.refuse(why.clone());
+            // What is lost is lost, and its sequences are not given again.
+            if let Some((_, end)) = trailer.and_then(|trailer| content_of(&trailer, bytes)) {
+                self.recovered.state.raise(&end);
+            }
         }
         if scanned.cut_bytes > 0 {
             self.recovered.cut = Some(format!(
@@ -421,7 +467,7 @@ impl Recovery {
 
     fn older_trailer(&mut self, segment: u64, end: Predecessor, bytes: &Bytes) -> RecoveryStep {
         match Trailer::decode(bytes, self.id(segment)) {
-            Ok(trailer) if trailer.end.offset == end.end => self.look_at_lowest(),
+            Ok(trailer) if is_end_of(&trailer, Some(end)) => self.look_at_lowest(),
             _ => self.ask(State::OlderWhole { segment, end }, segment, ReadPlace::Whole),
         }
     }
@@ -432,7 +478,7 @@ impl Recovery {
             // Its records are damaged, and reading them says so; the log's end is not touched by that.
             return self.look_at_lowest();
         };
-        let scanned = scan(id, salt, &header, None, bytes, Some(end.end), &mut state);
+        let scanned = scan(id, salt, &header, true, bytes, Some(end.end), &mut state);
         if scanned.refused.is_none() {
             self.seal_chore(id, salt, &scanned, &state);
         }
@@ -500,7 +546,7 @@ impl Recovery {
 /// records are. `None` when its label or head is damaged.
 pub(crate) fn rebuild(segment: SegmentId, bytes: &Bytes, named_end: Option<u64>) -> Option<(u64, u64, SegmentIndex)> {
     let (salt, header, mut state) = open_whole(segment, bytes)?;
-    let scanned = scan(segment, salt, &header, None, bytes, named_end, &mut state);
+    let scanned = scan(segment, salt, &header, true, bytes, named_end, &mut state);
     Some((salt, scanned.end.offset, scanned.index))
 }
 
@@ -509,6 +555,21 @@ fn open_whole(segment: SegmentId, bytes: &Bytes) -> Option<(u64, Header, CarryOv
     let header = Header::decode_either(bytes, segment, label.salt).ok()?;
     let state = header.decode_carry_over(bytes.get(HEAD_BYTES as usize..)?, label.salt).ok()?;
     Some((label.salt, header, state))
+}
+
+/// Whether a trailer says what the successor does. Who does not know the salt cannot know the checksum either.
+fn is_end_of(trailer: &Trailer, named: Option<Predecessor>) -> bool {
+    named == Some(Predecessor { end: trailer.end.offset, last_checksum: trailer.end.last_checksum })
+}
+
+/// The trailer that ends a whole file, when it knows the salt; record data may imitate the rest of it.
+fn own_trailer(newest: Newest, bytes: &[u8]) -> Option<Trailer> {
+    let last_block = bytes.get(bytes.len().saturating_sub(BLOCK_BYTES as usize)..)?;
+    Trailer::decode(last_block, newest.id).ok().filter(|trailer| trailer.salt == newest.salt)
+}
+
+fn content_of(trailer: &Trailer, bytes: &[u8]) -> Option<(SegmentIndex, CarryOver)> {
+    trailer.decode_content(bytes.get(trailer.content().0 as usize..)?).ok()
 }
 
 /// The state with every shard that the catalog knows: one that was made later has stored nothing.

@@ -19,7 +19,7 @@ use rheos_core::limits::{BLOCK_BYTES, SEGMENT_FILE_BYTES_MAX};
 use rheos_core::log::LogId;
 use rheos_core::reader::ReadPlace;
 use rustix::fs::OFlags;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot};
 
 use crate::directory::DataDirectory;
 use crate::disk::{BufferPool, ReadDone, ReadRing, RingWait};
@@ -45,6 +45,7 @@ pub(crate) struct Blocks {
     directory: Arc<DataDirectory>,
     reads: mpsc::Sender<BlockRead>,
     kept: Arc<Mutex<Kept>>,
+    wholes: Arc<Semaphore>,
 }
 
 struct BlockRead {
@@ -52,6 +53,26 @@ struct BlockRead {
     offset: u64,
     len: usize,
     reply: oneshot::Sender<io::Result<Bytes>>,
+}
+
+/// A read that was begun before it was asked for.
+#[derive(Debug)]
+pub(crate) struct Ahead {
+    segment: u64,
+    place: ReadPlace,
+    answer: oneshot::Receiver<io::Result<Bytes>>,
+}
+
+impl Ahead {
+    /// Whether this is what is asked for.
+    pub(crate) fn is(&self, segment: u64, place: ReadPlace) -> bool {
+        (self.segment, self.place) == (segment, place)
+    }
+
+    /// Its bytes.
+    pub(crate) async fn bytes(self) -> io::Result<Bytes> {
+        self.answer.await.map_err(|_| io::Error::other("the lane has stopped"))?
+    }
 }
 
 type Place = (LogId, u64, ReadPlace);
@@ -75,7 +96,7 @@ impl Blocks {
         let ring = ReadRing::new(READS_IN_FLIGHT_MAX)?;
         let wait = RingWait::new(&ring)?;
         let reader = Reader { asked, ring, wait, pool: BufferPool::new(POOL_BYTES), replies: BTreeMap::new(), next: 0 };
-        Ok((Blocks { directory, reads, kept: Arc::default() }, reader.run()))
+        Ok((Blocks { directory, reads, kept: Arc::default(), wholes: Arc::new(Semaphore::new(1)) }, reader.run()))
     }
 
     /// Reads a place of a segment; what is beyond the end of the file is left out.
@@ -100,6 +121,35 @@ impl Blocks {
             self.kept().keep(key, bytes.clone());
         }
         Ok(bytes)
+    }
+
+    /// Begins to read what will be wanted next, when the ring has room for it.
+    pub(crate) fn begin(&self, log: LogId, segment: u64, place: ReadPlace) -> Option<Ahead> {
+        let ReadPlace::At(offset, len) = place else { return None };
+        let file = self.file(log, segment).ok()?;
+        let (reply, answer) = oneshot::channel();
+        self.reads.try_send(BlockRead { file, offset, len, reply }).ok()?;
+        Some(Ahead { segment, place, answer })
+    }
+
+    /// Waits for the turn of whoever reads a whole segment.
+    pub(crate) async fn whole_turn(&self) -> SemaphorePermit<'_> {
+        self.wholes.acquire().await.expect("it is never closed")
+    }
+
+    /// Lets go of the segments of a log below this one: a file that is held open keeps its room on the disk.
+    pub(crate) fn forget(&self, log: LogId, below: u64) {
+        let mut kept = self.kept();
+        let Kept { blocks, blocks_order, bytes, files, files_order } = &mut *kept;
+        let of_those = |of: LogId, segment: u64| of == log && segment < below;
+        blocks_order.retain(|(of, segment, _)| !of_those(*of, *segment));
+        blocks.retain(|(of, segment, _), piece| {
+            let stays = !of_those(*of, *segment);
+            *bytes -= if stays { 0 } else { piece.len() };
+            stays
+        });
+        files_order.retain(|(of, segment)| !of_those(*of, *segment));
+        files.retain(|(of, segment), _| !of_those(*of, *segment));
     }
 
     async fn read_whole(&self, file: &Arc<File>) -> io::Result<Bytes> {

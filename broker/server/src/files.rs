@@ -15,11 +15,11 @@ use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use crossbeam::channel::{self, Receiver, RecvTimeoutError, Sender};
@@ -27,6 +27,7 @@ use rheos_core::commit::SegmentId;
 use rheos_core::footer::Trailer;
 use rheos_core::limits::BLOCK_BYTES;
 use rheos_core::log::{LogId, SegmentFacts};
+use rheos_protocol::error::ErrorCode;
 use tracing::{info, warn};
 
 use crate::catalog::Catalog;
@@ -40,6 +41,8 @@ use storage::StorageWatch;
 
 /// How long the thread sleeps when nobody asks for anything.
 const IDLE_WAIT: Duration = Duration::from_millis(500);
+/// After a failure to give up expired segments, it is tried again after this long.
+const TRIM_RETRY: Duration = Duration::from_secs(10);
 
 /// Something for the file thread to do.
 #[derive(Debug)]
@@ -56,6 +59,8 @@ pub(crate) enum FileJob {
     RemoveStream { incarnation: u64 },
     /// Move a segment that the catalog does not know out of the way.
     SetAside { log: LogId, segment: u64 },
+    /// Remove what a run that was killed has left of a segment in the making.
+    RemoveUnfinished { path: PathBuf },
 }
 
 /// A segment that can be written.
@@ -90,6 +95,7 @@ impl FileThread {
         let worker = Worker {
             pace: Pace::default(),
             preparing: VecDeque::new(),
+            late_trims: VecDeque::new(),
             storage,
             directory: Arc::clone(&directory),
             catalog,
@@ -115,6 +121,8 @@ struct Worker {
     inbox: Inbox,
     storage: StorageWatch,
     preparing: VecDeque<Preparing>,
+    /// Expired segments that could not be given up, and when that is tried again.
+    late_trims: VecDeque<(Instant, LogId, u64)>,
     pace: Pace,
 }
 
@@ -130,6 +138,7 @@ impl Worker {
             for job in jobs {
                 self.perform(job);
             }
+            self.trim_late();
             if let Some(low) = self.storage.look() {
                 self.inbox.push(Arrival::StorageLow(low));
             }
@@ -166,7 +175,7 @@ impl Worker {
                 }
             },
             FileJob::Discard { log, segment } => {
-                self.preparing.retain(|preparing| !preparing.is(log, segment));
+                self.abandon_preparing(|preparing| preparing.is(log, segment));
                 self.remove_segment(log, segment);
             }
             FileJob::Seal { log, segment, offset, footer } => {
@@ -178,7 +187,19 @@ impl Worker {
             FileJob::Trim { log, lowest } => self.trim(log, lowest),
             FileJob::RemoveStream { incarnation } => self.remove_stream(incarnation),
             FileJob::SetAside { log, segment } => self.set_aside(log, segment),
+            FileJob::RemoveUnfinished { path } => {
+                if let Err(error) = durable::remove_file(&path) {
+                    warn!("cannot remove {}, which was left unfinished: {error}", path.display());
+                }
+            }
         }
+    }
+
+    fn abandon_preparing(&mut self, is_meant: impl Fn(&Preparing) -> bool) {
+        let (meant, kept) = std::mem::take(&mut self.preparing).into_iter().partition(is_meant);
+        let meant: VecDeque<Preparing> = meant;
+        self.preparing = kept;
+        meant.into_iter().for_each(Preparing::abandon);
     }
 
     fn begin(
@@ -210,8 +231,9 @@ impl Worker {
                 match preparing.write_piece() {
                     Ok(bytes) => self.pace.spend(bytes),
                     Err(error) => {
-                        let outcome = Err(error.to_string());
-                        self.inbox.push(Arrival::Prepared { log: preparing.log, ask: preparing.ask, outcome });
+                        let (log, ask, outcome) = (preparing.log, preparing.ask, Err(error.to_string()));
+                        preparing.abandon();
+                        self.inbox.push(Arrival::Prepared { log, ask, outcome });
                         continue;
                     }
                 }
@@ -238,15 +260,30 @@ impl Worker {
     }
 
     fn trim(&mut self, log: LogId, lowest: u64) {
-        let raised = prepare::raise_lowest(&self.catalog, log, lowest);
-        if let Err(error) = raised {
-            warn!(log = %name(log), lowest, "cannot give up expired segments: {}", error.message);
-            return;
+        let raise = || prepare::raise_lowest(&self.catalog, log, lowest);
+        // What makes room on a full disk may need a little of it.
+        let raised = raise().or_else(|error| if self.storage.release_ballast() { raise() } else { Err(error) });
+        match raised {
+            Ok(()) => {}
+            // The stream was deleted meanwhile; its files go as a whole.
+            Err(error) if error.code == ErrorCode::StreamNotFound => return,
+            Err(error) => {
+                warn!(log = %name(log), lowest, "cannot give up expired segments yet: {}", error.message);
+                return self.late_trims.push_back((Instant::now() + TRIM_RETRY, log, lowest));
+            }
         }
-        self.remove_segment(log, lowest - 1);
         let trailer = self.trailer(log, lowest);
-        let lowest = SegmentFacts { segment: lowest, last_arrival_ms: trailer.map(|trailer| trailer.last_arrival_ms) };
-        self.inbox.push(Arrival::Trimmed { log, lowest });
+        let facts = SegmentFacts { segment: lowest, last_arrival_ms: trailer.map(|trailer| trailer.last_arrival_ms) };
+        // The lane is told first: a read that then finds the file gone and begins anew does not ask for it again.
+        self.inbox.push(Arrival::Trimmed { log, lowest: facts });
+        self.remove_segment(log, lowest - 1);
+    }
+
+    fn trim_late(&mut self) {
+        while self.late_trims.front().is_some_and(|(at, ..)| *at <= Instant::now()) {
+            let (_, log, lowest) = self.late_trims.pop_front().expect("it was just seen");
+            self.trim(log, lowest);
+        }
     }
 
     fn trailer(&self, log: LogId, segment: u64) -> Option<Trailer> {
@@ -268,7 +305,7 @@ impl Worker {
     }
 
     fn remove_stream(&mut self, incarnation: u64) {
-        self.preparing.retain(|preparing| preparing.log.incarnation != incarnation);
+        self.abandon_preparing(|preparing| preparing.log.incarnation == incarnation);
         let path = self.directory.layout().incarnation_dir(incarnation);
         let removed = match durable::remove_dir_all(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.to_string()),
@@ -286,7 +323,7 @@ impl Worker {
         set_aside(&self.directory, &self.path(log, segment), &place);
     }
 
-    fn path(&self, log: LogId, segment: u64) -> std::path::PathBuf {
+    fn path(&self, log: LogId, segment: u64) -> PathBuf {
         self.directory.layout().segment_path(log.incarnation, log.log, segment)
     }
 

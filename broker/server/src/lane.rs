@@ -35,6 +35,7 @@ use rheos_protocol::message::Read;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tracing::{error, info};
 
+use crate::blocks::Blocks;
 use crate::clock;
 use crate::disk::{BufferPool, CommitRing, POOLED_BYTES_MAX, RingWait, WriteDone};
 use crate::files::{FileJob, FileThread};
@@ -56,6 +57,7 @@ pub(crate) struct Lane {
     pool: BufferPool,
     ticks: Interval,
     files: FileThread,
+    blocks: Blocks,
     logs: Logs,
     replies: Replies,
     budget: LaneBudget,
@@ -82,6 +84,7 @@ impl Lane {
     pub(crate) fn new(
         inbox: Inbox,
         files: FileThread,
+        blocks: Blocks,
         directory_id: u64,
         streams: Vec<RecoveredStream>,
     ) -> io::Result<Lane> {
@@ -100,6 +103,7 @@ impl Lane {
             pool: BufferPool::new(4 * POOLED_BYTES_MAX),
             ticks,
             files,
+            blocks,
             logs,
             replies: Replies::default(),
             budget: LaneBudget::default(),
@@ -183,6 +187,7 @@ impl Lane {
                 self.step(now, slot, Event::Sealed { segment });
             }
             Arrival::Trimmed { log, lowest } => {
+                self.blocks.forget(log, lowest.segment);
                 if let Some(slot) = self.logs.of_id(log) {
                     self.step(now, slot, Event::Trimmed { lowest });
                 }
@@ -209,7 +214,11 @@ impl Lane {
 
     fn create(&mut self, now: Now, record: Arc<StreamRecord>) {
         let logs = (0..record.log_count).map(|log| new_log(now, &record, log, self.directory_id)).collect();
-        self.logs.add(record, logs);
+        let slots = self.logs.add(record, logs);
+        // Its creation was on the way when the stop began: nobody else tells these logs.
+        if self.stopping {
+            slots.into_iter().for_each(|slot| self.step(now, slot, Event::Stop));
+        }
     }
 
     fn delete(&mut self, record: &StreamRecord) {
@@ -218,6 +227,7 @@ impl Lane {
         for slot in self.logs.take_stream(record.incarnation) {
             let owned = self.logs.at(slot).expect("a stream's slots are taken");
             owned.log.release(&refusal, &mut self.budget, &mut self.effects);
+            self.blocks.forget(owned.log.id(), u64::MAX);
             owned.dropped = true;
             if !owned.writing {
                 self.logs.remove(slot);
@@ -314,7 +324,8 @@ impl Lane {
             Effect::Reply { token, outcome } => self.replies.answer(token, outcome),
             Effect::Write(write) => self.write(slot, &write),
             Effect::Prepare { segment, ask, bytes } => {
-                owned.hurry.store(false, Ordering::Relaxed);
+                // Nobody waits for a spare; for the segment of a log that has none, somebody may.
+                owned.hurry.store(owned.log.waits_for_segment(), Ordering::Relaxed);
                 let hurry = Arc::clone(&owned.hurry);
                 self.files.push(FileJob::Prepare { log, segment, ask, bytes, hurry });
             }

@@ -14,13 +14,17 @@ mod dispatch;
 mod frames;
 mod put_stream;
 mod reading;
+mod share;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use quinn::{Endpoint, VarInt};
 use rheos_protocol::error::ErrorCode;
+use rheos_protocol::limits::HELLO_MS_MAX;
 use tokio::sync::{Mutex, Semaphore};
+use tokio::time::timeout;
 
 use crate::blocks::Blocks;
 use crate::catalog::Catalog;
@@ -63,7 +67,9 @@ pub(crate) async fn accept(endpoint: Endpoint, net: Arc<Net>) {
         }
         let net = Arc::clone(&net);
         tokio::spawn(async move {
-            if let Ok(connection) = incoming.await {
+            // A handshake takes no longer than a Hello may.
+            let handshake = timeout(Duration::from_millis(HELLO_MS_MAX), incoming);
+            if let Ok(Ok(connection)) = handshake.await {
                 connection::serve(connection, net).await;
             }
         });

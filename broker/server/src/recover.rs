@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,6 +20,7 @@ use rheos_core::recovery::{LogOnDisk, Recovered, Recovery, RecoveryStep};
 use tracing::warn;
 
 use crate::directory::{DataDirectory, Layout, lock_segment, waiting_message};
+use crate::durable::is_unfinished;
 use crate::lane::settings_of;
 use crate::start_error::StartError;
 
@@ -35,6 +36,8 @@ pub(crate) struct Found {
     pub(crate) incarnations: BTreeSet<u64>,
     /// Names in `logs` that are nobody's.
     pub(crate) strange: Vec<OsString>,
+    /// Segments in the making when their broker was killed.
+    pub(crate) unfinished: Vec<PathBuf>,
 }
 
 impl Found {
@@ -54,6 +57,8 @@ impl Found {
                 let Some(log) = Layout::log_of(&log_name) else { continue };
                 let segments = names(&layout.log_dir(incarnation, log))?;
                 let numbers = segments.iter().filter_map(|name| Layout::segment_of(name)).collect();
+                let unfinished = segments.iter().filter(|name| is_unfinished(name));
+                found.unfinished.extend(unfinished.map(|name| layout.log_dir(incarnation, log).join(name)));
                 found.segments.insert(LogId { incarnation, log }, numbers);
             }
         }

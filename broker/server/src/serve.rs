@@ -92,13 +92,14 @@ pub fn serve(options: ServeOptions) -> Result<(), StartError> {
     let address = socket.local_addr().map_err(StartError::socket(options.listen))?;
     let directory = Arc::new(directory);
     let (catalog, at_start) = Catalog::open(&directory)?;
-    let recovered = recover(&directory, &at_start)?;
+    let mut recovered = recover(&directory, &at_start)?;
     identity.write_admin_url(&directory, address)?;
 
     let inbox = Inbox::default();
     let (files, file_thread) = FileThread::start(Arc::clone(&directory), catalog.clone(), inbox.clone())?;
     let streams = Streams::new(&at_start.streams);
     let ready = Ready { address, data: options.data, streams: at_start.streams.len(), took: Duration::ZERO, warnings };
+    recovered.unfinished.drain(..).for_each(|path| files.push(FileJob::RemoveUnfinished { path }));
     start_chores(&files, recovered.chores, &at_start.condemned);
 
     let (serving, told) = oneshot::channel();
@@ -182,6 +183,8 @@ fn run_lane(plan: LanePlan) {
                 drop(serving.send(Ok(())));
                 // A panic in it has been printed; it must not be outlived by writes that are in flight.
                 lane.await.unwrap_or_else(|_| process::abort());
+                // The last acks are with QUIC; closing would take those back that have not left yet.
+                tokio::time::sleep(LAST_ACKS).await;
                 endpoint.close(net::close_code(ErrorCode::GoingAway), b"the broker is stopping; connect again");
                 drop(tokio::time::timeout(GOODBYE_MAX, endpoint.wait_idle()).await);
             }
@@ -198,8 +201,8 @@ async fn start_lane(plan: LanePlan) -> (Serving, Result<(Endpoint, JoinHandle<()
     let started = async {
         let ring = StartError::ring;
         let directory_id = directory.id();
-        let lane = Lane::new(inbox.clone(), files, directory_id, recovered).map_err(ring)?;
         let (blocks, reader) = Blocks::new(directory).map_err(ring)?;
+        let lane = Lane::new(inbox.clone(), files, blocks.clone(), directory_id, recovered).map_err(ring)?;
         let endpoint = endpoint(socket, mtu, &identity)?;
         let net = Net {
             identity,
@@ -252,11 +255,12 @@ fn open_socket(listen: SocketAddr) -> Result<(UdpSocket, SocketBuffers), StartEr
 struct RecoveredBroker {
     streams: Vec<RecoveredStream>,
     chores: Vec<(LogId, Chore)>,
+    unfinished: Vec<PathBuf>,
 }
 
 fn recover(directory: &DataDirectory, at_start: &CatalogAtStart) -> Result<RecoveredBroker, StartError> {
     let mut found = Found::list(directory.layout())?;
-    let mut recovered = RecoveredBroker { streams: Vec::new(), chores: Vec::new() };
+    let mut recovered = RecoveredBroker { streams: Vec::new(), chores: Vec::new(), unfinished: Vec::new() };
     for stream in &at_start.streams {
         found.incarnations.remove(&stream.incarnation);
         let mut logs = Vec::new();
@@ -276,6 +280,10 @@ fn recover(directory: &DataDirectory, at_start: &CatalogAtStart) -> Result<Recov
         }
         recovered.streams.push(RecoveredStream { record: Arc::clone(stream), logs });
     }
+    let known = |path: &PathBuf| {
+        at_start.streams.iter().any(|stream| path.starts_with(directory.layout().incarnation_dir(stream.incarnation)))
+    };
+    recovered.unfinished = found.unfinished.into_iter().filter(known).collect();
     for incarnation in found.incarnations.iter().filter(|incarnation| !at_start.condemned.contains(incarnation)) {
         let path = directory.layout().incarnation_dir(*incarnation);
         set_aside(directory, &path, &format!("{incarnation:016x}"));
@@ -334,6 +342,8 @@ fn stop_signal() -> Result<impl Future<Output = ()>, StartError> {
 /// How long a port that is in use is tried.
 const PORT_WAIT_MAX: Duration = Duration::from_secs(5);
 const PORT_POLL: Duration = Duration::from_millis(50);
+/// How long the last acks are given to leave.
+const LAST_ACKS: Duration = Duration::from_millis(20);
 /// How long clients are given to hear that the broker has gone.
 const GOODBYE_MAX: Duration = Duration::from_millis(300);
 /// Enough for a thousand busy streams and their readers.

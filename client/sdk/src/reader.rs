@@ -28,7 +28,7 @@ use crate::core::{Alive, Core};
 use crate::error::Error;
 
 /// Most reads that are open at once.
-const READS_AHEAD_MAX: usize = 2;
+const READS_AHEAD_MAX: usize = 3;
 /// First wait at the tip; it doubles while nothing comes.
 const TIP_WAIT_LEAST: Duration = Duration::from_millis(1);
 /// Longest wait at the tip.

@@ -53,7 +53,7 @@ impl Log {
     /// `ShardNotFound`, and `BeyondTip` for a sequence that does not exist yet.
     pub fn read(&self, now: Now, shard: u32, position: Position, bytes_max: usize) -> Result<ReadStart, WireError> {
         let tip = self.tip(shard)?.durable_sequence;
-        let horizon_ms = now.wall_ms.saturating_sub(self.settings.retention_ms);
+        let horizon_ms = self.horizon_ms(now);
         let target = match position {
             Position::Latest => Target::Sequence(tip),
             Position::AtSequence(sequence) => Target::Sequence(sequence),
@@ -95,6 +95,7 @@ impl Log {
                 start_sequence: tip,
                 next_sequence: tip,
                 batches: Vec::new(),
+                pieces: Vec::new(),
                 next_arrival_ms: None,
             });
         }
@@ -105,7 +106,8 @@ impl Log {
             .tail
             .from_sequence(shard, next_sequence, 0)
             .and_then(|batches| batches.first().map(|batch| batch.header().arrival_ms));
-        Some(ReadOutcome { start_sequence: sequence, next_sequence, batches, next_arrival_ms })
+        let pieces = batches.iter().map(|batch| batch.bytes().clone()).collect();
+        Some(ReadOutcome { start_sequence: sequence, next_sequence, batches, pieces, next_arrival_ms })
     }
 
     /// The parts of the indexes in memory from where the read begins, when it begins there; else from

@@ -43,6 +43,8 @@ pub(super) struct Segment {
     pub(super) end: SegmentEnd,
     pub(super) index: SegmentIndex,
     last_arrival_ms: u64,
+    /// Its footer is on its way.
+    sealing: bool,
 }
 
 #[derive(Debug)]
@@ -83,7 +85,8 @@ pub(super) struct Segments {
     active: Option<Active>,
     /// The predecessor of the active segment, until that has a durable commit; with its carry-out.
     rolled: Option<(Segment, Bytes)>,
-    /// Not to be read by footer: it is on its way, or the segment is damaged. Oldest first.
+    /// Not to be read by footer: it is on its way, or recovery has made the index. They follow one
+    /// another up to the active segment. Oldest first.
     in_memory: VecDeque<Segment>,
     /// End of the newest segment when none is active.
     closed_end: Option<Predecessor>,
@@ -104,8 +107,24 @@ impl Segments {
             end: segment.end,
             index: segment.index,
             last_arrival_ms: segment.last_arrival_ms,
+            sealing: false,
         };
         let lowest_known = recovered.lowest_facts.and_then(|facts| Some((facts.segment, facts.last_arrival_ms?)));
+        let newest_known =
+            (recovered.newest >= recovered.lowest).then_some((recovered.newest, recovered.last_arrival_ms));
+        let scanned_known = recovered.in_memory.iter().map(|segment| (segment.id.segment, segment.last_arrival_ms));
+        let last_arrivals = lowest_known.into_iter().chain(newest_known).chain(scanned_known).collect();
+        // A reader goes from the sealed segments to those in memory, so nothing sealed may follow one of these.
+        let before_newest =
+            |segment: &RecoveredSegment, from_end: usize| recovered.newest - from_end as u64 == segment.id.segment;
+        let kept = recovered
+            .in_memory
+            .iter()
+            .rev()
+            .enumerate()
+            .take_while(|(at, segment)| before_newest(segment, *at))
+            .count();
+        let dropped = recovered.in_memory.len() - kept;
         Segments {
             id: settings.id,
             age_ms_max: settings.retention_ms / 10,
@@ -113,12 +132,12 @@ impl Segments {
             newest: recovered.newest,
             active: None,
             rolled: None,
-            in_memory: recovered.in_memory.into_iter().map(in_memory).collect(),
+            in_memory: recovered.in_memory.into_iter().skip(dropped).map(in_memory).collect(),
             closed_end: recovered.end,
             spare: Spare::None,
             asks: 0,
             retry_boot_ms: None,
-            last_arrivals: lowest_known.into_iter().collect(),
+            last_arrivals,
             last_arrival_ms: recovered.last_arrival_ms,
             trimming: false,
         }
@@ -231,7 +250,7 @@ impl Segments {
         let commit_offset = header.first_offset();
         let end = SegmentEnd { offset: commit_offset, next_commit: number, last_checksum, last_data_offset: 0 };
         let index = SegmentIndex::default();
-        let segment = Segment { id, salt, end, index, last_arrival_ms: self.last_arrival_ms };
+        let segment = Segment { id, salt, end, index, last_arrival_ms: self.last_arrival_ms, sealing: false };
         self.newest = id.segment;
         self.active = Some(Active {
             segment,
@@ -294,11 +313,16 @@ impl Segments {
             footer::encode(segment.id, segment.salt, segment.end, &segment.index, carry_out, segment.last_arrival_ms);
         effects.push(Effect::Seal { segment: segment.id.segment, offset: segment.end.offset, footer });
         self.last_arrivals.insert(segment.id.segment, segment.last_arrival_ms);
-        self.in_memory.push_back(segment);
+        self.in_memory.push_back(Segment { sealing: true, ..segment });
     }
 
+    /// A footer is there. Segments leave memory in order, because readers take what is in memory to
+    /// follow all that is sealed.
     pub(super) fn sealed(&mut self, number: u64) {
-        self.in_memory.retain(|segment| segment.id.segment != number);
+        self.in_memory.iter_mut().filter(|segment| segment.id.segment == number).for_each(|it| it.sealing = false);
+        while self.in_memory.front().is_some_and(|segment| !segment.sealing) {
+            self.in_memory.pop_front();
+        }
     }
 
     /// Asks for the next segment in time, and hurries it when it is late. `next_len` is what the
@@ -360,12 +384,15 @@ impl Segments {
         }
     }
 
-    /// The lowest segment to be kept when the oldest one has expired. The newest is always kept.
+    /// The lowest segment to be kept when the oldest one has expired. The newest that is durable is
+    /// always kept.
     pub(super) fn expired(&mut self, cut_ms: u64) -> Option<u64> {
-        if self.trimming
-            || self.lowest >= self.newest
-            || self.in_memory().any(|segment| segment.id.segment == self.lowest)
-        {
+        let is_lowest = |segment: &Segment| segment.id.segment == self.lowest;
+        let unfinished = self.in_memory.iter().any(|segment| segment.sealing && is_lowest(segment))
+            || self.rolled.as_ref().is_some_and(|(segment, _)| is_lowest(segment));
+        // One whose first commit is not durable holds nothing yet, not even what it inherits.
+        let newest_begun = self.newest - u64::from(self.active.as_ref().is_some_and(|active| !active.begun));
+        if self.trimming || self.lowest >= newest_begun || unfinished {
             return None;
         }
         let last_arrival_ms = *self.last_arrivals.get(&self.lowest)?;
@@ -377,6 +404,7 @@ impl Segments {
         self.trimming = false;
         self.lowest = lowest.segment;
         self.last_arrivals = self.last_arrivals.split_off(&lowest.segment);
+        self.in_memory.retain(|segment| segment.id.segment >= lowest.segment);
         if let Some(last_arrival_ms) = lowest.last_arrival_ms {
             self.last_arrivals.entry(lowest.segment).or_insert(last_arrival_ms);
         }

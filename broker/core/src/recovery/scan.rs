@@ -2,6 +2,7 @@
 //! what is damaged.
 
 use bytes::Bytes;
+use rheos_protocol::batch::BatchHeader;
 
 use super::verdict::{Here, Named, Verdict, verdict};
 use crate::carry_over::CarryOver;
@@ -23,12 +24,13 @@ pub(crate) struct Scanned {
     pub(crate) last_arrival_ms: u64,
 }
 
-/// Scans a whole segment file and brings `state`, which the segment inherited, to its end.
+/// Scans a whole segment file and brings `state`, which the segment inherited, to its end. Where the
+/// head is damaged, what it inherited is not known, and every sequence is believed as it comes.
 pub(crate) fn scan(
     segment: SegmentId,
     salt: u64,
     header: &Header,
-    last_checksum: Option<u64>,
+    head_is_whole: bool,
     bytes: &Bytes,
     named_end: Option<u64>,
     state: &mut CarryOver,
@@ -36,11 +38,12 @@ pub(crate) fn scan(
     let end = SegmentEnd {
         offset: header.first_offset(),
         next_commit: header.first_commit,
-        last_checksum: last_checksum.or(header.predecessor.map(|end| end.last_checksum)).unwrap_or(0),
+        last_checksum: header.predecessor.map_or(0, |end| end.last_checksum),
         last_data_offset: 0,
     };
     let last_arrival_ms = state.last_arrival_ms();
-    let found = Scanned { end, index: SegmentIndex::default(), refused: None, cut_bytes: 0, last_arrival_ms };
+    let refused = (!head_is_whole).then(|| format!("the head of segment {} is damaged", segment.segment));
+    let found = Scanned { end, index: SegmentIndex::default(), refused, cut_bytes: 0, last_arrival_ms };
     let mut scanner = Scanner { segment, salt, bytes, state, found };
     scanner.run(named_end);
     scanner.found
@@ -76,8 +79,9 @@ impl Scanner<'_> {
                         return self.refuse(why);
                     }
                 }
-                (Verdict::Keep, _) => return,
-                (Verdict::Cut, _) => {
+                (Verdict::Keep, _) if named == Named::Here => return,
+                // A torn write may lack its first block alone, and then nothing stands here.
+                (Verdict::Keep | Verdict::Cut, _) => {
                     self.found.cut_bytes = self.torn_bytes(offset);
                     return;
                 }
@@ -149,6 +153,7 @@ impl Scanner<'_> {
 
     /// What follows the damage stays readable: every whole commit further on is taken.
     fn go_on_after(&mut self, damage: u64) {
+        self.pass_over(damage);
         let mut offset = damage;
         while let Some(next) = self.next_durable(offset, 0) {
             match self.commit_at(next) {
@@ -160,6 +165,22 @@ impl Scanner<'_> {
                 }
                 _ => offset = next,
             }
+        }
+    }
+
+    /// The records of a damaged commit are lost, but where its batch headers are whole their sequences
+    /// are known, and are not given again.
+    fn pass_over(&mut self, damage: u64) {
+        let mut at = damage as usize + COMMIT_HEADER_BYTES;
+        while let Some(header) = self.bytes.get(at..).and_then(|here| BatchHeader::decode(here).ok()) {
+            let known = self.state.shards.binary_search_by_key(&header.shard, |state| state.shard);
+            match known.map(|known| &mut self.state.shards[known]) {
+                Ok(shard) if shard.next_sequence == header.first_sequence => {
+                    shard.next_sequence += u64::from(header.record_count);
+                }
+                _ => return,
+            }
+            at += header.total_len();
         }
     }
 

@@ -23,7 +23,7 @@ use crate::directory::{DataDirectory, FILE_MODE};
 use crate::disk::AlignedBuffer;
 use crate::durable;
 
-/// Pre-written at once. The first piece is written at once whatever the pace: a log waits for it.
+/// Pre-written at once. The first piece, with the label, is written also of a segment that is hurried.
 const PIECE_BYTES: u64 = 1 << 20;
 /// Longest wait for the pace: other jobs wake the thread anyway.
 const PACE_WAIT_MAX: Duration = Duration::from_millis(100);
@@ -76,7 +76,7 @@ impl Preparing {
 
     /// Whether somebody waits for the next step of it.
     pub(super) fn is_urgent(&self) -> bool {
-        self.written == 0 || self.is_done()
+        self.hurry.load(Ordering::Relaxed) || self.is_done()
     }
 
     /// Writes the next piece, the label with the first, and says how many bytes it was.
@@ -94,6 +94,11 @@ impl Preparing {
 
     /// Gives it its name, once everything in it is on the disk, and opens it for commits.
     pub(super) fn finish(self, directory: &DataDirectory) -> io::Result<Prepared> {
+        let unfinished = self.unfinished.clone();
+        self.give_name(directory).inspect_err(|_| drop(durable::remove_file(&unfinished)))
+    }
+
+    fn give_name(self, directory: &DataDirectory) -> io::Result<Prepared> {
         self.file.sync_all()?;
         let path = directory.layout().segment_path(self.log.incarnation, self.log.log, self.segment);
         durable::rename(&self.unfinished, &path)?;

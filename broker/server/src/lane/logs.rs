@@ -48,9 +48,10 @@ struct StreamLogs {
 
 impl Logs {
     /// Adds a stream with its logs, in order of their numbers.
-    pub(super) fn add(&mut self, record: Arc<StreamRecord>, logs: Vec<Log>) {
-        let slots = logs.into_iter().map(|log| self.place(log)).collect();
-        self.streams.insert(record.incarnation, StreamLogs { record, slots });
+    pub(super) fn add(&mut self, record: Arc<StreamRecord>, logs: Vec<Log>) -> Vec<Slot> {
+        let slots: Vec<Slot> = logs.into_iter().map(|log| self.place(log)).collect();
+        self.streams.insert(record.incarnation, StreamLogs { record, slots: slots.clone() });
+        slots
     }
 
     /// Takes a stream out; its logs stay in their slots until [`remove`](Self::remove).
@@ -94,9 +95,10 @@ impl Logs {
         taken.into_iter()
     }
 
-    /// Slots of logs that time changes.
+    /// Slots of logs that time changes. One whose stream is gone only waits for its last write: told of
+    /// the time it might begin another.
     pub(super) fn open_slots(&self, into: &mut Vec<Slot>) {
-        let open = |slot: &Option<OwnedLog>| slot.as_ref().is_some_and(|owned| owned.log.is_open());
+        let open = |slot: &Option<OwnedLog>| slot.as_ref().is_some_and(|owned| !owned.dropped && owned.log.is_open());
         into.extend((0..self.slots.len()).filter(|at| open(&self.slots[*at])).map(Slot));
     }
 

@@ -14,6 +14,7 @@ use tracing::debug;
 use super::dispatch::{Authenticated, request};
 use super::frames::{Frame, Frames};
 use super::put_stream::take_puts;
+use super::share::Share;
 use super::{Net, close_code};
 use crate::identity::Principal;
 use crate::transport;
@@ -30,10 +31,12 @@ pub(super) async fn serve(connection: Connection, net: Arc<Net>) {
         }
     };
     transport::admit(&connection);
+    let share = Arc::new(Share::default());
     while let Ok((send, recv)) = connection.accept_bi().await {
         let (connection, net, principal) = (connection.clone(), Arc::clone(&net), Arc::clone(&principal));
+        let share = Arc::clone(&share);
         tokio::spawn(async move {
-            if let Err(error) = take_stream(send, recv, &net, &principal).await {
+            if let Err(error) = take_stream(send, recv, &net, &principal, &share).await {
                 close(&connection, &error);
             }
         });
@@ -49,7 +52,7 @@ fn close(connection: &Connection, error: &WireError) {
 /// Takes the Hello and answers it. The answer is waited for, so that a refusal arrives before the close.
 async fn greet(connection: &Connection, net: &Net) -> Result<Authenticated<Principal>, WireError> {
     let (mut send, mut recv) = connection.accept_bi().await.map_err(|error| lost(&error.to_string()))?;
-    let frame = first_frame(&mut Frames::new(false), &mut recv).await?;
+    let frame = first_frame(&mut Frames::before_hello(), &mut recv).await?;
     let answer = prove(connection, net, &frame);
     let mut out = BytesMut::new();
     match &answer {
@@ -102,8 +105,9 @@ async fn take_stream(
     mut recv: RecvStream,
     net: &Arc<Net>,
     principal: &Arc<Authenticated<Principal>>,
+    share: &Share,
 ) -> Result<(), WireError> {
-    let mut frames = Frames::new(true);
+    let mut frames = Frames::new(&share.half_puts);
     let Ok(Some(chunk)) = recv.read_chunk(usize::MAX, true).await else { return Ok(()) };
     let mut chunk = chunk.bytes;
     let first = loop {
@@ -111,15 +115,21 @@ async fn take_stream(
             Some(frame) => break frame,
             None => match recv.read_chunk(usize::MAX, true).await {
                 Ok(Some(more)) => chunk = more.bytes,
+                Ok(None) => return Err(ended_early()),
                 // The peer has thought better of it.
-                _ => return Ok(()),
+                Err(_) => return Ok(()),
             },
         }
     };
     match first.header.kind {
         kind::PUT => take_puts(send, recv, net, principal, frames, first, chunk).await,
-        _ => request(send, net, principal, first).await,
+        _ => request(send, net, principal, share, first).await,
     }
+}
+
+/// A stream that ended where a frame was still to come.
+pub(super) fn ended_early() -> WireError {
+    WireError::new(ErrorCode::BadFrame, "the stream ended in the middle of a frame")
 }
 
 async fn first_frame(frames: &mut Frames, recv: &mut RecvStream) -> Result<Frame, WireError> {
@@ -127,7 +137,7 @@ async fn first_frame(frames: &mut Frames, recv: &mut RecvStream) -> Result<Frame
         let chunk = recv.read_chunk(usize::MAX, true).await.map_err(|error| lost(&error.to_string()))?;
         let mut chunk = chunk.map_or(Bytes::new(), |chunk| chunk.bytes);
         if chunk.is_empty() {
-            return Err(WireError::new(ErrorCode::BadFrame, "the stream ended in the middle of a frame"));
+            return Err(ended_early());
         }
         if let Some(frame) = frames.next(&mut chunk)? {
             return Ok(frame);

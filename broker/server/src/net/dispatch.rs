@@ -14,6 +14,7 @@ use rheos_protocol::name::StreamName;
 use tokio::sync::oneshot;
 
 use super::frames::Frame;
+use super::share::Share;
 use super::{Net, reading};
 use crate::clock;
 use crate::identity::{BrokerIdentity, Principal};
@@ -92,6 +93,7 @@ pub(super) async fn request(
     mut send: SendStream,
     net: &Arc<Net>,
     principal: &Authenticated<Principal>,
+    share: &Share,
     frame: Frame,
 ) -> Result<(), WireError> {
     let id = frame.header.id;
@@ -99,9 +101,9 @@ pub(super) async fn request(
         .map_err(|malformed| WireError::new(ErrorCode::BadFrame, malformed.to_string()))?;
     let outcome = match request {
         Some(Request::Read(read)) => match allow(principal, &Request::Read(read.clone())) {
-            Ok(()) => match reading::read(net, read).await {
+            Ok(()) => match reading::read(net, share, read).await {
                 // Batches go out as they lie in memory.
-                Ok(read) => return read.send(&mut send, id).await,
+                Ok(read) => return read.send(share, &mut send, id).await,
                 Err(error) => Err(error),
             },
             Err(error) => Err(error),
@@ -114,11 +116,7 @@ pub(super) async fn request(
     };
     let mut out = BytesMut::new();
     outcome.unwrap_or_else(Reply::Error).write(id, &mut out);
-    // The peer may have gone, or want no answer any more.
-    if send.write_all(&out).await.is_ok() {
-        drop(send.finish());
-    }
-    Ok(())
+    share.answer(&mut send, &mut [out.freeze()]).await
 }
 
 fn allow(principal: &Authenticated<Principal>, request: &Request) -> Result<(), WireError> {

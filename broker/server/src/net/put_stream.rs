@@ -11,6 +11,7 @@ use rheos_protocol::frame::kind;
 use rheos_protocol::record::BadRecord;
 
 use super::Net;
+use super::connection::ended_early;
 use super::dispatch::{Action, Authenticated, Resource, authorise};
 use super::frames::{Frame, Frames};
 use crate::identity::Principal;
@@ -18,6 +19,8 @@ use crate::lane::Arrival;
 
 /// Pieces of a stream that are taken in one call.
 const CHUNKS_AT_ONCE: usize = 64;
+/// Wait that a put is told which found no room for its bytes while they came.
+const HALVES_RETRY_MS: u32 = 100;
 
 /// Takes puts until the client ends the stream. An error is the connection's end.
 pub(super) async fn take_puts(
@@ -46,7 +49,7 @@ pub(super) async fn take_puts(
                 }
             }
             Ok(None) if frames.is_between() => break Ok(()),
-            Ok(None) => break Err(WireError::new(ErrorCode::BadFrame, "the stream ended in the middle of a frame")),
+            Ok(None) => break Err(ended_early()),
             Err(_) => break Ok(()),
         }
     };
@@ -81,10 +84,18 @@ impl Puts<'_> {
             let message = format!("a put stream carries puts, not frames of kind {}", frame.header.kind);
             return Err(WireError::new(ErrorCode::Unsupported, message));
         }
+        if frame.was_dropped {
+            return Err(too_many_halves());
+        }
         let batch = PutBatch::parse(frame.payload).map_err(|bad| refusal(&bad))?;
         authorise(self.principal, Action::PutRecords, &Resource::Incarnation(batch.header().incarnation))?;
         Ok(batch)
     }
+}
+
+fn too_many_halves() -> WireError {
+    let message = "too many bytes of this connection's large puts had come in halves; put again after the wait";
+    WireError::retry_after(ErrorCode::Busy, HALVES_RETRY_MS, message)
 }
 
 fn refusal(bad: &BadBatch) -> WireError {

@@ -1,9 +1,12 @@
 //! A read request: begun by the lane, performed here, sent as the batches lie in memory.
 
+use std::collections::BTreeSet;
+use std::io;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use quinn::SendStream;
-use rheos_core::log::ReadStart;
-use rheos_core::reader::{ReadOutcome, ReadStep, ReadTask};
+use rheos_core::log::{LogId, ReadStart};
+use rheos_core::reader::{ReadOutcome, ReadPlace, ReadStep, ReadTask};
 use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::frame::{FRAME_HEADER_BYTES, FrameHeader, kind};
 use rheos_protocol::limits::READ_BYTES_MAX;
@@ -11,54 +14,88 @@ use rheos_protocol::message::{Batches, Read};
 use tokio::sync::{SemaphorePermit, oneshot};
 
 use super::Net;
+use super::share::Share;
+use crate::blocks::Ahead;
 use crate::clock;
 use crate::lane::{Arrival, Reading};
 
-/// How often a read is begun anew because a segment it needed has expired meanwhile.
-const BEGUN_ANEW_MAX: usize = 3;
+/// How often a read is begun anew because a segment it needed was gone.
+const BEGUN_ANEW_MAX: usize = 8;
 
 /// An answer that is ready to be sent.
 pub(super) struct ReadReply<'a> {
     fields: Batches,
     batches: Vec<Bytes>,
-    /// Held until everything is sent.
-    _memory: SemaphorePermit<'a>,
+    /// Held until everything is sent, of the connection's share and of the lane's memory.
+    _memory: (SemaphorePermit<'a>, SemaphorePermit<'a>),
 }
 
 /// Performs a read.
-pub(super) async fn read(net: &Net, read: Read) -> Result<ReadReply<'_>, WireError> {
+pub(super) async fn read<'a>(net: &'a Net, share: &'a Share, read: Read) -> Result<ReadReply<'a>, WireError> {
     if read.bytes_max == 0 || read.bytes_max > READ_BYTES_MAX {
         let message = format!("a read asks for 1 to {READ_BYTES_MAX} bytes, not {}", read.bytes_max);
         return Err(WireError::new(ErrorCode::BadRequest, message));
     }
-    let memory = net.read_memory.acquire_many(read.bytes_max.div_ceil(1024)).await.map_err(|_| stopping())?;
+    let wanted_kib = read.bytes_max.div_ceil(1024);
+    // The share comes first: who has used up its own waits for itself alone.
+    let mut of_share = share.reads.acquire_many(wanted_kib).await.map_err(|_| stopping())?;
+    let mut of_lane = net.read_memory.acquire_many(wanted_kib).await.map_err(|_| stopping())?;
+    let mut gone = BTreeSet::new();
     for _ in 0..BEGUN_ANEW_MAX {
         let (reply, begun) = oneshot::channel();
         net.inbox.push(Arrival::Read { read: read.clone(), reply });
         let Reading { log, tip, start } = begun.await.map_err(|_| stopping())??;
         let outcome = match start {
             ReadStart::Ready(outcome) => outcome,
-            ReadStart::Disk(task) => match perform(net, log, *task).await? {
+            ReadStart::Disk(task) => match perform(net, log, *task, &mut gone).await? {
                 Some(outcome) => outcome,
                 None => continue,
             },
         };
         let fields = fields(&outcome, tip.durable_sequence, tip.last_arrival_ms);
-        let batches = outcome.batches.iter().map(|batch| batch.bytes().clone()).collect();
-        return Ok(ReadReply { fields, batches, _memory: memory });
+        let batches = outcome.pieces;
+        // Most reads ask for far more than there is.
+        let unused_kib =
+            (wanted_kib as usize).saturating_sub(batches.iter().map(Bytes::len).sum::<usize>().div_ceil(1024));
+        drop((of_share.split(unused_kib), of_lane.split(unused_kib)));
+        return Ok(ReadReply { fields, batches, _memory: (of_share, of_lane) });
     }
     Err(WireError::retry_after(ErrorCode::Busy, 100, "segments expire faster than they are read; read again"))
 }
 
-/// Gives the task the blocks it asks for; `None` when one of its segments is gone.
-async fn perform(net: &Net, log: rheos_core::log::LogId, mut task: ReadTask) -> Result<Option<ReadOutcome>, WireError> {
+/// Gives the task the blocks it asks for; `None` when one of its segments turns out to be gone. Had that
+/// one expired, a read that is begun anew would not ask for it: the lane knows before the file goes.
+/// What is asked for again is missing.
+async fn perform(
+    net: &Net,
+    log: LogId,
+    mut task: ReadTask,
+    gone: &mut BTreeSet<u64>,
+) -> Result<Option<ReadOutcome>, WireError> {
     let mut step = task.step(None);
+    let mut begun: Option<Ahead> = None;
     loop {
         match step {
             ReadStep::Done(outcome) => return outcome.map(Some),
-            ReadStep::Read { segment, place, keep } => {
-                let input = match net.blocks.read(log, segment, place, keep).await {
-                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            ReadStep::Read { segment, place, keep, ahead } => {
+                // The next piece is on its way while this one is waited for, proved and gathered.
+                let this = begun.take().filter(|begun| begun.is(segment, place));
+                let this = this.or_else(|| ahead.and_then(|_| net.blocks.begin(log, segment, place)));
+                begun = ahead.and_then(|ahead| net.blocks.begin(log, segment, ahead));
+                // A whole segment is large: one at a time.
+                let _turn = match place {
+                    ReadPlace::Whole => Some(net.blocks.whole_turn().await),
+                    _ => None,
+                };
+                let read = match this {
+                    Some(this) => this.bytes().await,
+                    None => net.blocks.read(log, segment, place, keep).await,
+                };
+                let input = match read {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound && gone.insert(segment) => return Ok(None),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                        Err(format!("the file of segment {segment} is missing"))
+                    }
                     read => read.map_err(|error| error.to_string()),
                 };
                 step = task.step(Some(input));
@@ -86,18 +123,20 @@ fn fields(outcome: &ReadOutcome, tip_sequence: u64, last_arrival_ms: u64) -> Bat
 
 impl ReadReply<'_> {
     /// Sends the answer: the fields first, so that the client can ask for what follows at once.
-    pub(super) async fn send(mut self, send: &mut SendStream, id: u64) -> Result<(), WireError> {
+    ///
+    /// # Errors
+    /// As [`Share::answer`].
+    pub(super) async fn send(self, share: &Share, send: &mut SendStream, id: u64) -> Result<(), WireError> {
         let mut payload = BytesMut::new();
         self.fields.encode_fields(&mut payload);
         let len = payload.len() + self.batches.iter().map(Bytes::len).sum::<usize>();
         let mut out = BytesMut::with_capacity(FRAME_HEADER_BYTES + payload.len());
         FrameHeader { len: len as u32, kind: kind::BATCHES, id }.encode(&mut out);
         out.put_slice(&payload);
-        // The peer may have gone, or want no answer any more.
-        if send.write_chunk(out.freeze()).await.is_ok() && send.write_all_chunks(&mut self.batches).await.is_ok() {
-            drop(send.finish());
-        }
-        Ok(())
+        let mut pieces = Vec::with_capacity(1 + self.batches.len());
+        pieces.push(out.freeze());
+        pieces.extend(self.batches);
+        share.answer(send, &mut pieces).await
     }
 }
 
