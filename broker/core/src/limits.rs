@@ -28,7 +28,7 @@ pub const COMMITS_IN_FLIGHT_MAX: usize = 8;
 /// Most bytes that a lane's logs hold staged and submitted.
 pub const STAGED_BYTES_MAX: usize = 64 << 20;
 /// Bytes of recent batches that a lane's logs keep in memory for readers.
-pub const TAIL_BYTES_MAX: usize = 64 << 20;
+pub const TAIL_BYTES_MAX: usize = 8 << 20;
 
 /// A log that has been silent this long writes an empty commit, which proves the one before it.
 pub const SETTLE_MS: u64 = 1_000;

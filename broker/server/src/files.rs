@@ -169,10 +169,7 @@ impl Worker {
         match job {
             FileJob::Prepare { log, segment, ask, bytes, hurry } => match self.begin(log, segment, ask, bytes, hurry) {
                 Ok(preparing) => self.preparing.push_back(preparing),
-                Err(why) => {
-                    warn!(log = %name(log), segment, "cannot make a segment: {why}");
-                    self.inbox.push(Arrival::Prepared { log, ask, outcome: Err(why) });
-                }
+                Err(why) => self.report(log, ask, Err(why)),
             },
             FileJob::Discard { log, segment } => {
                 self.abandon_preparing(|preparing| preparing.is(log, segment));
@@ -231,9 +228,9 @@ impl Worker {
                 match preparing.write_piece() {
                     Ok(bytes) => self.pace.spend(bytes),
                     Err(error) => {
-                        let (log, ask, outcome) = (preparing.log, preparing.ask, Err(error.to_string()));
+                        let (log, ask) = (preparing.log, preparing.ask);
                         preparing.abandon();
-                        self.inbox.push(Arrival::Prepared { log, ask, outcome });
+                        self.report(log, ask, Err(error.to_string()));
                         continue;
                     }
                 }
@@ -244,8 +241,16 @@ impl Worker {
             }
             let (log, ask) = (preparing.log, preparing.ask);
             let outcome = preparing.finish(&self.directory).map_err(|error| error.to_string());
-            self.inbox.push(Arrival::Prepared { log, ask, outcome });
+            self.report(log, ask, outcome);
         }
+    }
+
+    /// Tells the lane, and the operator what failed.
+    fn report(&self, log: LogId, ask: u64, outcome: Result<Prepared, String>) {
+        if let Err(why) = &outcome {
+            warn!(log = %name(log), "cannot make a segment: {why}");
+        }
+        self.inbox.push(Arrival::Prepared { log, ask, outcome });
     }
 
     fn seal(&self, log: LogId, segment: u64, offset: u64, footer: &[u8]) -> io::Result<()> {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -95,15 +95,19 @@ impl Preparing {
     /// Gives it its name, once everything in it is on the disk, and opens it for commits.
     pub(super) fn finish(self, directory: &DataDirectory) -> io::Result<Prepared> {
         let unfinished = self.unfinished.clone();
-        self.give_name(directory).inspect_err(|_| drop(durable::remove_file(&unfinished)))
+        let path = directory.layout().segment_path(self.log.incarnation, self.log.log, self.segment);
+        self.give_name(directory, &path).inspect_err(|error| {
+            // It may have its name already; nothing was written to it, and its number is asked for again.
+            let renamed = !unfinished.exists() && error.kind() != io::ErrorKind::NotFound;
+            drop(durable::remove_file(if renamed { &path } else { &unfinished }));
+        })
     }
 
-    fn give_name(self, directory: &DataDirectory) -> io::Result<Prepared> {
+    fn give_name(self, directory: &DataDirectory, path: &Path) -> io::Result<Prepared> {
         self.file.sync_all()?;
-        let path = directory.layout().segment_path(self.log.incarnation, self.log.log, self.segment);
-        durable::rename(&self.unfinished, &path)?;
+        durable::rename(&self.unfinished, path)?;
         let flags = directory.segment_flags().bits() as i32;
-        let file = OpenOptions::new().read(true).write(true).custom_flags(flags).open(&path)?;
+        let file = OpenOptions::new().read(true).write(true).custom_flags(flags).open(path)?;
         // The kernel keeps this lock until the last write of it has landed, also after a kill.
         flock(&file, FlockOperation::NonBlockingLockExclusive)?;
         Ok(Prepared { segment: self.segment, salt: self.label.salt, bytes: self.bytes, file: Arc::new(file) })

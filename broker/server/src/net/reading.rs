@@ -11,6 +11,7 @@ use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::frame::{FRAME_HEADER_BYTES, FrameHeader, kind};
 use rheos_protocol::limits::READ_BYTES_MAX;
 use rheos_protocol::message::{Batches, Read};
+use rustix::io::Errno;
 use tokio::sync::{SemaphorePermit, oneshot};
 
 use super::Net;
@@ -21,6 +22,9 @@ use crate::lane::{Arrival, Reading};
 
 /// How often a read is begun anew because a segment it needed was gone.
 const BEGUN_ANEW_MAX: usize = 8;
+
+/// Wait that is told when a segment cannot be read for a reason that may pass, in ms.
+const PASSING_RETRY_MS: u32 = 100;
 
 /// An answer that is ready to be sent.
 pub(super) struct ReadReply<'a> {
@@ -91,16 +95,36 @@ async fn perform(
                     Some(this) => this.bytes().await,
                     None => net.blocks.read(log, segment, place, keep).await,
                 };
-                let input = match read {
-                    Err(error) if error.kind() == io::ErrorKind::NotFound && gone.insert(segment) => return Ok(None),
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                        Err(format!("the file of segment {segment} is missing"))
+                let input = match read.map_err(|error| (trouble(&error), error)) {
+                    Err((Trouble::Gone, _)) if gone.insert(segment) => return Ok(None),
+                    Err((Trouble::Gone, _)) => Err(format!("the file of segment {segment} is missing")),
+                    Err((Trouble::Passing, error)) => {
+                        let message = format!("segment {segment} cannot be read at the moment ({error}); read again");
+                        return Err(WireError::retry_after(ErrorCode::Busy, PASSING_RETRY_MS, message));
                     }
-                    read => read.map_err(|error| error.to_string()),
+                    read => read.map_err(|(_, error)| error.to_string()),
                 };
                 step = task.step(Some(input));
             }
         }
+    }
+}
+
+/// What it means that a segment could not be read.
+enum Trouble {
+    /// There is no such file.
+    Gone,
+    /// The disk says that what is there cannot be read.
+    Damage,
+    /// The broker or the system is short of something: it says nothing of what is on the disk.
+    Passing,
+}
+
+fn trouble(error: &io::Error) -> Trouble {
+    match (error.kind(), Errno::from_io_error(error)) {
+        (io::ErrorKind::NotFound, _) => Trouble::Gone,
+        (_, Some(Errno::IO | Errno::NODATA | Errno::ILSEQ | Errno::BADMSG | Errno::UCLEAN)) => Trouble::Damage,
+        _ => Trouble::Passing,
     }
 }
 

@@ -1,0 +1,65 @@
+//! A broker to be tested and killed: `test-broker DATA LISTEN [--dev] [--deny-io-uring]`.
+//!
+//! It prints one line, `ready ADDRESS`, when clients can connect; everything else goes to stderr, and
+//! the reason for which it does not start as its last line. With `--deny-io-uring` a filter makes the
+//! three system calls fail as a container's does.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use rheos_broker::{Ready, ServeOptions, serve};
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
+use tracing_subscriber::filter::LevelFilter;
+
+/// `io_uring_setup`, `io_uring_enter`, `io_uring_register`: the same numbers on every architecture.
+const IO_URING_CALLS: [i64; 3] = [425, 426, 427];
+/// `EPERM`.
+const NOT_PERMITTED: u32 = 1;
+
+#[allow(clippy::print_stderr, reason = "the tests read it")]
+fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_max_level(LevelFilter::INFO)
+        .with_target(false)
+        .init();
+    let (flags, places): (Vec<String>, Vec<String>) = std::env::args().skip(1).partition(|it| it.starts_with("--"));
+    let [data, listen] = &places[..] else { panic!("give a data directory and an address") };
+    let dev = flags.iter().any(|flag| flag == "--dev");
+    if flags.iter().any(|flag| flag == "--deny-io-uring") {
+        deny_io_uring();
+    }
+    let served = serve(ServeOptions {
+        data: PathBuf::from(data),
+        listen: listen.parse().expect("the second argument is an address"),
+        dev,
+        lanes: 1,
+        mtu: 1452,
+        core: None,
+        ready: Box::new(say_ready),
+    });
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The test may have gone meanwhile; the broker then goes on until it is killed.
+fn say_ready(ready: &Ready) {
+    let mut out = std::io::stdout().lock();
+    drop(writeln!(out, "ready {}", ready.address).and_then(|()| out.flush()));
+}
+
+fn deny_io_uring() {
+    let rules = IO_URING_CALLS.map(|call| (call, Vec::new())).into();
+    let architecture = std::env::consts::ARCH.try_into().expect("the filter knows this architecture");
+    let (otherwise, denied) = (SeccompAction::Allow, SeccompAction::Errno(NOT_PERMITTED));
+    let filter = SeccompFilter::new(rules, otherwise, denied, architecture).expect("the rules are whole");
+    let program: BpfProgram = filter.try_into().expect("the filter is small");
+    seccompiler::apply_filter(&program).expect("a process may bind its own hands");
+}

@@ -1,0 +1,385 @@
+//! The judge of a run: what was put, what was answered and what was read, held against the promise.
+//!
+//! It knows nothing of how the run was made: a simulated broker and a real one give the same plain
+//! history. What must hold:
+//! - a record that was acked or read has one sequence for ever, and a sequence one record;
+//! - an acked put stands where its ack said, with its bytes; a refused one stands nowhere, and one of
+//!   unknown outcome once or never, whole or not at all;
+//! - the puts of a numbered producer stand in the order of their numbers, without gaps;
+//! - reads are dense, and end where they say;
+//! - the next sequence of a shard is never below what was acked or read;
+//! - what retention has removed is older than the retention.
+//!
+//! ```
+//! use rheos_tests::checker::{History, Outcome, Put, Seen, ShardOf, check};
+//!
+//! let shard = ShardOf { stream: 1, shard: 0 };
+//! let put = Put { id: 1, producer: 7, number: 0, shard, records: vec![0xabc] };
+//! let acked = Outcome::Acked { first_sequence: 0, arrival_ms: 1 };
+//! let mut history = History(vec![Seen::Sent(put), Seen::Answered { put: 1, outcome: acked }]);
+//! assert!(check(&history).is_ok());
+//!
+//! // After a restart the shard begins again: a record is lost.
+//! history.0.push(Seen::Tip { shard, next_sequence: 0 });
+//! assert!(check(&history).is_err());
+//! ```
+
+use std::collections::BTreeMap;
+
+use rheos_protocol::record::RecordView;
+use xxhash_rust::xxh3::Xxh3;
+
+/// A shard of a life of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ShardOf {
+    /// Incarnation of the stream.
+    pub stream: u64,
+    /// Number within it.
+    pub shard: u32,
+}
+
+/// Stands for a record: all of its bytes, hashed. No two records of a history may be alike, so a
+/// producer gives each a partition key of its own.
+pub type Fingerprint = u64;
+
+/// The fingerprint of a record.
+pub fn fingerprint(record: &RecordView<'_>) -> Fingerprint {
+    let mut hash = Xxh3::new();
+    hash.update(&(record.partition_key.len() as u64).to_le_bytes());
+    hash.update(record.partition_key.as_bytes());
+    hash.update(&record.explicit_hash_key.unwrap_or_default().to_le_bytes());
+    hash.update(record.data);
+    hash.digest()
+}
+
+/// A put, however often it is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Put {
+    /// Names the put in the history.
+    pub id: u64,
+    /// Producer id; 0 when its puts are not numbered.
+    pub producer: u64,
+    /// Its number at (producer, shard), or its place among the unnumbered.
+    pub number: u64,
+    /// Where to.
+    pub shard: ShardOf,
+    /// What.
+    pub records: Vec<Fingerprint>,
+}
+
+/// What a producer was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is stored.
+    Acked {
+        /// Sequence of its first record.
+        first_sequence: u64,
+        /// Arrival in ms.
+        arrival_ms: u64,
+    },
+    /// It is not stored, and will not be unless it is sent again.
+    Refused,
+    /// Nothing, or that it may be stored.
+    Unknown,
+}
+
+/// A batch as a reader got it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BatchSeen {
+    /// Sequence of its first record.
+    pub first_sequence: u64,
+    /// Arrival in ms.
+    pub arrival_ms: u64,
+    /// Its records.
+    pub records: Vec<Fingerprint>,
+}
+
+/// One thing that was seen in a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seen {
+    /// A put was sent, for the first time or again.
+    Sent(Put),
+    /// It was answered.
+    Answered {
+        /// Which put.
+        put: u64,
+        /// How.
+        outcome: Outcome,
+    },
+    /// A read was answered.
+    Read {
+        /// The shard.
+        shard: ShardOf,
+        /// The sequence that the position meant.
+        start_sequence: u64,
+        /// Where to read on.
+        next_sequence: u64,
+        /// The batches.
+        batches: Vec<BatchSeen>,
+    },
+    /// Where a time stands in a shard, by a read that began there.
+    Began {
+        /// The shard.
+        shard: ShardOf,
+        /// The time asked for, ms since 1970.
+        arrival_ms: u64,
+        /// The first record at or after it.
+        sequence: u64,
+    },
+    /// The broker's word for the next sequence of a shard.
+    Tip {
+        /// The shard.
+        shard: ShardOf,
+        /// The next sequence.
+        next_sequence: u64,
+    },
+    /// The broker's word that records below this one have expired.
+    Trimmed {
+        /// The shard.
+        shard: ShardOf,
+        /// The first that is kept.
+        first_kept: u64,
+        /// Nothing that arrived at or after this time may be gone; `None` when the clock is not to be trusted.
+        kept_since_ms: Option<u64>,
+    },
+}
+
+/// All that was seen, in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct History(pub Vec<Seen>);
+
+/// Judges a whole history.
+///
+/// # Errors
+/// What breaks the promise first, in words.
+pub fn check(history: &History) -> Result<Checker, String> {
+    let mut checker = Checker::default();
+    for seen in &history.0 {
+        checker.see(seen)?;
+    }
+    Ok(checker)
+}
+
+/// Judges a history while it is made.
+#[derive(Debug, Clone, Default)]
+pub struct Checker {
+    puts: BTreeMap<u64, PutState>,
+    /// The put and place in it of every record that was sent.
+    records: BTreeMap<Fingerprint, (u64, usize)>,
+    shards: BTreeMap<ShardOf, ShardSeen>,
+    /// The sequence of every put that has one, by producer and number.
+    order: BTreeMap<(u64, ShardOf), BTreeMap<u64, u64>>,
+}
+
+#[derive(Debug, Clone)]
+struct PutState {
+    put: Put,
+    told: Option<Outcome>,
+    /// Where its first record stands and when it arrived, once that is known.
+    place: Option<(u64, u64)>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct ShardSeen {
+    /// What stands where, and when it arrived.
+    places: BTreeMap<u64, (Fingerprint, u64)>,
+    /// After everything that was acked or read.
+    end: u64,
+    first_kept: u64,
+}
+
+impl Checker {
+    /// Takes what was seen next.
+    ///
+    /// # Errors
+    /// How it breaks the promise.
+    pub fn see(&mut self, seen: &Seen) -> Result<(), String> {
+        match seen {
+            Seen::Sent(put) => self.sent(put),
+            Seen::Answered { put, outcome } => self.answered(*put, *outcome),
+            Seen::Read { shard, start_sequence, next_sequence, batches } => {
+                self.read(*shard, *start_sequence, *next_sequence, batches)
+            }
+            Seen::Began { shard, arrival_ms, sequence } => self.began(*shard, *arrival_ms, *sequence),
+            Seen::Tip { shard, next_sequence } => self.tip(*shard, *next_sequence),
+            Seen::Trimmed { shard, first_kept, kept_since_ms } => self.trimmed(*shard, *first_kept, *kept_since_ms),
+        }
+    }
+
+    /// After everything that was acked or read of a shard.
+    pub fn end(&self, shard: ShardOf) -> u64 {
+        self.shards.get(&shard).map_or(0, |seen| seen.end)
+    }
+
+    /// Arrivals that are known of a shard, with their sequences.
+    pub fn arrivals(&self, shard: ShardOf) -> impl DoubleEndedIterator<Item = (u64, u64)> + '_ {
+        self.shards
+            .get(&shard)
+            .into_iter()
+            .flat_map(|seen| seen.places.iter().map(|(sequence, (_, arrival_ms))| (*sequence, *arrival_ms)))
+    }
+
+    /// Puts that were told to be stored.
+    pub fn acked(&self) -> usize {
+        self.puts.values().filter(|put| matches!(put.told, Some(Outcome::Acked { .. }))).count()
+    }
+
+    fn sent(&mut self, put: &Put) -> Result<(), String> {
+        if let Some(known) = self.puts.get_mut(&put.id) {
+            if known.put != *put {
+                return Err(format!("put {} is sent again as another: {put:?}", put.id));
+            }
+            if known.told == Some(Outcome::Refused) {
+                known.told = None;
+            }
+            return Ok(());
+        }
+        for (at, record) in put.records.iter().enumerate() {
+            if let Some((other, _)) = self.records.insert(*record, (put.id, at)) {
+                return Err(format!("put {} has a record of put {other}: the history cannot be judged", put.id));
+            }
+        }
+        self.puts.insert(put.id, PutState { put: put.clone(), told: None, place: None });
+        Ok(())
+    }
+
+    fn answered(&mut self, id: u64, outcome: Outcome) -> Result<(), String> {
+        let state = self.puts.get_mut(&id).ok_or_else(|| format!("put {id} is answered and was never sent"))?;
+        if matches!(state.told, Some(Outcome::Acked { .. })) && outcome == Outcome::Refused {
+            return Err(format!("put {id} is refused after it was acked"));
+        }
+        if outcome == Outcome::Refused && state.place.is_some() && state.put.producer == 0 {
+            return Err(format!("put {id} is refused and stands at {:?}", state.place));
+        }
+        match (state.told, outcome) {
+            (Some(Outcome::Acked { .. }), Outcome::Unknown) => return Ok(()),
+            (Some(before @ Outcome::Acked { .. }), after) if before != after => {
+                return Err(format!("put {id} was answered {before:?} and then {after:?}"));
+            }
+            _ => state.told = Some(outcome),
+        }
+        if let Outcome::Acked { first_sequence, arrival_ms } = outcome {
+            let put = state.put.clone();
+            self.place(&put, first_sequence, arrival_ms).map_err(|why| format!("the ack of put {id}: {why}"))?;
+        }
+        Ok(())
+    }
+
+    /// A put stands at a sequence: nothing else ever did, and it nowhere else.
+    fn place(&mut self, put: &Put, first_sequence: u64, arrival_ms: u64) -> Result<(), String> {
+        let state = self.puts.get_mut(&put.id).ok_or("it was never sent")?;
+        match state.place.replace((first_sequence, arrival_ms)) {
+            Some(before) if before == (first_sequence, arrival_ms) => return Ok(()),
+            Some((before, _)) if before != first_sequence => {
+                return Err(format!("put {} stands at {before} and at {first_sequence} of {:?}", put.id, put.shard));
+            }
+            _ => {}
+        }
+        let seen = self.shards.entry(put.shard).or_default();
+        for (sequence, record) in (first_sequence..).zip(&put.records) {
+            if let Some((other, arrived_ms)) = seen.places.insert(sequence, (*record, arrival_ms))
+                && (other, arrived_ms) != (*record, arrival_ms)
+            {
+                return Err(format!(
+                    "sequence {sequence} of {:?} holds record {other:016x} of {arrived_ms} ms and record {record:016x} of {arrival_ms} ms",
+                    put.shard
+                ));
+            }
+        }
+        seen.end = seen.end.max(first_sequence + put.records.len() as u64);
+        if put.producer == 0 { Ok(()) } else { self.in_order(put, first_sequence) }
+    }
+
+    fn in_order(&mut self, put: &Put, first_sequence: u64) -> Result<(), String> {
+        let placed = self.order.entry((put.producer, put.shard)).or_default();
+        placed.insert(put.number, first_sequence);
+        let before = placed.range(..put.number).next_back();
+        let after = placed.range(put.number + 1..).next();
+        let (below, above) =
+            (before.is_none_or(|it| *it.1 < first_sequence), after.is_none_or(|it| *it.1 > first_sequence));
+        if below && above {
+            return Ok(());
+        }
+        Err(format!(
+            "put {} of producer {:x} stands at {first_sequence}, between {before:?} and {after:?}",
+            put.number, put.producer
+        ))
+    }
+
+    fn read(
+        &mut self,
+        shard: ShardOf,
+        start_sequence: u64,
+        next_sequence: u64,
+        batches: &[BatchSeen],
+    ) -> Result<(), String> {
+        let mut at = batches.first().map_or(start_sequence, |batch| batch.first_sequence);
+        if at > start_sequence {
+            return Err(format!("a read of {shard:?} from {start_sequence} begins at {at}"));
+        }
+        for batch in batches {
+            if batch.first_sequence != at {
+                return Err(format!("a read of {shard:?} goes from {at} to {}", batch.first_sequence));
+            }
+            let first = batch.records.first().ok_or("a batch holds at least one record")?;
+            let (id, place) = *self
+                .records
+                .get(first)
+                .ok_or_else(|| format!("sequence {at} of {shard:?} holds a record that nobody has put"))?;
+            let state = &self.puts[&id];
+            if place != 0 || state.put.records != batch.records || state.put.shard != shard {
+                return Err(format!("the batch at {at} of {shard:?} is not put {id} as it was sent"));
+            }
+            if state.told == Some(Outcome::Refused) && state.put.producer == 0 {
+                return Err(format!("put {id} was refused and is read at {at} of {shard:?}"));
+            }
+            let put = state.put.clone();
+            self.place(&put, at, batch.arrival_ms).map_err(|why| format!("a read: {why}"))?;
+            at += batch.records.len() as u64;
+        }
+        if at != next_sequence || at < start_sequence {
+            return Err(format!("a read of {shard:?} from {start_sequence} ends at {at} and says {next_sequence}"));
+        }
+        Ok(())
+    }
+
+    fn began(&self, shard: ShardOf, arrival_ms: u64, sequence: u64) -> Result<(), String> {
+        let Some(seen) = self.shards.get(&shard) else { return Ok(()) };
+        let early = seen
+            .places
+            .range(..sequence)
+            .next_back()
+            .filter(|(at, place)| **at >= seen.first_kept && place.1 >= arrival_ms);
+        let late = seen.places.range(sequence..).next().filter(|(_, place)| place.1 < arrival_ms);
+        match early.or(late) {
+            None => Ok(()),
+            Some((other, place)) => Err(format!(
+                "{arrival_ms} ms is said to begin at {sequence} of {shard:?}, where {other} arrived at {}",
+                place.1
+            )),
+        }
+    }
+
+    fn tip(&mut self, shard: ShardOf, next_sequence: u64) -> Result<(), String> {
+        let end = self.end(shard);
+        if next_sequence < end {
+            return Err(format!("{shard:?} goes back to {next_sequence}; everything below {end} was acked or read"));
+        }
+        Ok(())
+    }
+
+    fn trimmed(&mut self, shard: ShardOf, first_kept: u64, kept_since_ms: Option<u64>) -> Result<(), String> {
+        let seen = self.shards.entry(shard).or_default();
+        seen.first_kept = seen.first_kept.max(first_kept);
+        let Some(since_ms) = kept_since_ms else { return Ok(()) };
+        match seen.places.range(..first_kept).next_back() {
+            Some((sequence, (_, arrival_ms))) if *arrival_ms >= since_ms => Err(format!(
+                "{shard:?} is trimmed to {first_kept}, and {sequence} of {arrival_ms} ms is not older than {since_ms} ms"
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,77 @@
+use super::*;
+
+const SHARD: ShardOf = ShardOf { stream: 1, shard: 0 };
+
+fn put(id: u64, producer: u64, number: u64, records: &[u64]) -> Seen {
+    Seen::Sent(Put { id, producer, number, shard: SHARD, records: records.to_vec() })
+}
+
+fn acked(put: u64, first_sequence: u64) -> Seen {
+    Seen::Answered { put, outcome: Outcome::Acked { first_sequence, arrival_ms: 5 } }
+}
+
+fn read(start_sequence: u64, next_sequence: u64, batches: &[(u64, &[u64])]) -> Seen {
+    let seen = |&(first_sequence, records): &(u64, &[u64])| BatchSeen {
+        first_sequence,
+        arrival_ms: 5,
+        records: records.to_vec(),
+    };
+    Seen::Read { shard: SHARD, start_sequence, next_sequence, batches: batches.iter().map(seen).collect() }
+}
+
+fn said(history: Vec<Seen>) -> Result<(), String> {
+    check(&History(history)).map(|_| ())
+}
+
+#[test]
+fn a_good_history_is_good() {
+    let history = vec![
+        put(1, 7, 0, &[10, 11]),
+        put(2, 7, 1, &[20]),
+        acked(1, 0),
+        put(2, 7, 1, &[20]),
+        acked(2, 2),
+        acked(2, 2),
+        read(1, 3, &[(0, &[10, 11]), (2, &[20])]),
+        read(3, 3, &[]),
+        Seen::Tip { shard: SHARD, next_sequence: 3 },
+        Seen::Trimmed { shard: SHARD, first_kept: 2, kept_since_ms: Some(6) },
+    ];
+    assert_eq!(said(history), Ok(()));
+}
+
+/// Each of these is a promise broken; a checker that lets one pass proves nothing.
+#[test]
+fn every_broken_promise_is_seen() {
+    let two = || vec![put(1, 7, 0, &[10, 11]), put(2, 7, 1, &[20]), acked(1, 0)];
+    let with = |more: Vec<Seen>| said([two(), more].concat());
+    let broken = [
+        ("lost", with(vec![Seen::Tip { shard: SHARD, next_sequence: 1 }])),
+        ("sequence given twice", with(vec![acked(2, 1)])),
+        ("stored twice", with(vec![acked(2, 2), read(4, 5, &[(4, &[20])])])),
+        ("acked elsewhere", with(vec![acked(1, 2)])),
+        ("read elsewhere", with(vec![read(5, 7, &[(5, &[10, 11])])])),
+        ("order", said(vec![put(1, 7, 0, &[10]), put(2, 7, 1, &[20]), acked(1, 1), acked(2, 0)])),
+        ("gap", with(vec![acked(2, 3), read(0, 4, &[(0, &[10, 11]), (3, &[20])])])),
+        ("begins late", with(vec![read(0, 3, &[(2, &[20])])])),
+        ("says another end", with(vec![read(0, 3, &[(0, &[10, 11])])])),
+        ("torn batch", with(vec![read(0, 1, &[(0, &[10])])])),
+        ("never sent", with(vec![read(2, 3, &[(2, &[99])])])),
+        (
+            "refused and stored",
+            said(vec![
+                put(1, 0, 0, &[10]),
+                Seen::Answered { put: 1, outcome: Outcome::Refused },
+                read(0, 1, &[(0, &[10])]),
+            ]),
+        ),
+        ("refused after acked", with(vec![Seen::Answered { put: 1, outcome: Outcome::Refused }])),
+        ("expired early", with(vec![Seen::Trimmed { shard: SHARD, first_kept: 2, kept_since_ms: Some(5) }])),
+        ("began late", with(vec![Seen::Began { shard: SHARD, arrival_ms: 5, sequence: 1 }])),
+        ("began early", with(vec![Seen::Began { shard: SHARD, arrival_ms: 6, sequence: 0 }])),
+        ("another record", with(vec![put(1, 7, 0, &[12])])),
+    ];
+    for (name, result) in broken {
+        assert!(result.is_err(), "{name}");
+    }
+}

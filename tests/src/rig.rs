@@ -1,0 +1,402 @@
+//! One log in hand: a test says what happens to it, step by step, and looks at its files in between.
+//!
+//! The rig performs what the log asks for over [`LogFiles`], at once and without fault unless the test
+//! takes a step itself.
+//!
+//! ```
+//! use rheos_tests::rig::Rig;
+//!
+//! let mut rig = Rig::new(2);
+//! assert_eq!(rig.put(0, &["one", "two"]), 0);
+//! rig.kill();
+//! assert_eq!(rig.start(), Ok(None));
+//! assert_eq!(rig.put(0, &["three"]), 2);
+//! assert_eq!(rig.read_all(0), Ok(vec!["one".to_owned(), "two".into(), "three".into()]));
+//! ```
+
+use std::collections::VecDeque;
+
+use rheos_core::arrival::Now;
+use rheos_core::budget::LaneBudget;
+use rheos_core::commit::SegmentId;
+use rheos_core::footer::Trailer;
+use rheos_core::log::{Acked, Effect, Event, Log, LogId, LogSettings, ReadStart, SegmentFacts, Write};
+use rheos_core::reader::{ReadOutcome, ReadPlace, ReadStep};
+use rheos_core::recovery::{Chore, LogOnDisk, Recovered, Recovery, RecoveryStep};
+use rheos_core::segment::Label;
+use rheos_protocol::batch::{BatchBuilder, ProducerStamp, PutBatch};
+use rheos_protocol::error::WireError;
+use rheos_protocol::hash::HashRange;
+use rheos_protocol::message::Position;
+use rheos_protocol::record::Record;
+
+use crate::sim::disk::LogFiles;
+
+/// A log, its files and its clock.
+#[derive(Debug)]
+pub struct Rig {
+    /// What the catalog says.
+    pub settings: LogSettings,
+    /// The files; a test may do anything to them while the log is down.
+    pub files: LogFiles,
+    /// The clocks.
+    pub now: Now,
+    /// Commits are completed as they come.
+    pub completes: bool,
+    /// Segments are made as they are asked for.
+    pub makes: bool,
+    /// Footers are written as they come.
+    pub seals: bool,
+    /// The lane's budget.
+    pub lane: LaneBudget,
+    /// Writes that wait to be completed, when they are not completed as they come.
+    pub writes: VecDeque<Write>,
+    /// Segments that were asked for and not made: number, ask, bytes.
+    pub asked: VecDeque<(u64, u64, u64)>,
+    /// Answers in the order they came, by token.
+    pub replies: VecDeque<(u64, Result<Acked, WireError>)>,
+    /// Whether the log has said that it has stopped.
+    pub stopped: bool,
+    /// Why the log has said that it takes no puts.
+    pub read_only: Option<String>,
+    /// Bytes of the next segments, whatever is asked for.
+    pub segment_bytes: Option<u64>,
+    log: Option<Log>,
+    next_token: u64,
+}
+
+impl Rig {
+    /// A new log with shards 0 to `shards`, started.
+    pub fn new(shards: u32) -> Rig {
+        let id = LogId { incarnation: 77, log: 3 };
+        let mut rig = Rig {
+            settings: LogSettings {
+                id,
+                shards: (0..shards).map(|shard| (shard, HashRange::FULL, true)).collect(),
+                record_bytes_max: 10 << 20,
+                retention_ms: 86_400_000,
+            },
+            files: LogFiles::default(),
+            now: Now { boot_ms: 1_000, wall_ms: 1_700_000_000_000 },
+            completes: true,
+            makes: true,
+            seals: true,
+            lane: LaneBudget::default(),
+            writes: VecDeque::new(),
+            asked: VecDeque::new(),
+            replies: VecDeque::new(),
+            stopped: false,
+            read_only: None,
+            segment_bytes: None,
+            log: None,
+            next_token: 1,
+        };
+        rig.start().expect("a new log is not refused");
+        rig
+    }
+
+    /// A log that is down, with the files of another.
+    pub fn with_files(shards: u32, files: &LogFiles) -> Rig {
+        let mut rig = Rig::new(shards);
+        rig.kill();
+        rig.files = files.clone();
+        rig
+    }
+
+    /// The log.
+    ///
+    /// # Panics
+    /// When it is down.
+    pub fn log(&self) -> &Log {
+        self.log.as_ref().expect("the log is up")
+    }
+
+    /// The identity of a segment.
+    pub fn segment(&self, segment: u64) -> SegmentId {
+        SegmentId { incarnation: self.settings.id.incarnation, log: self.settings.id.log, segment }
+    }
+
+    /// The salt that the rig gives to a segment.
+    pub fn salt(&self, segment: u64) -> u64 {
+        0x5a17_0000_0000_0000 + segment
+    }
+
+    /// Lets time pass, in one step, and ticks.
+    pub fn wait(&mut self, ms: u64) {
+        self.now.boot_ms += ms;
+        self.now.wall_ms += ms;
+        self.tell(Event::Tick);
+    }
+
+    /// Tells the log what happened and performs what it asks for.
+    pub fn tell(&mut self, event: Event) {
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            let mut effects = Vec::new();
+            let Some(log) = &mut self.log else { return };
+            log.step(self.now, event, &mut self.lane, &mut effects);
+            if log.wants_commit() {
+                log.step(self.now, Event::Flush, &mut self.lane, &mut effects);
+            }
+            events.extend(effects.into_iter().filter_map(|effect| self.perform(effect)));
+        }
+    }
+
+    fn perform(&mut self, effect: Effect) -> Option<Event> {
+        match effect {
+            Effect::Reply { token, outcome } => self.replies.push_back((token, outcome)),
+            Effect::Write(write) if self.completes => {
+                self.files.write(write.segment, write.offset, &bytes_of(&write));
+                return Some(Event::Durable);
+            }
+            Effect::Write(write) => self.writes.push_back(write),
+            Effect::Prepare { segment, ask, bytes } => {
+                let bytes = self.segment_bytes.unwrap_or(bytes);
+                self.asked.push_back((segment, ask, bytes));
+                return if self.makes { Some(self.made()) } else { None };
+            }
+            Effect::Hurry { .. } => {}
+            Effect::Discard { segment } => drop(self.files.segments.remove(&segment)),
+            Effect::Seal { segment, offset, footer } if self.seals => {
+                self.files.write(segment, offset, &footer);
+                self.files.truncate(segment, offset + footer.len() as u64);
+                return Some(Event::Sealed { segment });
+            }
+            Effect::Seal { .. } => {}
+            Effect::Trim { lowest } => {
+                self.files.lowest_kept = lowest;
+                self.files.segments.retain(|number, _| *number >= lowest);
+                let block = self.files.read(lowest, ReadPlace::LastBlock).unwrap_or_default();
+                let trailer = Trailer::decode(&block, self.segment(lowest)).ok();
+                let lowest = SegmentFacts { segment: lowest, last_arrival_ms: trailer.map(|it| it.last_arrival_ms) };
+                return Some(Event::Trimmed { lowest });
+            }
+            Effect::ReadOnly { why } => self.read_only = Some(why),
+            Effect::Stopped => self.stopped = true,
+        }
+        None
+    }
+
+    fn made(&mut self) -> Event {
+        let (segment, ask, bytes) = self.asked.pop_front().expect("a segment was asked for");
+        let label = Label { directory: DIRECTORY, segment: self.segment(segment), salt: self.salt(segment) };
+        self.files.highest_prepared = self.files.highest_prepared.max(segment);
+        assert!(!self.files.segments.contains_key(&segment), "a segment that is made does not exist");
+        self.files.make(segment, &label.encode(), bytes.min(FILE_BYTES_MAX));
+        Event::SegmentReady { segment, ask, salt: self.salt(segment), bytes }
+    }
+
+    /// Makes the segment that was asked for.
+    pub fn make(&mut self) {
+        let made = self.made();
+        self.tell(made);
+    }
+
+    /// Fails to make the segment that was asked for.
+    pub fn fail_to_make(&mut self) {
+        let (segment, ask, _) = self.asked.pop_front().expect("a segment was asked for");
+        self.files.highest_prepared = self.files.highest_prepared.max(segment);
+        self.tell(Event::SegmentFailed { ask, why: "no space left on device".into() });
+    }
+
+    /// Completes the write in flight.
+    pub fn complete(&mut self) {
+        let write = self.writes.pop_front().expect("a write is in flight");
+        self.files.write(write.segment, write.offset, &bytes_of(&write));
+        self.tell(Event::Durable);
+    }
+
+    /// Fails the write in flight, of which the blocks that `lands` names have landed.
+    pub fn fail_write(&mut self, lands: impl Fn(usize) -> bool) {
+        let write = self.writes.pop_front().expect("a write is in flight");
+        self.land(&write, lands);
+        self.tell(Event::WriteFailed { why: "input/output error".into() });
+    }
+
+    /// Lets the blocks of a write land that `lands` names.
+    pub fn land(&mut self, write: &Write, lands: impl Fn(usize) -> bool) {
+        for (at, block) in bytes_of(write).chunks(4096).enumerate() {
+            if lands(at) {
+                self.files.write(write.segment, write.offset + 4096 * at as u64, block);
+            }
+        }
+    }
+
+    /// A batch of records whose data are these texts.
+    pub fn batch(&self, shard: u32, producer: ProducerStamp, texts: &[&str]) -> PutBatch {
+        let mut builder = BatchBuilder::default();
+        for text in texts {
+            builder
+                .push(&Record::new("key", text.to_string()).view(), 10 << 20)
+                .expect("the record is within the limits");
+        }
+        PutBatch::parse(builder.finish(self.settings.id.incarnation, shard, producer)).expect("it is a batch")
+    }
+
+    /// Sends a put; the answer comes when it comes.
+    pub fn send(&mut self, shard: u32, producer: ProducerStamp, texts: &[&str]) -> u64 {
+        let batch = self.batch(shard, producer, texts);
+        let token = self.next_token;
+        self.next_token += 1;
+        self.tell(Event::Put { token, batch });
+        token
+    }
+
+    /// Puts records and returns the sequence of the first.
+    ///
+    /// # Panics
+    /// When the put is not acked at once.
+    pub fn put(&mut self, shard: u32, texts: &[&str]) -> u64 {
+        let token = self.send(shard, ProducerStamp::default(), texts);
+        match self.replies.pop_back() {
+            Some((answered, Ok(acked))) if answered == token => acked.first_sequence,
+            other => panic!("the put is answered {other:?}"),
+        }
+    }
+
+    /// The answer to a put, if it has come.
+    pub fn answer(&mut self, token: u64) -> Option<Result<Acked, WireError>> {
+        let at = self.replies.iter().position(|(answered, _)| *answered == token)?;
+        self.replies.remove(at).map(|(_, outcome)| outcome)
+    }
+
+    /// Stops the log as a broker does that ends.
+    ///
+    /// # Panics
+    /// When it does not stop at once.
+    pub fn stop(&mut self) {
+        self.tell(Event::Stop);
+        assert!(self.stopped, "the log stops");
+        self.kill();
+    }
+
+    /// The log is gone; what was in flight has not landed.
+    pub fn kill(&mut self) {
+        (self.log, self.stopped, self.read_only) = (None, false, None);
+        self.lane = LaneBudget::default();
+        self.writes.clear();
+        self.asked.clear();
+        self.replies.clear();
+    }
+
+    /// What recovery finds, before anything is done about it.
+    pub fn recover(&self) -> Recovered {
+        let mut recovery = Recovery::new(LogOnDisk {
+            id: self.settings.id,
+            directory: DIRECTORY,
+            shards: self.settings.shards.iter().map(|shard| shard.0).collect(),
+            lowest_kept: self.files.lowest_kept,
+            highest_prepared: self.files.highest_prepared,
+            files: self.files.numbers(),
+        });
+        let mut input = None;
+        loop {
+            match recovery.step(input.take()) {
+                RecoveryStep::Read { segment, place } => input = Some(self.files.read(segment, place)),
+                RecoveryStep::Done(recovered) => return *recovered,
+            }
+        }
+    }
+
+    /// Recovers the log, does the chores and starts it.
+    ///
+    /// # Errors
+    /// Why the log takes no puts; it is up all the same. What was cut is the answer where it takes them.
+    pub fn start(&mut self) -> Result<Option<String>, String> {
+        let recovered = self.recover();
+        for chore in &recovered.chores {
+            match chore {
+                Chore::Remove(segment) => drop(self.files.segments.remove(segment)),
+                Chore::SetAside(segment) => {
+                    let file = self.files.segments.remove(segment).expect("it is there");
+                    self.files.set_aside.insert(*segment, file);
+                }
+                Chore::Seal { segment, offset, footer } => {
+                    self.files.write(*segment, *offset, footer);
+                    self.files.truncate(*segment, offset + footer.len() as u64);
+                }
+            }
+        }
+        let (refused, cut) = (recovered.refused.clone(), recovered.cut.clone());
+        self.log = Some(Log::new(self.now, self.settings.clone(), recovered));
+        refused.map_or(Ok(cut), Err)
+    }
+
+    /// Kills and starts.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn restart(&mut self) -> Result<Option<String>, String> {
+        self.kill();
+        self.start()
+    }
+
+    /// One read.
+    ///
+    /// # Errors
+    /// What the log answers.
+    pub fn read(&self, shard: u32, position: Position, bytes_max: usize) -> Result<ReadOutcome, WireError> {
+        let mut task = match self.log().read(self.now, shard, position, bytes_max)? {
+            ReadStart::Ready(outcome) => return Ok(outcome),
+            ReadStart::Disk(task) => task,
+        };
+        let mut input = None;
+        loop {
+            match task.step(input.take()) {
+                ReadStep::Read { segment, place, .. } => input = Some(self.files.read(segment, place)),
+                ReadStep::Done(result) => return result,
+            }
+        }
+    }
+
+    /// The data of all records of a shard, read a batch or so at a time.
+    ///
+    /// # Errors
+    /// What the log answers to the first read that fails.
+    pub fn read_all(&self, shard: u32) -> Result<Vec<String>, WireError> {
+        self.read_from(shard, 0)
+    }
+
+    /// The data of all records from a sequence on.
+    ///
+    /// # Errors
+    /// As [`read_all`](Self::read_all).
+    pub fn read_from(&self, shard: u32, sequence: u64) -> Result<Vec<String>, WireError> {
+        let (mut texts, mut at) = (Vec::new(), sequence);
+        let tip = self.tip(shard);
+        while at < tip {
+            let outcome = self.read(shard, Position::AtSequence(at), 1 << 20)?;
+            assert!(outcome.start_sequence == at && outcome.next_sequence > at, "a read gets on");
+            for batch in &outcome.batches {
+                let first = batch.header().first_sequence;
+                let wanted = (first..).zip(batch.records()).filter(|(sequence, _)| *sequence >= at);
+                texts.extend(wanted.map(|(_, record)| String::from_utf8_lossy(record.data).into_owned()));
+            }
+            at = outcome.next_sequence;
+        }
+        Ok(texts)
+    }
+
+    /// Everything before it is durable.
+    pub fn tip(&self, shard: u32) -> u64 {
+        self.log().tip(shard).expect("the shard is of this log").durable_sequence
+    }
+}
+
+/// The bytes that a write puts on the disk.
+pub fn bytes_of(write: &Write) -> Vec<u8> {
+    let mut bytes = [&write.head[..], &write.header[..]].concat();
+    write.batches.iter().for_each(|batch| bytes.extend_from_slice(batch));
+    bytes.resize(write.len, 0);
+    bytes
+}
+
+/// A numbered put.
+pub fn numbered(id: u64, number: u64) -> ProducerStamp {
+    ProducerStamp { id, epoch: 0, number }
+}
+
+/// Identity of the rig's data directory.
+pub const DIRECTORY: u64 = 0xd1ec;
+/// Files are not made longer than this in memory, whatever the log is told; they grow as they are written.
+const FILE_BYTES_MAX: u64 = 1 << 20;

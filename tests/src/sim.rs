@@ -1,0 +1,61 @@
+//! The simulator: logs, their disk, their clock, their producers and readers, all from one seed.
+//!
+//! It is an owner of logs like the server: it tells each [`Log`](rheos_core::log::Log) what happened
+//! and performs what the log asks for, over a disk whose writes may tear, fail, come late or not at
+//! all, and a clock that goes where it likes. Every answer and every read goes to the
+//! [`Checker`](crate::checker::Checker).
+//!
+//! What must hold: one seed gives one run, to the byte; nothing here looks into a log.
+//!
+//! ```
+//! let ran = rheos_tests::sim::run(7);
+//! assert_eq!(ran, rheos_tests::sim::run(7));
+//! ```
+
+pub mod broker;
+pub mod disk;
+pub mod hostile;
+pub mod producer;
+pub mod reader;
+pub mod trace;
+pub mod world;
+
+use trace::Met;
+use world::World;
+
+/// What came of a run in which everything held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ran {
+    /// Hash of everything that happened.
+    pub trace: u64,
+    /// What was met.
+    pub met: Met,
+}
+
+/// Runs a seed.
+///
+/// # Panics
+/// When something does not hold; the message names the seed and what to set to see it again.
+pub fn run(seed: u64) -> Ran {
+    run_traced(seed, false)
+}
+
+/// Runs a seed and, when something does not hold, tells the last that happened.
+///
+/// # Panics
+/// As [`run`].
+pub fn run_traced(seed: u64, verbose: bool) -> Ran {
+    let mut world = World::new(seed);
+    world.trace.verbose = verbose;
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| world.run()));
+    let broken = match result {
+        Ok(Ok(())) => return Ran { trace: world.trace.hash(), met: world.met },
+        Ok(Err(why)) => why,
+        Err(panic) => panic
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+            .unwrap_or_default(),
+    };
+    panic!("{}seed {seed} (run it alone with RHEOS_SIM_SEED={seed}): {broken}", world.trace.lines());
+}

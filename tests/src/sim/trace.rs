@@ -1,0 +1,154 @@
+//! The trace of a run: everything that happened, hashed, so that two runs can be told apart, and what
+//! it added up to, so that a run that met nothing is not taken for a proof.
+
+use rheos_core::log::{Effect, Event};
+use xxhash_rust::xxh3::Xxh3;
+
+/// What a run has met.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each name says what it counts")]
+pub struct Met {
+    pub acks: u64,
+    pub resend_acks: u64,
+    pub refusals: u64,
+    pub behinds: u64,
+    pub indeterminate: u64,
+    pub commits: u64,
+    pub rolls: u64,
+    pub seals: u64,
+    pub write_failures: u64,
+    pub prepare_failures: u64,
+    pub hurries: u64,
+    pub discards: u64,
+    pub trims: u64,
+    pub read_only: u64,
+    pub crashes: u64,
+    pub crashes_in_recovery: u64,
+    pub clean_stops: u64,
+    pub cuts: u64,
+    pub spares_removed: u64,
+    pub reads: u64,
+    pub disk_reads: u64,
+    pub trimmed_reads: u64,
+    pub clock_jumps: u64,
+    pub sim_hours: u64,
+}
+
+impl Met {
+    /// Adds what another run has met.
+    pub fn add(&mut self, other: &Met) {
+        self.acks += other.acks;
+        self.resend_acks += other.resend_acks;
+        self.refusals += other.refusals;
+        self.behinds += other.behinds;
+        self.indeterminate += other.indeterminate;
+        self.commits += other.commits;
+        self.rolls += other.rolls;
+        self.seals += other.seals;
+        self.write_failures += other.write_failures;
+        self.prepare_failures += other.prepare_failures;
+        self.hurries += other.hurries;
+        self.discards += other.discards;
+        self.trims += other.trims;
+        self.read_only += other.read_only;
+        self.crashes += other.crashes;
+        self.crashes_in_recovery += other.crashes_in_recovery;
+        self.clean_stops += other.clean_stops;
+        self.cuts += other.cuts;
+        self.spares_removed += other.spares_removed;
+        self.reads += other.reads;
+        self.disk_reads += other.disk_reads;
+        self.trimmed_reads += other.trimmed_reads;
+        self.clock_jumps += other.clock_jumps;
+        self.sim_hours += other.sim_hours;
+    }
+}
+
+/// The trace of a run.
+#[derive(Default)]
+pub struct Trace {
+    hash: Xxh3,
+    /// The newest lines, for a person.
+    lines: std::collections::VecDeque<String>,
+    /// Whether lines are kept.
+    pub verbose: bool,
+}
+
+impl std::fmt::Debug for Trace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Trace({:016x})", self.hash())
+    }
+}
+
+impl Trace {
+    /// The hash of everything so far.
+    pub fn hash(&self) -> u64 {
+        self.hash.digest()
+    }
+
+    /// The newest lines.
+    pub fn lines(&self) -> String {
+        self.lines.iter().fold(String::new(), |text, line| text + line + "\n")
+    }
+
+    /// Something that the world did.
+    pub fn note(&mut self, now_us: u64, what: std::fmt::Arguments<'_>) {
+        let text = format!("{now_us} {what}");
+        self.hash.update(text.as_bytes());
+        if self.verbose {
+            self.lines.push_back(text);
+            if self.lines.len() > LINES_MAX {
+                self.lines.pop_front();
+            }
+        }
+    }
+
+    /// An event that a log is told.
+    pub fn event(&mut self, now_us: u64, log: usize, event: &Event) {
+        match event {
+            Event::Put { token, batch } => {
+                let header = batch.header();
+                let stamp = header.producer;
+                let (shard, count, len) = (header.shard, header.record_count, header.body_len);
+                self.note(
+                    now_us,
+                    format_args!(
+                        "log {log} <- put {token} of {:x}/{} to {shard}: {count} records, {len} bytes",
+                        stamp.id, stamp.number
+                    ),
+                );
+            }
+            Event::Tick => self.note(now_us, format_args!("{log} tick")),
+            other => self.note(now_us, format_args!("log {log} <- {other:?}")),
+        }
+    }
+
+    /// An effect that a log asks for.
+    pub fn effect(&mut self, now_us: u64, log: usize, effect: &Effect) {
+        match effect {
+            Effect::Write(write) => {
+                for bytes in
+                    [&write.head[..], &write.header[..]].into_iter().chain(write.batches.iter().map(|batch| &batch[..]))
+                {
+                    self.hash.update(bytes);
+                }
+                let (segment, offset, len) = (write.segment, write.offset, write.len);
+                let (head, batches) = (write.head.len(), write.batches.len());
+                self.note(
+                    now_us,
+                    format_args!(
+                        "log {log} -> write {len} bytes at {offset} of {segment}: head {head}, {batches} batches"
+                    ),
+                );
+            }
+            Effect::Seal { segment, offset, footer } => {
+                self.hash.update(footer);
+                self.note(now_us, format_args!("log {log} -> seal {segment} at {offset}, {} bytes", footer.len()));
+            }
+            other => self.note(now_us, format_args!("log {log} -> {other:?}")),
+        }
+    }
+}
+
+/// Lines that are kept for a person.
+const LINES_MAX: usize = 400;

@@ -1,0 +1,68 @@
+//! The simulator over many seeds, and the proof that a seed is a run.
+
+#![allow(clippy::print_stderr, reason = "what the runs have met is shown")]
+
+use rheos_tests::sim::trace::Met;
+use rheos_tests::sim::{run, run_traced};
+
+/// `RHEOS_SIM_SEED` runs one seed and tells what happened; `RHEOS_SIM_RUNS` says how many are run.
+#[test]
+fn everything_holds_in_many_runs() {
+    if let Some(seed) = number("RHEOS_SIM_SEED") {
+        eprintln!("{:?}", run_traced(seed, true));
+        return;
+    }
+    let first = number("RHEOS_SIM_FIRST").unwrap_or(1);
+    let runs = number("RHEOS_SIM_RUNS").unwrap_or(RUNS);
+    let mut met = Met::default();
+    for seed in first..first + runs {
+        met.add(&run(seed).met);
+    }
+    eprintln!("{runs} runs: {met:#?}");
+    assert_everything_was_met(&met);
+}
+
+#[test]
+fn a_seed_gives_one_run() {
+    for seed in [3, 17, 1_000_003] {
+        assert_eq!(run(seed), run(seed), "seed {seed}");
+    }
+    assert_ne!(run(3).trace, run(4).trace);
+}
+
+/// Runs that meet nothing prove nothing.
+fn assert_everything_was_met(met: &Met) {
+    let counts = [
+        ("acks", met.acks),
+        ("resends acked", met.resend_acks),
+        ("refusals", met.refusals),
+        ("behind", met.behinds),
+        ("rolls", met.rolls),
+        ("seals", met.seals),
+        ("write failures", met.write_failures),
+        ("prepare failures", met.prepare_failures),
+        ("hurries", met.hurries),
+        ("discards", met.discards),
+        ("trims", met.trims),
+        ("read-only logs", met.read_only),
+        ("indeterminate puts", met.indeterminate),
+        ("crashes", met.crashes),
+        ("crashes in recovery", met.crashes_in_recovery),
+        ("clean stops", met.clean_stops),
+        ("cuts", met.cuts),
+        ("spares removed", met.spares_removed),
+        ("reads from the disk", met.disk_reads),
+        ("trimmed reads", met.trimmed_reads),
+        ("clock jumps", met.clock_jumps),
+    ];
+    for (name, count) in counts {
+        assert!(count > 0, "no run has met {name}");
+    }
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|text| text.parse().expect("it is a number"))
+}
+
+/// Runs that take about half a minute of CPU in a debug build.
+const RUNS: u64 = 300;
