@@ -49,6 +49,9 @@ use replies::Replies;
 /// How often open logs are told that time has passed.
 const TICK: Duration = Duration::from_millis(100);
 
+/// Logs that are closed are told so only once in so many times: their segments expire all the same.
+const TICKS_OF_CLOSED: u32 = 600;
+
 /// The lane's own task.
 pub(crate) struct Lane {
     inbox: Inbox,
@@ -63,6 +66,7 @@ pub(crate) struct Lane {
     budget: LaneBudget,
     directory_id: u64,
     stopping: bool,
+    ticked: u32,
     // Emptied in every turn, kept for their memory.
     arrivals: Vec<Arrival>,
     ends: Vec<WriteDone>,
@@ -109,6 +113,7 @@ impl Lane {
             budget: LaneBudget::default(),
             directory_id,
             stopping: false,
+            ticked: 0,
             arrivals: Vec::new(),
             ends: Vec::new(),
             effects: Vec::new(),
@@ -279,7 +284,12 @@ impl Lane {
             return false;
         }
         let mut slots = std::mem::take(&mut self.slots);
-        self.logs.open_slots(&mut slots);
+        self.ticked = (self.ticked + 1) % TICKS_OF_CLOSED;
+        if self.ticked == 0 {
+            slots.extend(self.logs.slots());
+        } else {
+            self.logs.open_slots(&mut slots);
+        }
         for slot in slots.drain(..) {
             self.step(now, slot, Event::Tick);
             if self.stopping {

@@ -89,9 +89,12 @@ impl Logs {
         self.slots[slot.0].as_mut()
     }
 
-    /// Every slot that holds a log.
+    /// Every slot that holds a log whose stream is there.
     pub(super) fn slots(&self) -> impl Iterator<Item = Slot> + use<> {
-        let taken: Vec<_> = (0..self.slots.len()).filter(|at| self.slots[*at].is_some()).map(Slot).collect();
+        let taken: Vec<_> = (0..self.slots.len())
+            .filter(|at| self.slots[*at].as_ref().is_some_and(|owned| !owned.dropped))
+            .map(Slot)
+            .collect();
         taken.into_iter()
     }
 
