@@ -203,7 +203,7 @@ async fn produce(
             Err(refused) => world.answered(&put, rheos_client::Outcome::Refused(refused)),
         }
         // Now and then a pause, so that batches stand alone in their commits and a run stays small.
-        if random.per_mille(200) {
+        if random.per_mille(350) {
             sleep(milliseconds(1)).await;
         }
     }
@@ -227,7 +227,7 @@ impl World {
         let mut records = Vec::new();
         let first_hash = stream.shards[shard as usize].range.first;
         for at in 0..random.within(1..5) {
-            let size = if random.per_mille(10) { random.below(200_000) } else { random.below(1_500) };
+            let size = if random.per_mille(10) { random.below(200_000) } else { random.below(700) };
             let mut data = format!("{id}/{at} ").into_bytes();
             data.resize(data.len() + size as usize, b'.');
             let explicit_hash_key = Some(first_hash + u128::from(random.draw()));
