@@ -362,6 +362,11 @@ impl Log {
         self.wants_commit() && !self.segments.has_place(CommitHeader::padded_len(0))
     }
 
+    /// Whether a segment is still wanted that was asked for with this asking.
+    pub fn expects_segment(&self, ask: u64) -> bool {
+        self.segments.expects(ask)
+    }
+
     /// Why the log takes no puts, when it does not for good.
     pub fn read_only(&self) -> Option<&str> {
         match &self.health {

@@ -178,6 +178,10 @@ impl Lane {
                 let event = match outcome {
                     Ok(prepared) => {
                         let owned = self.logs.at(slot).expect("a stream's slots are taken");
+                        // One that was given back meanwhile is removed by name; it must not stay open.
+                        if !owned.log.expects_segment(ask) {
+                            return;
+                        }
                         owned.files.insert(prepared.segment, prepared.file);
                         let (segment, salt, bytes) = (prepared.segment, prepared.salt, prepared.bytes);
                         Event::SegmentReady { segment, ask, salt, bytes }

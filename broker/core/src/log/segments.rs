@@ -369,16 +369,20 @@ impl Segments {
         bytes.clamp(SEGMENT_BYTES_LEAST, SEGMENT_BYTES_MAX)
     }
 
+    pub(super) fn expects(&self, asked: u64) -> bool {
+        matches!(self.spare, Spare::Asked { ask, .. } if ask == asked)
+    }
+
     pub(super) fn ready(&mut self, segment: u64, answered: u64, salt: u64, bytes: u64) {
         // It may have been given back in the meantime, and asked for again.
-        if matches!(self.spare, Spare::Asked { ask, .. } if ask == answered) {
+        if self.expects(answered) {
             self.spare = Spare::Ready { segment, salt, bytes };
             self.retry_boot_ms = None;
         }
     }
 
     pub(super) fn failed(&mut self, answered: u64, now: Now) {
-        if matches!(self.spare, Spare::Asked { ask, .. } if ask == answered) {
+        if self.expects(answered) {
             self.spare = Spare::None;
             self.retry_boot_ms = Some(now.boot_ms + PREPARE_RETRY_MS);
         }

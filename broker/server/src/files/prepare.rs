@@ -23,8 +23,10 @@ use crate::directory::{DataDirectory, FILE_MODE};
 use crate::disk::AlignedBuffer;
 use crate::durable;
 
-/// Pre-written at once. The first piece, with the label, is written also of a segment that is hurried.
-const PIECE_BYTES: u64 = 1 << 20;
+/// Pre-written first, with the label, also of a segment that is hurried: all of a log's first one.
+const FIRST_PIECE_BYTES: u64 = SEGMENT_BYTES_LEAST;
+/// Pre-written at once after that. A commit may have to wait for it on the disk.
+const PIECE_BYTES: u64 = 256 << 10;
 /// Longest wait for the pace: other jobs wake the thread anyway.
 const PACE_WAIT_MAX: Duration = Duration::from_millis(100);
 
@@ -81,7 +83,8 @@ impl Preparing {
 
     /// Writes the next piece, the label with the first, and says how many bytes it was.
     pub(super) fn write_piece(&mut self) -> io::Result<u64> {
-        let len = PIECE_BYTES.min(self.bytes - self.written);
+        let piece_bytes = if self.written == 0 { FIRST_PIECE_BYTES } else { PIECE_BYTES };
+        let len = piece_bytes.min(self.bytes - self.written);
         let mut piece = AlignedBuffer::with_capacity(len as usize);
         if self.written == 0 {
             piece.extend_from_slice(&self.label.encode());
