@@ -1,6 +1,6 @@
 //! Verification of a data directory while no broker runs: every segment is read, every batch proved.
 //!
-//! It changes nothing.
+//! It changes no segment. Opening the catalog of a broker that was killed may repair that file.
 
 use std::fs::File;
 use std::io;
