@@ -5,7 +5,7 @@
 //! - a record that was acked or read has one sequence for ever, and a sequence one record;
 //! - an acked put stands where its ack said, with its bytes; a refused one stands nowhere, and one of
 //!   unknown outcome once or never, whole or not at all;
-//! - the puts of a numbered producer stand in the order of their numbers, without gaps;
+//! - the puts of a numbered producer stand in the order of their numbers;
 //! - reads are dense, and end where they say;
 //! - the next sequence of a shard is never below what was acked or read;
 //! - what retention has removed is older than the retention.
