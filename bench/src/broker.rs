@@ -8,7 +8,6 @@ pub(crate) mod answers;
 pub(crate) mod process;
 pub(crate) mod puts;
 pub(crate) mod session;
-pub(crate) mod trust;
 
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use quinn::{Connection, Endpoint, RecvStream, SendStream, TokioRuntime, VarInt};
 use rheos_broker::transport;
+use rheos_client::quic_config_for_ca;
 use rheos_protocol::batch::{BatchHeader, HEADER_BYTES};
 use rheos_protocol::frame::{FRAME_HEADER_BYTES, FrameHeader, kind, reply_limit};
 use rheos_protocol::message::{
@@ -13,7 +14,6 @@ use rheos_protocol::message::{
 use ring::hmac;
 
 use super::access::Access;
-use super::trust;
 use crate::Failure;
 
 /// The name in every broker's certificate.
@@ -37,7 +37,7 @@ pub(crate) struct ReadPart {
 
 impl Session {
     pub(crate) async fn open(access: &Access, mtu_bound: u16) -> Result<Self, Failure> {
-        let mut config = trust::client_config(access.ca_sha256)?;
+        let mut config = quic_config_for_ca(access.ca_sha256);
         config.transport_config(Arc::new(transport::client(mtu_bound)));
         let (socket, _) = transport::bind_udp(([127, 0, 0, 1], 0).into())?;
         let endpoint = Endpoint::new(transport::endpoint(mtu_bound), None, socket, Arc::new(TokioRuntime))?;

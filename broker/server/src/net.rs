@@ -21,7 +21,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use quinn::{Endpoint, VarInt};
-use rheos_protocol::error::ErrorCode;
+use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::limits::HELLO_MS_MAX;
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::timeout;
@@ -74,6 +74,11 @@ pub(crate) async fn accept(endpoint: Endpoint, net: Arc<Net>) {
             }
         });
     }
+}
+
+/// What a client is told whose request the lane did not live to answer.
+fn stopping() -> WireError {
+    WireError::retry_after(ErrorCode::GoingAway, 1_000, "the broker is stopping; connect again")
 }
 
 /// The QUIC close code of an error.

@@ -54,6 +54,7 @@ pub use error::Error;
 pub use options::ConnectOptions;
 pub use producer::{Outcome, Producer, PutRefused, Ticket};
 pub use reader::{ReadBatches, ReadRecord, Reader, RecordAt};
+pub use session::quic_config_for_ca;
 
 /// The protocol crate: batches, records, errors and limits.
 pub use rheos_protocol as protocol;

@@ -48,7 +48,8 @@ impl Session {
 
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifier = Arc::new(Verifier::new(options.trust, Arc::clone(&provider)));
-        let config = client_config(options, provider, Arc::clone(&verifier));
+        let mut config = quic_config(provider, Arc::clone(&verifier));
+        config.transport_config(Arc::new(transport::connection(options.mtu_bound)));
         let connecting =
             endpoint.connect_with(config, address, SERVER_NAME).map_err(|error| failed(error.to_string()))?;
         let connection = match timeout(ANSWER_MAX, connecting).await {
@@ -97,12 +98,20 @@ impl Session {
     }
 }
 
+/// The QUIC side of a connection to brokers whose CA has this SHA-256, for a program that speaks the
+/// protocol itself, such as a load generator; its transport is the program's to set.
+///
+/// ```
+/// let mut config = rheos_client::quic_config_for_ca([0xab; 32]);
+/// config.transport_config(std::sync::Arc::new(quinn::TransportConfig::default()));
+/// ```
+pub fn quic_config_for_ca(ca_sha256: [u8; 32]) -> ClientConfig {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    quic_config(Arc::clone(&provider), Arc::new(Verifier::new(Trust::Ca(ca_sha256), provider)))
+}
+
 /// TLS 1.3 alone, ALPN `rheos`, no early data and no resumption: every connection proves the CA anew.
-fn client_config(
-    options: &ConnectOptions,
-    provider: Arc<rustls::crypto::CryptoProvider>,
-    verifier: Arc<Verifier>,
-) -> ClientConfig {
+fn quic_config(provider: Arc<rustls::crypto::CryptoProvider>, verifier: Arc<Verifier>) -> ClientConfig {
     let mut tls = rustls::ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .expect("ring has TLS 1.3")
@@ -112,9 +121,7 @@ fn client_config(
     tls.alpn_protocols = vec![ALPN.to_vec()];
     tls.resumption = rustls::client::Resumption::disabled();
     let crypto = QuicClientConfig::try_from(tls).expect("ring has the suite that QUIC begins with");
-    let mut config = ClientConfig::new(Arc::new(crypto));
-    config.transport_config(Arc::new(transport::connection(options.mtu_bound)));
-    config
+    ClientConfig::new(Arc::new(crypto))
 }
 
 /// Why the handshake failed.

@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 
 use super::frames::Frame;
 use super::share::Share;
-use super::{Net, reading};
+use super::{Net, reading, stopping};
 use crate::clock;
 use crate::identity::{BrokerIdentity, Principal};
 use crate::lane::Arrival;
@@ -99,20 +99,18 @@ pub(super) async fn request(
     let id = frame.header.id;
     let request = Request::decode(frame.header.kind, &frame.payload)
         .map_err(|malformed| WireError::new(ErrorCode::BadFrame, malformed.to_string()))?;
-    let outcome = match request {
-        Some(Request::Read(read)) => match allow(principal, &Request::Read(read.clone())) {
-            Ok(()) => match reading::read(net, share, read).await {
-                // Batches go out as they lie in memory.
-                Ok(read) => return read.send(share, &mut send, id).await,
-                Err(error) => Err(error),
-            },
+    let allowed = request.ok_or_else(|| unsupported(frame.header.kind)).and_then(|request| {
+        allow(principal, &request)?;
+        Ok(request)
+    });
+    let outcome = match allowed {
+        Ok(Request::Read(read)) => match reading::read(net, share, read).await {
+            // Batches go out as they lie in memory.
+            Ok(read) => return read.send(share, &mut send, id).await,
             Err(error) => Err(error),
         },
-        Some(request) => match allow(principal, &request) {
-            Ok(()) => perform(net, request).await,
-            Err(error) => Err(error),
-        },
-        None => Err(unsupported(frame.header.kind)),
+        Ok(request) => perform(net, request).await,
+        Err(error) => Err(error),
     };
     let mut out = BytesMut::new();
     outcome.unwrap_or_else(Reply::Error).write(id, &mut out);
@@ -161,10 +159,6 @@ fn stream_name(text: &str) -> Result<StreamName, WireError> {
 
 fn unsupported(kind: u16) -> WireError {
     WireError::new(ErrorCode::Unsupported, format!("this broker does not perform requests of kind {kind}"))
-}
-
-fn stopping() -> WireError {
-    WireError::retry_after(ErrorCode::GoingAway, 1_000, "the broker is stopping; connect again")
 }
 
 #[cfg(test)]

@@ -14,8 +14,8 @@ use rheos_protocol::message::{Batches, Read};
 use rustix::io::Errno;
 use tokio::sync::{SemaphorePermit, oneshot};
 
-use super::Net;
 use super::share::Share;
+use super::{Net, stopping};
 use crate::blocks::Ahead;
 use crate::clock;
 use crate::lane::{Arrival, Reading};
@@ -162,8 +162,4 @@ impl ReadReply<'_> {
         pieces.extend(self.batches);
         share.answer(send, &mut pieces).await
     }
-}
-
-fn stopping() -> WireError {
-    WireError::retry_after(ErrorCode::GoingAway, 1_000, "the broker is stopping; connect again")
 }
