@@ -65,6 +65,16 @@ error_codes! {
     WrongShard = 13,
     /// The shard is closed; its children take puts.
     ShardClosed = 14,
+    /// The stream has no registered consumer of that name, or it was deregistered.
+    ConsumerNotFound = 15,
+    /// The stream has a registered consumer of that name.
+    ConsumerExists = 16,
+    /// A newer epoch of the consumer is subscribed to the shard; `detail` is that epoch.
+    Superseded = 17,
+    /// No access key of that id or name.
+    KeyNotFound = 18,
+    /// An access key of that name exists.
+    KeyExists = 19,
     /// The batch is malformed.
     BadBatch = 20,
     /// A checksum of the batch is wrong.

@@ -77,18 +77,40 @@ kinds! {
     DELETE_STREAM = 38,
     /// Reply to a request that has nothing to say but that it was done.
     DONE = 39,
+    /// Request: register a consumer of a stream.
+    REGISTER_CONSUMER = 40,
+    /// Reply to [`REGISTER_CONSUMER`] and [`DESCRIBE_CONSUMER`].
+    CONSUMER = 41,
+    /// Request: describe a registered consumer, and give it an epoch that is newer than all before.
+    DESCRIBE_CONSUMER = 42,
+    /// Request: list the registered consumers of a stream.
+    LIST_CONSUMERS = 44,
+    /// Reply to [`LIST_CONSUMERS`].
+    CONSUMERS = 45,
+    /// Request: deregister a consumer; its subscriptions end.
+    DEREGISTER_CONSUMER = 46,
     /// Request: push a shard to a registered consumer.
     SUBSCRIBE = 48,
     /// Reply to [`SUBSCRIBE`].
     SUBSCRIBED = 49,
     /// Request without reply: allow more bytes to be pushed.
     CREDIT = 50,
-    /// A pushed batch.
+    /// Pushed batches.
     PUSH = 51,
     /// Request without reply: end a subscription.
     UNSUBSCRIBE = 52,
     /// The end of a subscription, with exactly one reason.
     PUSH_END = 53,
+    /// Request: make an access key.
+    CREATE_KEY = 64,
+    /// Reply to [`CREATE_KEY`].
+    KEY = 65,
+    /// Request: list access keys.
+    LIST_KEYS = 66,
+    /// Reply to [`LIST_KEYS`].
+    KEYS = 67,
+    /// Request: revoke an access key; its connections are closed.
+    REVOKE_KEY = 68,
 }
 
 impl FrameHeader {

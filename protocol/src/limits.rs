@@ -41,6 +41,20 @@ pub const READ_BYTES_MAX: u32 = 8 << 20;
 pub const NAME_CHARS_MAX: usize = 128;
 /// Longest access key id, client name or message that travels.
 pub const TEXT_BYTES_MAX: usize = 1024;
+/// Most subscriptions that one connection may hold: every shard of the largest stream.
+pub const SUBSCRIPTIONS_MAX: u32 = SHARDS_MAX;
+/// Most push streams that the broker opens on one connection; a shard keeps to one.
+pub const PUSH_STREAMS_MAX: u32 = 8;
+/// Most bytes of credit that a subscription is taken to hold; what is granted beyond that is lost.
+pub const CREDIT_BYTES_MAX: u64 = 64 << 20;
+/// Bytes of batches at which a push frame is closed, unless a single batch is larger.
+pub const PUSH_BYTES_TARGET: u32 = 64 << 10;
+/// Most registered consumers of one stream.
+pub const CONSUMERS_OF_STREAM_MAX: u32 = 1_000;
+/// Most access keys of one broker, the administrator's own not counted.
+pub const KEYS_MAX: u32 = 1_000;
+/// Most streams that one access key is granted by name.
+pub const GRANTS_MAX: u32 = 100;
 /// Most shards of one stream.
 pub const SHARDS_MAX: u32 = 10_000;
 /// Most streams in one page of a listing.
@@ -55,5 +69,7 @@ pub const HELLO_MS_MAX: u64 = 5_000;
 const _: () = assert!(BATCH_BODY_BYTES_MAX as usize > RECORD_BYTES_MAX as usize + PARTITION_KEY_BYTES_MAX + 64);
 const _: () = assert!(REPLY_FRAME_BYTES_MAX > READ_BYTES_MAX + PUT_FRAME_BYTES_MAX + CONTROL_FRAME_BYTES_MAX);
 const _: () = assert!(CONTROL_FRAME_BYTES_MAX >= UNAUTHENTICATED_FRAME_BYTES_MAX);
+const _: () = assert!(PUSH_STREAMS_MAX <= DATA_STREAMS_MAX);
+const _: () = assert!(GRANTS_MAX as usize * (NAME_CHARS_MAX + 3) < CONTROL_FRAME_BYTES_MAX as usize / 2);
 const _: () = assert!(BATCH_BODY_BYTES_TARGET < BATCH_BODY_BYTES_MAX);
 const _: () = assert!(PARTITION_KEY_BYTES_MAX <= u16::MAX as usize);

@@ -6,11 +6,19 @@
 //!
 //! A request is decoded in one place ([`Request::decode`]) and answered with one [`Reply`].
 
+mod consumer;
+mod key;
+mod push;
+
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::error::WireError;
 use crate::frame::{kind, write_frame};
 use crate::hash::HashRange;
+pub use consumer::{ConsumerDescription, ConsumerOf};
+pub use key::{Access, CreateKey, KeyDescription, KeyPolicy, NewKey};
+pub use push::{Push, PushEnd, Subscribe};
+
 use crate::limits::{LIST_PAGE_MAX, NAME_CHARS_MAX, SHARDS_MAX, TEXT_BYTES_MAX};
 use crate::wire::{FieldReader, FieldWriter, Malformed, write_group};
 
@@ -45,7 +53,7 @@ pub struct Hello {
 /// Reply to [`Hello`].
 ///
 /// ```text
-///   u16 version | u64 features | u16 lanes | u64 directory id | text broker
+///   u16 version | u64 features | u16 lanes | u64 directory id | text broker | u16 lane
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Welcome {
@@ -59,6 +67,8 @@ pub struct Welcome {
     pub directory_id: u64,
     /// Name and version of the broker, for logs.
     pub broker: String,
+    /// The lane that this connection is on.
+    pub lane: u16,
 }
 
 /// Where to begin to read a shard.
@@ -189,49 +199,6 @@ pub struct StreamSummary {
     pub retention_ms: u64,
 }
 
-/// A request to push a shard to a registered consumer.
-///
-/// ```text
-///   u64 incarnation | u32 shard | text consumer | u64 epoch | position | u64 credit bytes
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Subscribe {
-    /// Identity of the stream's life.
-    pub incarnation: u64,
-    /// Shard number.
-    pub shard: u32,
-    /// Name of the consumer.
-    pub consumer: String,
-    /// The newer epoch wins.
-    pub epoch: u64,
-    /// Where to begin.
-    pub position: Position,
-    /// Bytes that may be pushed at once.
-    pub credit: u64,
-}
-
-/// Why a subscription ended: exactly one of these.
-///
-/// ```text
-///   u8 reason (1 shard end, 2 superseded, 3 deregistered, 4 trimmed, 5 going away, 6 error) | by reason:
-///   u32 count, count x u32 child | - | - | u64 first kept | u32 wait ms | error
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PushEnd {
-    /// The shard is closed and read to its end; its children follow.
-    ShardEnd(Vec<u32>),
-    /// A newer epoch took over.
-    Superseded,
-    /// The consumer was deregistered.
-    Deregistered,
-    /// The position is before the first kept sequence, which is carried.
-    Trimmed(u64),
-    /// The broker stops; connect again after this many ms.
-    GoingAway(u32),
-    /// Something failed.
-    Error(WireError),
-}
-
 /// Everything a client asks, except a put, whose payload is a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
@@ -254,12 +221,38 @@ pub enum Request {
     },
     /// Delete the stream of this name.
     DeleteStream(String),
-    /// Push a shard.
+    /// Register a consumer.
+    RegisterConsumer(ConsumerOf),
+    /// Describe a consumer, and give it a new epoch.
+    DescribeConsumer(ConsumerOf),
+    /// Up to `limit` consumers of a stream whose names sort after `after`.
+    ListConsumers {
+        /// Name of the stream.
+        stream: String,
+        /// Where to go on; empty for the first page.
+        after: String,
+        /// 1 to 1,000.
+        limit: u32,
+    },
+    /// Deregister a consumer.
+    DeregisterConsumer(ConsumerOf),
+    /// Push a shard to the subscription that the frame names.
     Subscribe(Subscribe),
     /// Allow this many more bytes to be pushed to the subscription that the frame names.
     Credit(u64),
     /// End the subscription that the frame names.
     Unsubscribe,
+    /// Make an access key.
+    CreateKey(CreateKey),
+    /// Up to `limit` access keys whose ids sort after `after`.
+    ListKeys {
+        /// Where to go on; empty for the first page.
+        after: String,
+        /// 1 to 1,000.
+        limit: u32,
+    },
+    /// Revoke the access key of this id or name.
+    RevokeKey(String),
 }
 
 /// Everything a broker answers or pushes.
@@ -286,12 +279,20 @@ pub enum Reply {
     Streams(Vec<StreamSummary>, bool),
     /// It was done.
     Done,
+    /// To RegisterConsumer and DescribeConsumer.
+    Consumer(ConsumerDescription),
+    /// To ListConsumers: a page and whether more follow.
+    Consumers(Vec<ConsumerDescription>, bool),
     /// To Subscribe: the next sequence that will be pushed.
     Subscribed(u64),
-    /// One pushed batch and how far it is behind the tip in ms.
-    Push(Bytes, u64),
+    /// Pushed batches.
+    Push(Push),
     /// The end of a subscription.
     PushEnd(PushEnd),
+    /// To CreateKey.
+    Key(NewKey),
+    /// To ListKeys: a page and whether more follow.
+    Keys(Vec<KeyDescription>, bool),
 }
 
 impl Request {
@@ -305,9 +306,16 @@ impl Request {
             Request::DescribeStream(_) => kind::DESCRIBE_STREAM,
             Request::ListStreams { .. } => kind::LIST_STREAMS,
             Request::DeleteStream(_) => kind::DELETE_STREAM,
+            Request::RegisterConsumer(_) => kind::REGISTER_CONSUMER,
+            Request::DescribeConsumer(_) => kind::DESCRIBE_CONSUMER,
+            Request::ListConsumers { .. } => kind::LIST_CONSUMERS,
+            Request::DeregisterConsumer(_) => kind::DEREGISTER_CONSUMER,
             Request::Subscribe(_) => kind::SUBSCRIBE,
             Request::Credit(_) => kind::CREDIT,
             Request::Unsubscribe => kind::UNSUBSCRIBE,
+            Request::CreateKey(_) => kind::CREATE_KEY,
+            Request::ListKeys { .. } => kind::LIST_KEYS,
+            Request::RevokeKey(_) => kind::REVOKE_KEY,
         }
     }
 
@@ -328,19 +336,23 @@ impl Request {
                 out.put_u64_le(create.retention_ms);
                 out.put_u32_le(create.record_bytes_max);
             }
-            Request::DescribeStream(name) | Request::DeleteStream(name) => FieldWriter::text(out, name),
-            Request::ListStreams { after, limit } => {
+            Request::DescribeStream(name) | Request::DeleteStream(name) | Request::RevokeKey(name) => {
+                FieldWriter::text(out, name);
+            }
+            Request::ListStreams { after, limit } | Request::ListKeys { after, limit } => {
                 FieldWriter::text(out, after);
                 out.put_u32_le(*limit);
             }
-            Request::Subscribe(subscribe) => {
-                out.put_u64_le(subscribe.incarnation);
-                out.put_u32_le(subscribe.shard);
-                FieldWriter::text(out, &subscribe.consumer);
-                out.put_u64_le(subscribe.epoch);
-                subscribe.position.encode(out);
-                out.put_u64_le(subscribe.credit);
+            Request::RegisterConsumer(consumer)
+            | Request::DescribeConsumer(consumer)
+            | Request::DeregisterConsumer(consumer) => consumer.encode(out),
+            Request::ListConsumers { stream, after, limit } => {
+                FieldWriter::text(out, stream);
+                FieldWriter::text(out, after);
+                out.put_u32_le(*limit);
             }
+            Request::Subscribe(subscribe) => subscribe.encode(out),
+            Request::CreateKey(create) => create.encode(out),
             Request::Credit(bytes) => out.put_u64_le(*bytes),
         });
     }
@@ -367,16 +379,18 @@ impl Request {
             kind::DESCRIBE_STREAM => Request::DescribeStream(name(&mut fields)?),
             kind::LIST_STREAMS => Request::ListStreams { after: name(&mut fields)?, limit: fields.u32()? },
             kind::DELETE_STREAM => Request::DeleteStream(name(&mut fields)?),
-            kind::SUBSCRIBE => Request::Subscribe(Subscribe {
-                incarnation: fields.u64()?,
-                shard: fields.u32()?,
-                consumer: name(&mut fields)?,
-                epoch: fields.u64()?,
-                position: Position::decode(&mut fields)?,
-                credit: fields.u64()?,
-            }),
+            kind::REGISTER_CONSUMER => Request::RegisterConsumer(ConsumerOf::decode(&mut fields)?),
+            kind::DESCRIBE_CONSUMER => Request::DescribeConsumer(ConsumerOf::decode(&mut fields)?),
+            kind::LIST_CONSUMERS => {
+                Request::ListConsumers { stream: name(&mut fields)?, after: name(&mut fields)?, limit: fields.u32()? }
+            }
+            kind::DEREGISTER_CONSUMER => Request::DeregisterConsumer(ConsumerOf::decode(&mut fields)?),
+            kind::SUBSCRIBE => Request::Subscribe(Subscribe::decode(&mut fields)?),
             kind::CREDIT => Request::Credit(fields.u64()?),
             kind::UNSUBSCRIBE => Request::Unsubscribe,
+            kind::CREATE_KEY => Request::CreateKey(CreateKey::decode(&mut fields)?),
+            kind::LIST_KEYS => Request::ListKeys { after: name(&mut fields)?, limit: fields.u32()? },
+            kind::REVOKE_KEY => Request::RevokeKey(name(&mut fields)?),
             _ => return Ok(None),
         }))
     }
@@ -394,9 +408,13 @@ impl Reply {
             Reply::Stream(_) => kind::STREAM,
             Reply::Streams(..) => kind::STREAMS,
             Reply::Done => kind::DONE,
+            Reply::Consumer(_) => kind::CONSUMER,
+            Reply::Consumers(..) => kind::CONSUMERS,
             Reply::Subscribed(_) => kind::SUBSCRIBED,
-            Reply::Push(..) => kind::PUSH,
+            Reply::Push(_) => kind::PUSH,
             Reply::PushEnd(_) => kind::PUSH_END,
+            Reply::Key(_) => kind::KEY,
+            Reply::Keys(..) => kind::KEYS,
         }
     }
 
@@ -409,6 +427,7 @@ impl Reply {
                 out.put_u16_le(welcome.lanes);
                 out.put_u64_le(welcome.directory_id);
                 FieldWriter::text(out, &welcome.broker);
+                out.put_u16_le(welcome.lane);
             }
             Reply::Error(error) => error.encode(out),
             Reply::Pong | Reply::Done => {}
@@ -421,19 +440,17 @@ impl Reply {
                 out.put_slice(&reply.batches);
             }
             Reply::Stream(stream) => stream.encode(out),
-            Reply::Streams(streams, more) => {
-                write_group(out, |out| out.put_u8(u8::from(*more)));
-                out.put_u32_le(streams.len() as u32);
-                for stream in streams {
-                    write_group(out, |out| stream.encode(out));
-                }
-            }
+            Reply::Streams(streams, more) => write_page(out, streams, *more, StreamSummary::encode),
+            Reply::Consumer(consumer) => write_group(out, |out| consumer.encode(out)),
+            Reply::Consumers(consumers, more) => write_page(out, consumers, *more, ConsumerDescription::encode),
             Reply::Subscribed(next) => out.put_u64_le(*next),
-            Reply::Push(batch, behind_ms) => {
-                write_group(out, |out| out.put_u64_le(*behind_ms));
-                out.put_slice(batch);
+            Reply::Push(push) => {
+                push.encode_fields(out);
+                out.put_slice(&push.batches);
             }
             Reply::PushEnd(end) => end.encode(out),
+            Reply::Key(key) => key.encode(out),
+            Reply::Keys(keys, more) => write_page(out, keys, *more, KeyDescription::encode),
         });
     }
 
@@ -447,6 +464,7 @@ impl Reply {
                 lanes: fields.u16()?,
                 directory_id: fields.u64()?,
                 broker: fields.text(TEXT_BYTES_MAX)?.to_owned(),
+                lane: fields.u16()?,
             }),
             kind::ERROR => Reply::Error(WireError::decode(&mut fields)?),
             kind::PONG => Reply::Pong,
@@ -464,19 +482,26 @@ impl Reply {
             }
             kind::STREAM => Reply::Stream(StreamDescription::decode(&mut fields)?),
             kind::STREAMS => {
-                let more = fields.group()?.u8()? != 0;
-                let count = fields.count(LIST_PAGE_MAX, 2)?;
-                let streams = (0..count)
-                    .map(|_| StreamSummary::decode(&mut fields.group()?))
-                    .collect::<Result<_, Malformed>>()?;
+                let (streams, more) = read_page(&mut fields, StreamSummary::decode)?;
                 Reply::Streams(streams, more)
+            }
+            kind::CONSUMER => Reply::Consumer(ConsumerDescription::decode(&mut fields.group()?)?),
+            kind::CONSUMERS => {
+                let (consumers, more) = read_page(&mut fields, ConsumerDescription::decode)?;
+                Reply::Consumers(consumers, more)
             }
             kind::SUBSCRIBED => Reply::Subscribed(fields.u64()?),
             kind::PUSH => {
-                let behind_ms = fields.group()?.u64()?;
-                Reply::Push(payload.slice_ref(fields.rest()), behind_ms)
+                let mut group = fields.group()?;
+                let (behind_ms, tip_sequence) = (group.u64()?, group.u64()?);
+                Reply::Push(Push { behind_ms, tip_sequence, batches: payload.slice_ref(fields.rest()) })
             }
             kind::PUSH_END => Reply::PushEnd(PushEnd::decode(&mut fields)?),
+            kind::KEY => Reply::Key(NewKey::decode(&mut fields)?),
+            kind::KEYS => {
+                let (keys, more) = read_page(&mut fields, KeyDescription::decode)?;
+                Reply::Keys(keys, more)
+            }
             _ => return Ok(None),
         }))
     }
@@ -622,43 +647,21 @@ impl StreamSummary {
     }
 }
 
-impl PushEnd {
-    fn encode(&self, out: &mut BytesMut) {
-        match self {
-            PushEnd::ShardEnd(children) => {
-                out.put_u8(1);
-                out.put_u32_le(children.len() as u32);
-                children.iter().for_each(|child| out.put_u32_le(*child));
-            }
-            PushEnd::Superseded => out.put_u8(2),
-            PushEnd::Deregistered => out.put_u8(3),
-            PushEnd::Trimmed(first) => {
-                out.put_u8(4);
-                out.put_u64_le(*first);
-            }
-            PushEnd::GoingAway(wait_ms) => {
-                out.put_u8(5);
-                out.put_u32_le(*wait_ms);
-            }
-            PushEnd::Error(error) => {
-                out.put_u8(6);
-                error.encode(out);
-            }
-        }
+/// A page of a listing: whether more follow, then each item in a group.
+fn write_page<T>(out: &mut BytesMut, items: &[T], more: bool, encode: impl Fn(&T, &mut BytesMut)) {
+    write_group(out, |out| out.put_u8(u8::from(more)));
+    out.put_u32_le(items.len() as u32);
+    for item in items {
+        write_group(out, |out| encode(item, out));
     }
+}
 
-    fn decode(fields: &mut FieldReader<'_>) -> Result<PushEnd, Malformed> {
-        Ok(match fields.u8()? {
-            1 => {
-                let count = fields.count(SHARDS_MAX, 4)?;
-                PushEnd::ShardEnd((0..count).map(|_| fields.u32()).collect::<Result<_, _>>()?)
-            }
-            2 => PushEnd::Superseded,
-            3 => PushEnd::Deregistered,
-            4 => PushEnd::Trimmed(fields.u64()?),
-            5 => PushEnd::GoingAway(fields.u32()?),
-            6 => PushEnd::Error(WireError::decode(fields)?),
-            _ => return Err(fields.wrong("its reason is unknown")),
-        })
-    }
+fn read_page<T>(
+    fields: &mut FieldReader<'_>,
+    decode: impl Fn(&mut FieldReader<'_>) -> Result<T, Malformed>,
+) -> Result<(Vec<T>, bool), Malformed> {
+    let more = fields.group()?.u8()? != 0;
+    let count = fields.count(LIST_PAGE_MAX, 2)?;
+    let items = (0..count).map(|_| decode(&mut fields.group()?)).collect::<Result<_, _>>()?;
+    Ok((items, more))
 }

@@ -189,8 +189,10 @@ macro_rules! variants {
 }
 
 variants!(request_name, REQUESTS, Request: Hello Ping Read CreateStream DescribeStream ListStreams DeleteStream
-    Subscribe Credit Unsubscribe);
-variants!(reply_name, REPLIES, Reply: Welcome Error Pong Ack Batches Stream Streams Done Subscribed Push PushEnd);
+    RegisterConsumer DescribeConsumer ListConsumers DeregisterConsumer Subscribe Credit Unsubscribe CreateKey ListKeys
+    RevokeKey);
+variants!(reply_name, REPLIES, Reply: Welcome Error Pong Ack Batches Stream Streams Done Consumer Consumers
+    Subscribed Push PushEnd Key Keys);
 variants!(position_name, POSITIONS, Position: TrimHorizon Latest AtSequence AfterSequence AtTimestamp);
 variants!(push_end_name, PUSH_ENDS, PushEnd: ShardEnd Superseded Deregistered Trimmed GoingAway Error);
 variants!(retry_name, RETRIES, Retry: Never After From);

@@ -119,7 +119,7 @@ fn reply_of(kind: u16, payload: &[u8]) {
     assert_eq!(again.as_ref(), Ok(&Some(reply.clone())));
     match reply {
         Reply::Batches(batches) => check_batches(batches.batches),
-        Reply::Push(batch, _) => check_batches(batch),
+        Reply::Push(push) => check_batches(push.batches),
         Reply::Stream(stream) => {
             for shard in &stream.shards {
                 let found = stream.shard_of(shard.range.first);

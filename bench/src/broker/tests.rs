@@ -132,7 +132,14 @@ impl Memory {
                     return Reply::Error(WireError::new(ErrorCode::Unauthenticated, "the credential is wrong"));
                 }
                 transport::admit(connection);
-                Reply::Welcome(Welcome { version: 1, features: 0, lanes: 1, directory_id: 7, broker: String::new() })
+                Reply::Welcome(Welcome {
+                    version: 1,
+                    features: 0,
+                    lanes: 1,
+                    directory_id: 7,
+                    broker: String::new(),
+                    lane: 0,
+                })
             }
             Request::Ping => Reply::Pong,
             Request::CreateStream(create) => {

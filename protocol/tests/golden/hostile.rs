@@ -21,7 +21,7 @@ fn what_is_cut_short_is_malformed() {
                 Decoded::Malformed => {}
                 // Whole batches follow the fields of these; each says by itself whether it is whole.
                 Decoded::Reply(Reply::Batches(cut)) => assert_cut(name, cut.batches, &payload, len),
-                Decoded::Reply(Reply::Push(cut, _)) => assert_cut(name, cut, &payload, len),
+                Decoded::Reply(Reply::Push(cut)) => assert_cut(name, cut.batches, &payload, len),
                 _ => panic!("{name}, cut to {len} bytes, went unnoticed"),
             }
         }
@@ -60,7 +60,7 @@ fn what_a_later_version_adds_is_skipped() {
             _ => [&payload[..], &[0xee; 7]].concat().into(),
         };
         assert_eq!(decode(number, grown.clone()), value, "{name} with bytes after it");
-        if matches!(number, kind::BATCHES | kind::PUSH | kind::STREAM | kind::STREAMS) {
+        if matches!(number, kind::BATCHES | kind::PUSH | kind::STREAM | kind::STREAMS | kind::CONSUMERS | kind::KEYS) {
             assert_eq!(decode(number, grow_groups(number, &grown)), value, "{name} with grown groups");
         }
     });
@@ -70,7 +70,7 @@ fn what_a_later_version_adds_is_skipped() {
 fn grow_groups(number: u16, payload: &Bytes) -> Bytes {
     let mut out = BytesMut::new();
     let mut rest = grow_group(&mut out, payload);
-    if matches!(number, kind::STREAM | kind::STREAMS) {
+    if matches!(number, kind::STREAM | kind::STREAMS | kind::CONSUMERS | kind::KEYS) {
         let (count, items) = rest.split_first_chunk::<4>().expect("a count follows");
         out.extend_from_slice(count);
         rest = items;

@@ -8,8 +8,9 @@ use rheos_protocol::error::{ErrorCode, Retry, WireError};
 use rheos_protocol::frame::{kind, write_frame};
 use rheos_protocol::hash::HashRange;
 use rheos_protocol::message::{
-    Batches, CreateStream, Hello, Position, PushEnd, Read, Reply, Request, ShardDescription, StreamDescription,
-    StreamSummary, Subscribe, Welcome,
+    Access, Batches, ConsumerDescription, ConsumerOf, CreateKey, CreateStream, Hello, KeyDescription, KeyPolicy,
+    NewKey, Position, Push, PushEnd, Read, Reply, Request, ShardDescription, StreamDescription, StreamSummary,
+    Subscribe, Welcome,
 };
 use rheos_protocol::record::Record;
 
@@ -107,6 +108,13 @@ fn requests() -> Vec<Golden> {
         ("list-streams", Request::ListStreams { after: name(), limit: 1_000 }),
         ("list-streams-first-page", Request::ListStreams { after: String::new(), limit: 1 }),
         ("delete-stream", Request::DeleteStream(name())),
+        ("register-consumer", Request::RegisterConsumer(consumer_of())),
+        ("describe-consumer", Request::DescribeConsumer(consumer_of())),
+        ("list-consumers", Request::ListConsumers { stream: name(), after: "billing".to_owned(), limit: 0x0102_0304 }),
+        ("deregister-consumer", Request::DeregisterConsumer(consumer_of())),
+        ("create-key", Request::CreateKey(CreateKey { name: "app-1".to_owned(), policy: policy() })),
+        ("list-keys", Request::ListKeys { after: "RKABC".to_owned(), limit: 0x0102_0304 }),
+        ("revoke-key", Request::RevokeKey("app-1".to_owned())),
         ("subscribe", Request::Subscribe(subscribe())),
         ("credit", Request::Credit(0x0102_0304_0506_0708)),
         ("unsubscribe", Request::Unsubscribe),
@@ -147,7 +155,12 @@ fn replies() -> Vec<Golden> {
         ("streams-none", Reply::Streams(Vec::new(), false)),
         ("done", Reply::Done),
         ("subscribed", Reply::Subscribed(0x0102_0304_0506_0708)),
-        ("push", Reply::Push(stamped().encode(), 0x5678)),
+        ("consumer", Reply::Consumer(consumer("billing", 0x0102_0304_0506_0708))),
+        ("consumers", Reply::Consumers(vec![consumer("a", 0), consumer("billing", 0)], true)),
+        ("push", Reply::Push(push(stamped().encode()))),
+        ("push-two", Reply::Push(push([stamped().encode(), stamped_next().encode()].concat().into()))),
+        ("key", Reply::Key(NewKey { id: "RKABCDEFGHIJKLMNOPQR".to_owned(), secret: "s-_".repeat(13) })),
+        ("keys", Reply::Keys(vec![key("RKA", KeyPolicy::everywhere(Access::Admin)), key("RKB", policy())], true)),
     ]
     .into_iter()
     .map(|(name, reply)| row(&format!("reply-{name}"), Message::Reply(reply)))
@@ -247,7 +260,30 @@ fn welcome() -> Welcome {
         lanes: 0x0102,
         directory_id: 0x1112_1314_1516_1718,
         broker: "rheos 0.1.0".to_owned(),
+        lane: 0x0204,
     }
+}
+
+fn consumer_of() -> ConsumerOf {
+    ConsumerOf { stream: "clicks".to_owned(), consumer: "billing".to_owned() }
+}
+
+fn consumer(name: &str, epoch: u64) -> ConsumerDescription {
+    let (incarnation, created_ms) = (0x3132_3334_3536_3738, 1_700_000_000_123);
+    ConsumerDescription { name: name.to_owned(), incarnation, created_ms, epoch }
+}
+
+fn push(batches: Bytes) -> Push {
+    Push { behind_ms: 0x5678, tip_sequence: 0x0102_0304_0506_07ff, batches }
+}
+
+fn policy() -> KeyPolicy {
+    let streams = vec![("clicks".to_owned(), Access::ReadWrite), ("orders".to_owned(), Access::None)];
+    KeyPolicy { everywhere: Access::ReadOnly, streams }
+}
+
+fn key(id: &str, policy: KeyPolicy) -> KeyDescription {
+    KeyDescription { id: id.to_owned(), name: "app-1".to_owned(), created_ms: 1_700_000_000_123, policy }
 }
 
 fn subscribe() -> Subscribe {

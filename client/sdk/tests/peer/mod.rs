@@ -286,7 +286,7 @@ async fn serve(connection: Connection, shared: Arc<Shared>) {
         return connection.close(4u32.into(), b"unauthenticated");
     }
     let broker = "peer".to_owned();
-    let welcome = Welcome { version: PROTOCOL_VERSION, features: 0, lanes: 1, directory_id: 7, broker };
+    let welcome = Welcome { version: PROTOCOL_VERSION, features: 0, lanes: 1, directory_id: 7, broker, lane: 0 };
     answer(&mut send, header.id, &Reply::Welcome(welcome)).await;
     let _ = send.finish();
     {
