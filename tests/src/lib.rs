@@ -19,3 +19,5 @@ pub mod random;
 pub mod raw_client;
 pub mod rig;
 pub mod sim;
+#[cfg(feature = "processes")]
+pub mod subscriber;
