@@ -88,7 +88,7 @@ impl Subscriber {
     /// When nothing is.
     pub async fn pushed(&mut self) -> (u64, Pushed) {
         let pushed = timeout(PATIENCE, self.pushed.recv()).await.expect("something is pushed in time");
-        pushed.expect("the connection stands")
+        pushed.unwrap_or_else(|| panic!("nothing more is pushed: {:?}", self.client.connection.close_reason()))
     }
 
     /// What is pushed within a time, if anything is.

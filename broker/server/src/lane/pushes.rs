@@ -26,6 +26,7 @@ use rheos_protocol::frame::{FRAME_HEADER_BYTES, FrameHeader, kind};
 use rheos_protocol::limits::PUSH_STREAMS_MAX;
 use rheos_protocol::message::{Push, Reply, Subscribe};
 use tokio::sync::mpsc::OwnedPermit;
+use tracing::debug;
 
 use super::inbox::{Answer, Arrival, Inbox};
 use super::logs::Logs;
@@ -74,9 +75,10 @@ struct Peer {
     /// Woken when the peer takes bytes again.
     waker: Waker,
     window_bytes: usize,
-    /// What it had taken when that was last looked at, and since when it has taken nothing more.
+    /// What it had taken when that was last looked at.
     taken_bytes: usize,
-    taken_boot_ms: u64,
+    /// Since when it owes and has taken nothing more.
+    stalled_boot_ms: Option<u64>,
 }
 
 #[derive(Default)]
@@ -240,7 +242,7 @@ impl Peer {
         });
         let waker = Waker::from(Arc::new(Writable(Arc::clone(&held))));
         let (window_bytes, streams) = (WINDOW_BYTES_FIRST, Default::default());
-        Peer { connection, streams, held, waker, window_bytes, taken_bytes: 0, taken_boot_ms: 0 }
+        Peer { connection, streams, held, waker, window_bytes, taken_bytes: 0, stalled_boot_ms: None }
     }
 
     /// Bytes it may be given now. When there are none, [`Arrival::Writable`] comes when there are.
@@ -280,9 +282,10 @@ impl Peer {
         let taken = self.held.taken.load(Ordering::Relaxed);
         let owes = self.held.bytes.load(Ordering::Relaxed) > 0 || self.is_blocked();
         if taken != self.taken_bytes || !owes {
-            (self.taken_bytes, self.taken_boot_ms) = (taken, boot_ms);
-        } else if boot_ms.saturating_sub(self.taken_boot_ms) >= STALLED_MS_MAX {
+            (self.taken_bytes, self.stalled_boot_ms) = (taken, None);
+        } else if boot_ms.saturating_sub(*self.stalled_boot_ms.get_or_insert(boot_ms)) >= STALLED_MS_MAX {
             let message = format!("nothing of what was pushed was taken for {} s", STALLED_MS_MAX / 1_000);
+            debug!(peer = %self.connection.remote_address(), "connection closed: {message}");
             self.connection.close(close_code(ErrorCode::LimitExceeded), message.as_bytes());
         }
         if owes {
