@@ -16,8 +16,8 @@ use std::sync::Arc;
 
 use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
 use rheos_core::catalog::{
-    BadStreamRecord, LogRecord, StreamRecord, admit_shards, creation_second, plan_stream, stream_exists,
-    stream_not_found, tombstone_may_go,
+    BadRecord, LogRecord, StreamRecord, admit_shards, creation_second, plan_stream, stream_exists, stream_not_found,
+    tombstone_may_go,
 };
 use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::message::CreateStream;
@@ -328,7 +328,7 @@ fn read_streams(transaction: &ReadTransaction) -> Result<Vec<Arc<StreamRecord>>,
     for row in transaction.open_table(STREAMS)?.iter()? {
         let (name, bytes) = row?;
         let stream = StreamRecord::decode(bytes.value()).map_err(|error| match error {
-            BadStreamRecord::Newer { found, .. } => Unbelievable::Newer(found.into()),
+            BadRecord::Newer { found, .. } => Unbelievable::Newer(found.into()),
             error => Unbelievable::Damaged(format!("stream {:?}: {error}", name.value())),
         })?;
         if stream.name.as_str() != name.value() {
