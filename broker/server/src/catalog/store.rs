@@ -16,7 +16,7 @@ use rheos_protocol::error::{ErrorCode, WireError};
 use super::CatalogAtStart;
 use super::read::{self, Unbelievable};
 use super::tables::{Change, FORMAT, Outcome, Tables};
-use crate::directory::{FILE_MODE, LOCK_POLL, Layout};
+use crate::directory::{FILE_MODE, LOCK_POLL, Layout, refuse_if_open_to_others};
 use crate::durable;
 use crate::start_error::StartError;
 
@@ -71,6 +71,9 @@ impl Store {
             Unbelievable::Damaged(why) => StartError::CatalogDamaged { path: path.clone(), why: one_line(&why) },
         })?;
         drop(transaction);
+        if !at_start.keys.is_empty() {
+            refuse_if_open_to_others(&path)?;
+        }
         Ok((Store { path, database: Some(database), shards }, at_start))
     }
 

@@ -1,5 +1,8 @@
 //! Registered consumers and access keys in the catalog.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+
 use rheos_broker::identity::AccessKey;
 use rheos_protocol::limits::{CONSUMERS_OF_STREAM_MAX, KEYS_MAX};
 use rheos_protocol::message::{Access, CreateKey, KeyPolicy};
@@ -122,6 +125,13 @@ fn keys_are_kept_until_they_are_revoked() {
     let (catalog, at_start) = open(&directory);
     assert_eq!(at_start.keys.len(), 2);
     assert!(at_start.keys.contains(&first) && at_start.keys.contains(&second));
+    catalog.close();
+    let path = directory.layout().catalog_path();
+    fs::set_permissions(&path, Permissions::from_mode(0o640)).expect("it is ours");
+    let refused = refusal(&directory);
+    assert!(matches!(&refused, StartError::KeysOpenToOthers { path: named, .. } if *named == path), "{refused}");
+    fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("it is ours");
+    let (catalog, _) = open(&directory);
     assert_eq!(run(catalog.revoke_key("other")), Ok(second));
     assert_eq!(run(catalog.revoke_key(&first.id)), Ok(Arc::clone(&first)));
     assert_eq!(run(catalog.revoke_key(&first.id)).expect_err("it is gone").code, ErrorCode::KeyNotFound);
