@@ -15,6 +15,7 @@
 
 mod access_key;
 mod certificate;
+mod live_keys;
 mod ticket;
 mod transport_keys;
 
@@ -27,7 +28,8 @@ use std::time::SystemTime;
 
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn_proto::crypto::HmacKey;
-use rheos_protocol::message::ALPN;
+use rheos_core::catalog::KeyRecord;
+use rheos_protocol::message::{ALPN, KeyDescription};
 use ring::digest::{SHA256, digest};
 use ring::{hkdf, hmac};
 use rustls::crypto::CryptoProvider;
@@ -39,21 +41,20 @@ use crate::start_error::StartError;
 
 pub use access_key::{AccessKey, Principal};
 
-use access_key::Credential;
 use certificate::{Authority, ServerCertificate};
+use live_keys::LiveKeys;
 use ticket::TicketSealer;
 use transport_keys::TransportKeys;
 
-/// The broker's identity, as its data directory keeps it.
+/// The broker's identity, as its data directory keeps it; every clone knows the same access keys.
+#[derive(Clone)]
 pub struct BrokerIdentity {
     /// The administrator's access key.
     pub admin: AccessKey,
-    authority: Authority,
-    keys: TransportKeys,
+    authority: Arc<Authority>,
+    keys: Arc<TransportKeys>,
     crypto: Arc<rustls::ServerConfig>,
-    admin_credential: Credential,
-    /// Stands in for the key of an id that nobody has.
-    nobody: Credential,
+    live: Arc<LiveKeys>,
 }
 
 impl BrokerIdentity {
@@ -87,14 +88,9 @@ impl BrokerIdentity {
 
         let crypto = tls(provider, &authority, server, TicketSealer::new(&keys.ticket))
             .map_err(|error| StartError::KeysUnusable { path: keys_dir.join(SERVER_FILE), why: error.to_string() })?;
-        let admin_credential = Credential::new(
-            &admin.secret,
-            Principal { key_id: admin.id.clone(), name: "admin".to_owned(), admin: true },
-        );
-        let nobody = AccessKey::generate()?;
-        let nobody =
-            Credential::new(&nobody.secret, Principal { key_id: nobody.id, name: "nobody".to_owned(), admin: false });
-        Ok(BrokerIdentity { admin, authority, keys, crypto: Arc::new(crypto), admin_credential, nobody })
+        let live = Arc::new(LiveKeys::new(&admin)?);
+        let (authority, keys) = (Arc::new(authority), Arc::new(keys));
+        Ok(BrokerIdentity { admin, authority, keys, crypto: Arc::new(crypto), live })
     }
 
     /// The TLS side of the server: TLS 1.3 alone, ALPN `rheos`, no early data. Shared by all lanes.
@@ -150,10 +146,33 @@ impl BrokerIdentity {
     ///
     /// An id that nobody has costs the same time as a wrong proof.
     pub fn verify_hello(&self, key_id: &str, mac: &[u8; 32], tls_exporter: &[u8; 32]) -> Option<Principal> {
-        let known = key_id == self.admin.id;
-        let credential = if known { &self.admin_credential } else { &self.nobody };
-        let proved = credential.proves(mac, tls_exporter);
-        (known && proved).then(|| credential.principal().clone())
+        self.live.verify(key_id, mac, tls_exporter)
+    }
+
+    /// From here on the key opens the broker.
+    pub fn add_key(&self, record: &KeyRecord) {
+        self.live.add(record);
+    }
+
+    /// From here on the key of this id opens nothing. The connections that it has opened are the caller's affair.
+    pub fn revoke_key(&self, key_id: &str) {
+        self.live.revoke(key_id);
+    }
+
+    /// Whether the key of this id opens the broker: the administrator's own, or one that was made and not revoked.
+    pub fn is_live(&self, key_id: &str) -> bool {
+        self.live.is_live(key_id)
+    }
+
+    /// Whether this is the id or the name of the administrator's own key.
+    pub fn is_admins(&self, id_or_name: &str) -> bool {
+        id_or_name == self.admin.id || id_or_name == ADMIN_NAME
+    }
+
+    /// Up to `limit` of the keys that were made, whose ids sort after `after`, and whether more follow. The
+    /// administrator's own is not among them: it cannot be revoked.
+    pub fn keys_page(&self, after: &str, limit: usize) -> (Vec<KeyDescription>, bool) {
+        self.live.page(after, limit)
     }
 
     /// How a client connects as the administrator to the broker that listens on `listen`.
@@ -186,6 +205,8 @@ impl std::fmt::Debug for BrokerIdentity {
     }
 }
 
+/// The name of the administrator's own key.
+const ADMIN_NAME: &str = "admin";
 const CA_FILE: &str = "ca.pem";
 const SERVER_FILE: &str = "server.pem";
 const TRANSPORT_FILE: &str = "transport.keys";

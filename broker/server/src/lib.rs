@@ -20,6 +20,7 @@
 mod blocks;
 pub mod catalog;
 mod clock;
+mod consumers;
 pub mod directory;
 pub mod disk;
 pub mod durable;

@@ -26,11 +26,12 @@ use tracing::{info, warn};
 use crate::blocks::Blocks;
 use crate::catalog::{Catalog, CatalogAtStart};
 use crate::clock;
+use crate::consumers::Consumers;
 use crate::directory::{DataDirectory, DirectoryOptions, check_machine};
 use crate::files::{FileJob, FileThread, set_aside};
 use crate::identity::BrokerIdentity;
 use crate::lane::{Arrival, Inbox, Lane, RecoveredStream, name, settings_of};
-use crate::net::{self, Net, READ_MEMORY_KIB};
+use crate::net::{self, Connections, Door, Net, READ_MEMORY_KIB};
 use crate::recover::{Found, recover_log};
 use crate::start_error::StartError;
 use crate::streams::Streams;
@@ -97,7 +98,8 @@ pub fn serve(options: ServeOptions) -> Result<(), StartError> {
 
     let inbox = Inbox::default();
     let (files, file_thread) = FileThread::start(Arc::clone(&directory), catalog.clone(), inbox.clone())?;
-    let streams = Streams::new(&at_start.streams);
+    let (streams, consumers) = (Streams::new(&at_start.streams), Consumers::new(&at_start.consumers));
+    at_start.keys.iter().for_each(|key| identity.add_key(key));
     let ready = Ready { address, data: options.data, streams: at_start.streams.len(), took: Duration::ZERO, warnings };
     recovered.unfinished.drain(..).for_each(|path| files.push(FileJob::RemoveUnfinished { path }));
     start_chores(&files, recovered.chores, &at_start.condemned);
@@ -111,6 +113,8 @@ pub fn serve(options: ServeOptions) -> Result<(), StartError> {
         identity,
         catalog: catalog.clone(),
         streams,
+        consumers,
+        connections: Connections::default(),
         inbox: inbox.clone(),
         files,
         directory,
@@ -153,6 +157,8 @@ struct LanePlan {
     identity: BrokerIdentity,
     catalog: Catalog,
     streams: Streams,
+    consumers: Consumers,
+    connections: Connections,
     inbox: Inbox,
     files: FileThread,
     directory: Arc<DataDirectory>,
@@ -196,18 +202,22 @@ fn run_lane(plan: LanePlan) {
 type Serving = oneshot::Sender<Result<(), StartError>>;
 
 async fn start_lane(plan: LanePlan) -> (Serving, Result<(Endpoint, JoinHandle<()>), StartError>) {
-    let LanePlan { socket, mtu, dev, identity, catalog, streams, inbox, files, directory, recovered, serving, .. } =
-        plan;
+    let LanePlan { socket, mtu, dev, identity, catalog, inbox, files, directory, recovered, serving, .. } = plan;
+    let (streams, consumers, connections) = (plan.streams, plan.consumers, plan.connections);
     let started = async {
         let ring = StartError::ring;
         let directory_id = directory.id();
         let (blocks, reader) = Blocks::new(directory).map_err(ring)?;
-        let lane = Lane::new(inbox.clone(), files, blocks.clone(), directory_id, recovered).map_err(ring)?;
+        let lane = Lane::new(inbox.clone(), files, blocks.clone(), directory_id, consumers.clone(), recovered)
+            .map_err(ring)?;
         let endpoint = endpoint(socket, mtu, &identity)?;
         let net = Net {
             identity,
             catalog,
             streams,
+            consumers,
+            connections,
+            door: Door::default(),
             inbox,
             blocks,
             directory_id,

@@ -168,8 +168,8 @@ pub enum StartError {
     },
     /// A secret can be read by others.
     #[error(
-        "{} can be read by others (mode {mode:04o}); the keys in it may be known: chmod go= it, or remove the keys \
-         directory to have new ones made",
+        "{} can be read by others (mode {mode:04o}); the keys in it may be known: chmod go= it, and have new ones made \
+         (revoke the access keys, or remove the keys directory)",
         path.display()
     )]
     KeysOpenToOthers {
