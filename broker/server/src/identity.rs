@@ -164,6 +164,11 @@ impl BrokerIdentity {
         self.live.is_live(key_id)
     }
 
+    /// The id of the made key of this id or name, if it opens the broker.
+    pub fn live_key_id(&self, id_or_name: &str) -> Option<String> {
+        self.live.made_id(id_or_name)
+    }
+
     /// Whether this is the id or the name of the administrator's own key.
     pub fn is_admins(&self, id_or_name: &str) -> bool {
         id_or_name == self.admin.id || id_or_name == ADMIN_NAME

@@ -93,7 +93,7 @@ impl Net {
     }
 }
 
-/// Takes connections until the endpoint is closed. What is not taken at once waits in quinn's own bounded queue.
+/// Takes connections until the endpoint is closed.
 pub(crate) async fn accept(endpoint: Endpoint, net: Arc<Net>) {
     let mut pace = Pace::default();
     while let Some(incoming) = endpoint.accept().await {
@@ -101,13 +101,13 @@ pub(crate) async fn accept(endpoint: Endpoint, net: Arc<Net>) {
             drop(incoming.retry());
             continue;
         }
-        let Some(stranger) = net.door.let_in() else {
+        let Some((stranger, wait)) = net.door.let_in().zip(pace.wait(Instant::now())) else {
             incoming.refuse();
             continue;
         };
-        sleep(pace.wait(Instant::now())).await;
         let (net, handshake) = (Arc::clone(&net), net.door.begin_handshake());
         tokio::spawn(async move {
+            sleep(wait).await;
             // A handshake takes no longer than a Hello may.
             let connected = timeout(Duration::from_millis(HELLO_MS_MAX), incoming).await;
             drop(handshake);

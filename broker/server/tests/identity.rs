@@ -271,7 +271,12 @@ fn a_made_key_is_believed_until_it_is_revoked() {
     assert_eq!(another_lane.keys_page(&listed[0].id, 1), (listed[1..].to_vec(), false));
     assert!(!format!("{identity:?} {listed:?} {one:?}").contains(&one.secret));
 
+    for id_or_name in ["one", &one.id] {
+        assert_eq!(another_lane.live_key_id(id_or_name).as_deref(), Some(one.id.as_str()));
+    }
+    assert_eq!(another_lane.live_key_id("nobody"), None);
     identity.revoke_key(&one.id);
+    assert_eq!(another_lane.live_key_id("one"), None);
     assert_eq!(verify(&one, &one.secret), None);
     assert!(!another_lane.is_live(&one.id) && verify(&other, &other.secret).is_some());
     // The administrator's own key is the directory's, not the catalog's.

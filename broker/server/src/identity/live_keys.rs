@@ -62,6 +62,12 @@ impl LiveKeys {
         id == self.admin.principal().key_id || self.made().contains_key(id)
     }
 
+    pub(super) fn made_id(&self, id_or_name: &str) -> Option<String> {
+        let is_meant =
+            |key: &&Arc<MadeKey>| [&key.description.id, &key.description.name].iter().any(|it| **it == id_or_name);
+        self.made().values().find(is_meant).map(|key| key.description.id.clone())
+    }
+
     /// Who proves, with a MAC of these bytes, to have the secret of the key with this id.
     pub(super) fn verify(&self, id: &str, mac: &[u8; 32], bytes: &[u8; 32]) -> Option<Principal> {
         // The lock is not held over the proof.

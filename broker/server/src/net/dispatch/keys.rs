@@ -1,7 +1,8 @@
 //! Requests about access keys.
 //!
 //! What must hold: a key opens nothing before the catalog has it; one that is revoked is gone from the
-//! catalog first, then opens nothing, and then its connections end. A secret is told once, in the answer to
+//! catalog first, then opens nothing, and then its connections end; one that the catalog no longer has opens
+//! nothing after it was to be revoked, also when an earlier answer was lost with the disk. A secret is told once, in the answer to
 //! who asked for the key.
 
 use rheos_protocol::error::{ErrorCode, WireError};
@@ -48,9 +49,19 @@ pub(super) async fn revoke(
             "the administrator's own key cannot be revoked: it is kept in the data directory, not in the catalog";
         return Err(WireError::new(ErrorCode::BadRequest, message));
     }
-    let record = net.catalog.revoke_key(id_or_name).await?;
-    net.identity.revoke_key(&record.id);
-    net.connections.close_revoked(&record.id);
-    info!(key = %record.name, id = record.id, by = principal.principal().name, "access key revoked");
-    Ok(Reply::Done)
+    let live = net.identity.live_key_id(id_or_name);
+    let outcome = net.catalog.revoke_key(id_or_name).await;
+    match (outcome.as_ref().map_err(|error| error.code), live) {
+        // Where the catalog has lost it without a word, or perhaps has, nobody goes on with it.
+        (Ok(_) | Err(ErrorCode::KeyNotFound | ErrorCode::Indeterminate), Some(id)) => {
+            net.identity.revoke_key(&id);
+            net.connections.close_revoked(&id);
+            info!(key = id_or_name, id, by = principal.principal().name, "access key revoked");
+            match outcome {
+                Err(error) if error.code == ErrorCode::Indeterminate => Err(error),
+                _ => Ok(Reply::Done),
+            }
+        }
+        _ => outcome.map(|_| Reply::Done),
+    }
 }
