@@ -116,9 +116,11 @@ impl BrokerIdentity {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let (operator, key) = OperatorCertificate::read(files, &provider, SystemTime::now())?;
         let crypto = tls(provider, operator.chain.clone(), key, TicketSealer::new(&self.keys.ticket));
-        self.crypto = Arc::new(
-            crypto.map_err(|error| StartError::CertificateUnusable { path: files.chain.clone(), why: error.to_string() })?,
-        );
+        self.crypto =
+            Arc::new(crypto.map_err(|error| StartError::CertificateUnusable {
+                path: files.chain.clone(),
+                why: error.to_string(),
+            })?);
         self.operator = Some(operator);
         Ok(self)
     }
@@ -198,7 +200,8 @@ impl BrokerIdentity {
     /// Holds the secret: it goes to a file of the administrator's, never to a log.
     pub fn admin_url(&self, listen: SocketAddr) -> String {
         let AccessKey { id, secret } = &self.admin;
-        let mut url = format!("rheos://{id}:{secret}@{}?ca=sha256:{}", reachable(listen), hex::encode(self.ca_sha256()));
+        let mut url =
+            format!("rheos://{id}:{secret}@{}?ca=sha256:{}", reachable(listen), hex::encode(self.ca_sha256()));
         if self.server_name() != SERVER_NAME {
             url += &format!("&name={}", self.server_name());
         }

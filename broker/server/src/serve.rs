@@ -360,7 +360,8 @@ fn stop_signal() -> Result<impl Future<Output = ()>, StartError> {
     })
 }
 
-const OPEN_TO_ANYONE: &str = "in development mode on the network: whoever reaches this port may read and change everything";
+const OPEN_TO_ANYONE: &str =
+    "in development mode on the network: whoever reaches this port may read and change everything";
 /// How often that is said.
 const WARNED_EVERY: Duration = Duration::from_secs(60);
 /// How long a port that is in use is tried.

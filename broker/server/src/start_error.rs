@@ -213,8 +213,10 @@ pub enum StartError {
         lanes: u16,
     },
     /// `--dev` trusts everybody, so it is for this host alone.
-    #[error("--dev takes any credential, so it listens on loopback only, not on {listen}; use --listen 127.0.0.1:4567, or trust everybody who can reach it with \
-         --dev-anyone-on-the-network")]
+    #[error(
+        "--dev takes any credential, so it listens on loopback only, not on {listen}; use --listen 127.0.0.1:4567, or trust everybody who can reach it with \
+         --dev-anyone-on-the-network"
+    )]
     DevNotLoopback {
         /// What was asked for.
         listen: SocketAddr,

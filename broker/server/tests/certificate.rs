@@ -82,11 +82,15 @@ fn clients_pin_the_last_certificate_and_ask_for_the_first_name() {
     for (brought, name) in [
         (alone(&parameters(&["rheos"], -1..400)), None),
         (alone(&self_made), Some("localhost")),
-        (chained(&parameters(&["10.1.2.3", "streams.example.com", "b.example.com"], -1..400)), Some("streams.example.com")),
+        (
+            chained(&parameters(&["10.1.2.3", "streams.example.com", "b.example.com"], -1..400)),
+            Some("streams.example.com"),
+        ),
         (chained(&parameters(&["*.example.com"], -1..400)), Some("rheos.example.com")),
     ] {
         let files = write(place.path(), &brought.chain, &brought.key);
-        let identity = identity(&directory).with_certificate(&files).unwrap_or_else(|error| panic!("{name:?}: {error}"));
+        let identity =
+            identity(&directory).with_certificate(&files).unwrap_or_else(|error| panic!("{name:?}: {error}"));
         assert_eq!((identity.warning(), identity.server_name()), (None, name.unwrap_or("rheos")));
         let same_lines = |a: &str, b: &str| a.lines().eq(b.lines());
         assert!(same_lines(identity.ca_pem(), &brought.pinned), "{name:?}");
@@ -130,7 +134,12 @@ fn what_a_client_would_refuse_is_refused_at_start() {
         (&expired_self_made.chain, key_of(&expired_self_made), "chain.pem", "is expired since 20"),
         (&early.chain, key_of(&early), "chain.pem", "is not valid before 20"),
         (&nameless.chain, key_of(&nameless), "chain.pem", "subjectAltName=DNS:rheos"),
-        (&backwards, key_of(&chain), "chain.pem", "its first certificate, which is to be the server's, has no DNS name"),
+        (
+            &backwards,
+            key_of(&chain),
+            "chain.pem",
+            "its first certificate, which is to be the server's, has no DNS name",
+        ),
         (&another, key_of(&good), "chain.pem", "the server's certificate comes first"),
         (half, key_of(&good), "chain.pem", "is damaged"),
         ("", key_of(&good), "chain.pem", "no certificate in PEM"),

@@ -50,9 +50,8 @@ impl Session {
         let verifier = Arc::new(Verifier::new(options.trust, Arc::clone(&provider)));
         let mut config = quic_config(provider, Arc::clone(&verifier));
         config.transport_config(Arc::new(transport::connection(options.mtu_bound)));
-        let connecting = endpoint
-            .connect_with(config, address, &options.server_name)
-            .map_err(|error| failed(error.to_string()))?;
+        let connecting =
+            endpoint.connect_with(config, address, &options.server_name).map_err(|error| failed(error.to_string()))?;
         let connection = match timeout(ANSWER_MAX, connecting).await {
             Err(_) | Ok(Err(ConnectionError::TimedOut)) => {
                 return Err(Error::Unanswered { address, waited: ANSWER_MAX });

@@ -52,7 +52,8 @@ impl State {
             Request::ListConsumers { stream, after, limit } => {
                 self.incarnation_of(&stream)?;
                 let of_stream = self.admin.consumers.iter().filter(|((of, _), _)| *of == stream);
-                let mut later = of_stream.map(|(_, consumer)| consumer.clone()).filter(|consumer| consumer.name > after);
+                let mut later =
+                    of_stream.map(|(_, consumer)| consumer.clone()).filter(|consumer| consumer.name > after);
                 let page: Vec<_> = later.by_ref().take(limit as usize).collect();
                 Reply::Consumers(page, later.next().is_some())
             }
