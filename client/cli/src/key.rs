@@ -10,7 +10,8 @@ use serde_json::json;
 use crate::arguments::{Global, Output};
 use crate::broker::{self, Named, found};
 use crate::confirm::confirm;
-use crate::failure::Failure;
+use crate::contexts::Contexts;
+use crate::failure::{Failure, note};
 use crate::output;
 
 /// Make, list and revoke access keys
@@ -49,9 +50,20 @@ async fn revoke(command: &RevokeCommand, global: &Global) -> Result<(), Failure>
     client.close().await;
     revoked?;
     match global.output {
-        Output::Json => output::json(&json!({ "key": key, "revoked": true })),
-        Output::Text => output::line(&format!("key {key} is revoked")),
+        Output::Json => output::json(&json!({ "key": key, "revoked": true }))?,
+        Output::Text => output::line(&format!("key {key} is revoked"))?,
     }
+    if let Some(context) = kept_in(key) {
+        note(&format!("context {context} may still hold it: rheos context remove {context}"));
+    }
+    Ok(())
+}
+
+/// The context that holds a key of this id, or has its name.
+fn kept_in(key: &str) -> Option<String> {
+    let contexts = Contexts::open().ok()?;
+    let holds = |name: &str| contexts.options(name).is_ok_and(|options| options.key_id() == key);
+    contexts.names().ok()?.into_iter().find(|name| name == key || holds(name))
 }
 
 fn access_text(access: Access) -> &'static str {

@@ -276,9 +276,14 @@ async fn keys_are_made_listed_and_revoked() {
     assert!(near.ends_with("(error 18); did you mean billing?"), "{near}");
     let far = failure(&user.run(&["key", "revoke", "nobody", "--yes"]), 1);
     assert!(far.ends_with("`rheos key list` shows what there is"), "{far}");
-    assert_eq!(stdout(&user.run(&["key", "revoke", "billing", "--yes"])), "key billing is revoked\n");
-    assert_eq!(user.json(&["key", "revoke", "RKMADE000002", "-y"])[0]["revoked"], true);
-    assert_eq!(user.json(&["key", "list"]).len(), 2);
+    for (key, context) in [("billing", "billing"), ("RKMADE000002", "a")] {
+        let revoked = user.run(&["key", "revoke", key, "--yes"]);
+        let left = String::from_utf8_lossy(&revoked.stderr).into_owned();
+        assert_eq!(left, format!("context {context} may still hold it: rheos context remove {context}\n"));
+        assert_eq!(stdout(&revoked), format!("key {key} is revoked\n"));
+    }
+    assert_eq!(user.json(&["key", "revoke", "root", "-y"])[0]["revoked"], true);
+    assert_eq!(user.json(&["key", "list"]).len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
