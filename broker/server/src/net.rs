@@ -41,8 +41,6 @@ use crate::streams::Streams;
 pub(crate) use connections::Connections;
 pub(crate) use door::Door;
 
-use door::Pace;
-
 /// What every connection works with.
 pub(crate) struct Net {
     pub(crate) identity: BrokerIdentity,
@@ -95,13 +93,12 @@ impl Net {
 
 /// Takes connections until the endpoint is closed.
 pub(crate) async fn accept(endpoint: Endpoint, net: Arc<Net>) {
-    let mut pace = Pace::default();
     while let Some(incoming) = endpoint.accept().await {
         if net.door.wants_proof_of_address() && !incoming.remote_address_validated() {
             drop(incoming.retry());
             continue;
         }
-        let Some((stranger, wait)) = net.door.let_in().zip(pace.wait(Instant::now())) else {
+        let Some((stranger, wait)) = net.door.let_in(Instant::now()) else {
             incoming.refuse();
             continue;
         };

