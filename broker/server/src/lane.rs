@@ -10,8 +10,10 @@
 //! ```
 //!
 //! What must hold: the lane waits for nothing but its next turn; a completion is looked for in every
-//! turn; a reply leaves only as an effect of the log. The lane decides nothing.
+//! turn; a reply leaves only as an effect of the log. The lane decides nothing. What it serves other
+//! lanes, and they it, is in `afar.rs`; a lane that has stopped stays until all have.
 
+mod afar;
 mod inbox;
 mod logs;
 mod replies;
@@ -26,6 +28,8 @@ use std::time::Duration;
 use rheos_core::arrival::Now;
 use rheos_core::budget::LaneBudget;
 use rheos_core::catalog::StreamRecord;
+use rheos_core::held_back::HeldBack;
+use rheos_core::lanes::lane_of;
 use rheos_core::limits::COMMITS_IN_FLIGHT_MAX;
 use rheos_core::log::{Effect, Event, Log, LogId, Write};
 use rheos_core::recovery::{LogOnDisk, Recovery, RecoveryStep};
@@ -39,8 +43,9 @@ use crate::blocks::Blocks;
 use crate::clock;
 use crate::disk::{BufferPool, CommitRing, POOLED_BYTES_MAX, RingWait, WriteDone};
 use crate::files::{FileJob, FileThread};
+use crate::mesh::MeshEnd;
 
-pub(crate) use inbox::{Arrival, Inbox, Reading};
+pub(crate) use inbox::{Arrival, Inbox, Inboxes, Reading};
 pub(crate) use logs::settings_of;
 
 use logs::{Logs, Slot};
@@ -63,8 +68,12 @@ pub(crate) struct Lane {
     blocks: Blocks,
     logs: Logs,
     replies: Replies,
+    /// The way to other lanes, where there are any.
+    mesh: Option<MeshEnd>,
+    held_back: HeldBack,
     budget: LaneBudget,
     directory_id: u64,
+    number: LaneNumber,
     stopping: bool,
     ticked: u32,
     // Emptied in every turn, kept for their memory.
@@ -74,7 +83,14 @@ pub(crate) struct Lane {
     slots: Vec<Slot>,
 }
 
-/// A stream with its logs as recovery has found them.
+/// Which lane of how many.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LaneNumber {
+    pub(crate) lane: u16,
+    pub(crate) lanes: u16,
+}
+
+/// A stream with its logs as recovery has found them; given to a lane, with those that it serves.
 pub(crate) struct RecoveredStream {
     pub(crate) record: Arc<StreamRecord>,
     pub(crate) logs: Vec<Log>,
@@ -90,6 +106,8 @@ impl Lane {
         files: FileThread,
         blocks: Blocks,
         directory_id: u64,
+        number: LaneNumber,
+        mesh: Option<MeshEnd>,
         streams: Vec<RecoveredStream>,
     ) -> io::Result<Lane> {
         let ring = CommitRing::new(COMMITS_IN_FLIGHT_MAX as u32)?;
@@ -110,8 +128,11 @@ impl Lane {
             blocks,
             logs,
             replies: Replies::default(),
+            mesh,
+            held_back: HeldBack::default(),
             budget: LaneBudget::default(),
             directory_id,
+            number,
             stopping: false,
             ticked: 0,
             arrivals: Vec::new(),
@@ -130,14 +151,18 @@ impl Lane {
         loop {
             let now = clock::now();
             let mut busy = self.take_arrivals(now, cx);
+            busy |= self.take_mesh(now);
             busy |= self.take_completions(now, cx);
             busy |= self.take_tick(now, cx);
             busy |= self.begin_commits(now);
             self.replies.send(cx);
-            if self.stopping && self.logs.all_stopped() {
+            if self.stopping && self.logs.all_stopped() && self.others_have_stopped() {
+                // What they answered before they stopped.
+                self.take_answers();
+                self.replies.send(cx);
                 return Poll::Ready(());
             }
-            if !busy {
+            if !busy && self.may_sleep(cx) {
                 return Poll::Pending;
             }
         }
@@ -157,12 +182,16 @@ impl Lane {
     fn take_arrival(&mut self, now: Now, arrival: Arrival) {
         match arrival {
             Arrival::Put { stream, frame, batch } => self.put(now, stream, frame, batch),
+            Arrival::PutAfar { lane, stream, frame, batch } => self.put_afar(lane, stream, frame, batch),
             Arrival::PutRefused { stream, frame, error } => {
                 let token = self.replies.expect(stream, frame);
                 self.replies.answer(token, Err(*error));
             }
             Arrival::PutStreamOpened { stream, replies } => self.replies.open(stream, replies),
-            Arrival::PutStreamEnded { stream } => self.replies.end(stream),
+            Arrival::PutStreamEnded { stream } => {
+                self.held_back.end(stream);
+                self.replies.end(stream);
+            }
             // Whoever asked may have gone: then nobody is told.
             Arrival::Read { read, reply } => drop(reply.send(self.read(now, &read))),
             Arrival::StreamCreated { record, done } => {
@@ -222,7 +251,9 @@ impl Lane {
     }
 
     fn create(&mut self, now: Now, record: Arc<StreamRecord>) {
-        let logs = (0..record.log_count).map(|log| new_log(now, &record, log, self.directory_id)).collect();
+        let LaneNumber { lane, lanes } = self.number;
+        let here = (0..record.log_count).filter(|log| lane_of(record.incarnation, *log, lanes) == lane);
+        let logs = here.map(|log| new_log(now, &record, log, self.directory_id)).collect();
         let slots = self.logs.add(record, logs);
         // Its creation was on the way when the stop began: nobody else tells these logs.
         if self.stopping {
@@ -243,7 +274,6 @@ impl Lane {
             }
             self.answer_only();
         }
-        self.files.push(FileJob::RemoveStream { incarnation: record.incarnation });
     }
 
     fn stop(&mut self, now: Now) {
@@ -335,7 +365,7 @@ impl Lane {
         let owned = self.logs.at(slot).expect("effects are performed before a slot is freed");
         let log = owned.log.id();
         match effect {
-            Effect::Reply { token, outcome } => self.replies.answer(token, outcome),
+            Effect::Reply { token, outcome } => self.reply(token, outcome),
             Effect::Write(write) => self.write(slot, &write),
             Effect::Prepare { segment, ask, bytes } => {
                 // Nobody waits for a spare; for the segment of a log that has none, somebody may.
@@ -377,11 +407,13 @@ impl Lane {
 
     /// Performs the answers of a log that is going: nothing else of it is to be done.
     fn answer_only(&mut self) {
-        for effect in self.effects.drain(..) {
+        let mut effects = std::mem::take(&mut self.effects);
+        for effect in effects.drain(..) {
             if let Effect::Reply { token, outcome } = effect {
-                self.replies.answer(token, outcome);
+                self.reply(token, outcome);
             }
         }
+        self.effects = effects;
     }
 }
 

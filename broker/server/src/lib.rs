@@ -10,7 +10,7 @@
 //!     dev: false,
 //!     lanes: 1,
 //!     mtu: 1452,
-//!     core: None,
+//!     cores: Vec::new(),
 //!     ready: Box::new(|ready| eprintln!("clients can connect to {}", ready.address)),
 //! })
 //! .expect("the message says why not");
@@ -20,20 +20,27 @@
 mod blocks;
 pub mod catalog;
 mod clock;
+mod connection_ids;
+mod cores;
 pub mod directory;
 pub mod disk;
 pub mod durable;
 mod files;
 pub mod identity;
 mod lane;
+mod lanes;
+mod mesh;
 mod net;
 mod recover;
 mod serve;
+mod sockets;
 pub mod start_error;
+mod steering;
 mod streams;
 pub mod transport;
 mod verify;
 
+pub use cores::default_lanes;
 pub use serve::{Ready, ServeOptions, serve};
 pub use verify::{LogReport, StreamReport, VerifyReport, verify};
 

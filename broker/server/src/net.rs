@@ -14,6 +14,7 @@ mod dispatch;
 mod frames;
 mod put_stream;
 mod reading;
+mod route;
 mod share;
 
 use std::sync::Arc;
@@ -21,33 +22,67 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use quinn::{Endpoint, VarInt};
+use rheos_core::catalog::StreamRecord;
+use rheos_core::lanes::lanes_of;
 use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::limits::HELLO_MS_MAX;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, Semaphore, oneshot};
 use tokio::time::timeout;
 
 use crate::blocks::Blocks;
 use crate::catalog::Catalog;
+use crate::files::FileThread;
 use crate::identity::BrokerIdentity;
-use crate::lane::Inbox;
+use crate::lane::{Arrival, Inbox, Inboxes};
+use crate::mesh::Mesh;
 use crate::streams::Streams;
 
-/// What every connection works with.
+/// What every connection of a lane works with.
 pub(crate) struct Net {
-    pub(crate) identity: BrokerIdentity,
+    pub(crate) identity: Arc<BrokerIdentity>,
     pub(crate) catalog: Catalog,
     pub(crate) streams: Streams,
+    /// The lane's own.
     pub(crate) inbox: Inbox,
-    pub(crate) blocks: Blocks,
+    pub(crate) inboxes: Inboxes,
+    /// The way to other lanes, where there are any.
+    pub(crate) mesh: Option<Mesh>,
+    /// Of every lane: each reads what it serves.
+    pub(crate) blocks: Arc<[Blocks]>,
+    pub(crate) files: FileThread,
     pub(crate) directory_id: u64,
+    pub(crate) lane: u16,
     pub(crate) lanes: u16,
     /// Any credential will do: for trying things out on loopback.
     pub(crate) dev: bool,
     pub(crate) put_streams: AtomicU64,
-    /// Held while a stream is created or deleted, so that the lane hears of both in the catalog's order.
-    pub(crate) changes: Mutex<()>,
+    /// Held while a stream is created or deleted, so that lanes hear of both in the catalog's order. The
+    /// same on all lanes.
+    pub(crate) changes: Arc<Mutex<()>>,
     /// Bytes of batches that reads may hold at once, in KiB.
     pub(crate) read_memory: Semaphore,
+}
+
+impl Net {
+    /// Tells every lane that serves a log of the stream, and waits until all have heard.
+    async fn tell(
+        &self,
+        stream: &StreamRecord,
+        arrival: impl Fn(oneshot::Sender<()>) -> Arrival,
+    ) -> Result<(), WireError> {
+        let serving = lanes_of(stream.incarnation, stream.log_count, self.lanes);
+        let told: Vec<_> = serving
+            .map(|lane| {
+                let (done, told) = oneshot::channel();
+                self.inboxes.of_lane(lane).push(arrival(done));
+                told
+            })
+            .collect();
+        for told in told {
+            told.await.map_err(|_| stopping())?;
+        }
+        Ok(())
+    }
 }
 
 /// KiB of batches that all reads of a lane may hold at once.

@@ -42,6 +42,12 @@ impl Streams {
         streams.get(name.as_str()).cloned().ok_or_else(|| stream_not_found(name))
     }
 
+    /// The stream of this incarnation.
+    pub(crate) fn by_incarnation(&self, incarnation: u64) -> Option<Arc<StreamRecord>> {
+        let streams = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        streams.values().find(|record| record.incarnation == incarnation).cloned()
+    }
+
     /// Up to `limit` streams whose names sort after `after`, and whether more follow.
     pub(crate) fn page(&self, after: &str, limit: usize) -> (Vec<StreamSummary>, bool) {
         let streams = self.0.read().unwrap_or_else(PoisonError::into_inner);

@@ -23,15 +23,16 @@ pub(crate) struct ServeCommand {
     /// Development mode: any credential is accepted and any file system will do; loopback only
     #[arg(long)]
     dev: bool,
-    /// Lanes, each one core's worth of the broker; this release runs one
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    lanes: u16,
+    /// Lanes, each one core's worth of the broker: 1 to 256; by default as many as cores are named, or
+    /// one less than this process may use
+    #[arg(long, value_name = "N")]
+    lanes: Option<u16>,
     /// Largest path MTU to look for, in bytes of UDP payload: 1200 to 6500
     #[arg(long, value_name = "BYTES", default_value_t = 1452, value_parser = clap::value_parser!(u16).range(1200..=6500))]
     mtu: u16,
-    /// Core to pin the lane to; by default the last one this process may use
-    #[arg(long, value_name = "N")]
-    core: Option<usize>,
+    /// Cores to pin the lanes to, one for each; by default the last ones this process may use
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    cores: Vec<usize>,
 }
 
 const AFTER_HELP: &str = "\
@@ -40,6 +41,7 @@ connection string in its admin.url, which only its owner can read.
 
 Examples:
   rheos serve --data /var/lib/rheos --listen 0.0.0.0:4567
+  rheos serve --lanes 4 --cores 4,5,6,7
   rheos serve --dev --data /tmp/rheos";
 
 pub(crate) fn run(command: &ServeCommand, global: &Global) -> Result<(), Failure> {
@@ -54,12 +56,20 @@ pub(crate) fn run(command: &ServeCommand, global: &Global) -> Result<(), Failure
         data: global.data.clone(),
         listen: command.listen,
         dev,
-        lanes: command.lanes,
+        lanes: command.lanes.unwrap_or_else(|| lanes_of_cores(&command.cores)),
         mtu: command.mtu,
-        core: command.core,
+        cores: command.cores.clone(),
         ready: Box::new(move |ready| announce(ready, dev, how)),
     })
     .map_err(|error| Failure::new(error.to_string()))
+}
+
+fn lanes_of_cores(cores: &[usize]) -> u16 {
+    match cores.len() {
+        0 => rheos_broker::default_lanes(),
+        // More than there can be are refused as that.
+        named => u16::try_from(named).unwrap_or(u16::MAX),
+    }
 }
 
 /// Says where clients connect. The broker serves whether or not anybody reads it.
@@ -72,6 +82,7 @@ fn announce(ready: &Ready, dev: bool, how: Output) {
             "pid": std::process::id(),
             "address": ready.address.to_string(),
             "data": ready.data,
+            "lanes": ready.lanes,
             "streams": ready.streams,
             "started_ms": ready.took.as_millis() as u64,
             "dev": dev,
@@ -86,9 +97,13 @@ fn announce(ready: &Ready, dev: bool, how: Output) {
 fn banner(ready: &Ready, dev: bool, terminal: bool) -> String {
     let data = ready.data.display();
     let mut text = format!(
-        "rheos {} serves {} from {data}, started in {}\n  {}  UDP  native protocol (QUIC), for rheos and rheos-client\n  {}",
+        "rheos {} serves {} from {data}{}, started in {}\n  {}  UDP  native protocol (QUIC), for rheos and rheos-client\n  {}",
         env!("CARGO_PKG_VERSION"),
         count(ready.streams as u64, "stream"),
+        match ready.lanes {
+            1 => String::new(),
+            lanes => format!(" on {}", count(lanes.into(), "lane")),
+        },
         show_duration_ms(ready.took.as_millis() as u64),
         ready.address,
         match dev {

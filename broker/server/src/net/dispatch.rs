@@ -7,16 +7,18 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use quinn::SendStream;
+use rheos_core::catalog::StreamRecord;
+use rheos_core::lanes::lane_of;
 use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::limits::LIST_PAGE_MAX;
-use rheos_protocol::message::{Hello, Reply, Request};
+use rheos_protocol::message::{Hello, Reply, Request, StreamDescription};
 use rheos_protocol::name::StreamName;
-use tokio::sync::oneshot;
 
 use super::frames::Frame;
 use super::share::Share;
-use super::{Net, reading, stopping};
+use super::{Net, reading};
 use crate::clock;
+use crate::files::FileJob;
 use crate::identity::{BrokerIdentity, Principal};
 use crate::lane::Arrival;
 
@@ -128,13 +130,14 @@ async fn perform(net: &Net, request: Request) -> Result<Reply, WireError> {
         Request::CreateStream(create) => {
             let _order = net.changes.lock().await;
             let record = net.catalog.create_stream(create, clock::now().wall_ms, net.lanes).await?;
-            let (done, told) = oneshot::channel();
-            net.inbox.push(Arrival::StreamCreated { record: Arc::clone(&record), done });
-            told.await.map_err(|_| stopping())?;
+            net.tell(&record, |done| Arrival::StreamCreated { record: Arc::clone(&record), done }).await?;
             net.streams.add(Arc::clone(&record));
-            Ok(Reply::Stream(record.describe(|_| 0)))
+            Ok(Reply::Stream(describe(net, &record)))
         }
-        Request::DescribeStream(name) => Ok(Reply::Stream(net.streams.named(&stream_name(&name)?)?.describe(|_| 0))),
+        Request::DescribeStream(name) => {
+            let record = net.streams.named(&stream_name(&name)?)?;
+            Ok(Reply::Stream(describe(net, &record)))
+        }
         Request::ListStreams { after, limit } => {
             let limit = limit.clamp(1, LIST_PAGE_MAX) as usize;
             let (page, more) = net.streams.page(&after, limit);
@@ -144,13 +147,17 @@ async fn perform(net: &Net, request: Request) -> Result<Reply, WireError> {
             let _order = net.changes.lock().await;
             let record = net.catalog.delete_stream(&stream_name(&name)?).await?;
             net.streams.remove(&record);
-            let (done, told) = oneshot::channel();
-            net.inbox.push(Arrival::StreamDeleted { record, done });
-            told.await.map_err(|_| stopping())?;
+            net.tell(&record, |done| Arrival::StreamDeleted { record: Arc::clone(&record), done }).await?;
+            // No lane writes to them any more, or asks for others.
+            net.files.push(FileJob::RemoveStream { incarnation: record.incarnation });
             Ok(Reply::Done)
         }
         request => Err(unsupported(request.kind())),
     }
+}
+
+fn describe(net: &Net, stream: &StreamRecord) -> StreamDescription {
+    stream.describe(|log| lane_of(stream.incarnation, log, net.lanes))
 }
 
 fn stream_name(text: &str) -> Result<StreamName, WireError> {

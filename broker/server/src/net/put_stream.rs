@@ -14,6 +14,7 @@ use super::Net;
 use super::connection::ended_early;
 use super::dispatch::{Action, Authenticated, Resource, authorise};
 use super::frames::{Frame, Frames};
+use super::route::Route;
 use crate::identity::Principal;
 use crate::lane::Arrival;
 
@@ -34,7 +35,7 @@ pub(super) async fn take_puts(
 ) -> Result<(), WireError> {
     let stream = net.put_streams.fetch_add(1, Ordering::Relaxed);
     net.inbox.push(Arrival::PutStreamOpened { stream, replies: send });
-    let puts = Puts { stream, net, principal };
+    let mut puts = Puts { stream, net, principal, route: Route::default() };
     puts.take(first);
     let mut chunks = vec![Bytes::new(); CHUNKS_AT_ONCE];
     let ended = loop {
@@ -61,22 +62,27 @@ struct Puts<'a> {
     stream: u64,
     net: &'a Net,
     principal: &'a Authenticated<Principal>,
+    route: Route,
 }
 
 impl Puts<'_> {
-    fn take_all(&self, frames: &mut Frames, chunk: &mut Bytes) -> Result<(), WireError> {
+    fn take_all(&mut self, frames: &mut Frames, chunk: &mut Bytes) -> Result<(), WireError> {
         while let Some(frame) = frames.next(chunk)? {
             self.take(frame);
         }
         Ok(())
     }
 
-    fn take(&self, frame: Frame) {
+    fn take(&mut self, frame: Frame) {
         let (stream, id) = (self.stream, frame.header.id);
-        self.net.inbox.push(match self.batch(frame) {
-            Ok(batch) => Arrival::Put { stream, frame: id, batch },
+        let arrival = match self.batch(frame) {
+            Ok(batch) => match self.route.lane_of(self.net, batch.header().incarnation, batch.header().shard) {
+                lane if lane == self.net.lane => Arrival::Put { stream, frame: id, batch },
+                lane => Arrival::PutAfar { lane, stream, frame: id, batch },
+            },
             Err(error) => Arrival::PutRefused { stream, frame: id, error: Box::new(error) },
-        });
+        };
+        self.net.inbox.push(arrival);
     }
 
     fn batch(&self, frame: Frame) -> Result<PutBatch, WireError> {

@@ -1,4 +1,4 @@
-//! A read request: begun by the lane, performed here, sent as the batches lie in memory.
+//! A read request: begun by the lane that serves the shard, performed here, sent as the batches lie in memory.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -14,11 +14,13 @@ use rheos_protocol::message::{Batches, Read};
 use rustix::io::Errno;
 use tokio::sync::{SemaphorePermit, oneshot};
 
+use super::route::Route;
 use super::share::Share;
 use super::{Net, stopping};
-use crate::blocks::Ahead;
+use crate::blocks::{Ahead, Blocks};
 use crate::clock;
 use crate::lane::{Arrival, Reading};
+use crate::mesh::Asked;
 
 /// How often a read is begun anew because a segment it needed was gone.
 const BEGUN_ANEW_MAX: usize = 8;
@@ -47,11 +49,15 @@ pub(super) async fn read<'a>(net: &'a Net, share: &'a Share, read: Read) -> Resu
     let mut gone = BTreeSet::new();
     for _ in 0..BEGUN_ANEW_MAX {
         let (reply, begun) = oneshot::channel();
-        net.inbox.push(Arrival::Read { read: read.clone(), reply });
+        let lane = Route::default().lane_of(net, read.incarnation, read.shard);
+        match &net.mesh {
+            Some(mesh) if lane != net.lane => mesh.ask(lane, Asked::Read { read: read.clone(), reply })?,
+            _ => net.inbox.push(Arrival::Read { read: read.clone(), reply }),
+        }
         let Reading { log, tip, start } = begun.await.map_err(|_| stopping())??;
         let outcome = match start {
             ReadStart::Ready(outcome) => outcome,
-            ReadStart::Disk(task) => match perform(net, log, *task, &mut gone).await? {
+            ReadStart::Disk(task) => match perform(&net.blocks[usize::from(lane)], log, *task, &mut gone).await? {
                 Some(outcome) => outcome,
                 None => continue,
             },
@@ -71,7 +77,7 @@ pub(super) async fn read<'a>(net: &'a Net, share: &'a Share, read: Read) -> Resu
 /// one expired, a read that is begun anew would not ask for it: the lane knows before the file goes.
 /// What is asked for again is missing.
 async fn perform(
-    net: &Net,
+    blocks: &Blocks,
     log: LogId,
     mut task: ReadTask,
     gone: &mut BTreeSet<u64>,
@@ -84,16 +90,16 @@ async fn perform(
             ReadStep::Read { segment, place, keep, ahead } => {
                 // The next piece is on its way while this one is waited for, proved and gathered.
                 let this = begun.take().filter(|begun| begun.is(segment, place));
-                let this = this.or_else(|| ahead.and_then(|_| net.blocks.begin(log, segment, place)));
-                begun = ahead.and_then(|ahead| net.blocks.begin(log, segment, ahead));
+                let this = this.or_else(|| ahead.and_then(|_| blocks.begin(log, segment, place)));
+                begun = ahead.and_then(|ahead| blocks.begin(log, segment, ahead));
                 // A whole segment is large: one at a time.
                 let _turn = match place {
-                    ReadPlace::Whole => Some(net.blocks.whole_turn().await),
+                    ReadPlace::Whole => Some(blocks.whole_turn().await),
                     _ => None,
                 };
                 let read = match this {
                     Some(this) => this.bytes().await,
-                    None => net.blocks.read(log, segment, place, keep).await,
+                    None => blocks.read(log, segment, place, keep).await,
                 };
                 let input = match read.map_err(|error| (trouble(&error), error)) {
                     Err((Trouble::Gone, _)) if gone.insert(segment) => return Ok(None),
