@@ -72,6 +72,12 @@ impl Place {
         self
     }
 
+    /// From the next start on with so many lanes.
+    pub fn set_lanes(&mut self, lanes: u16) {
+        self.flags.retain(|flag| !flag.starts_with("--lanes="));
+        self.flags.push(format!("--lanes={lanes}"));
+    }
+
     /// The data directory.
     pub fn data(&self) -> &Path {
         &self.data

@@ -3,18 +3,21 @@
 //! It keeps no promise of the protocol; its windows are as small as it is asked, and it reads only
 //! when told.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{ClientConfig, Connection, ConnectionError, Endpoint, RecvStream, SendStream, TransportConfig, VarInt};
+use quinn::{
+    ClientConfig, Connection, ConnectionError, ConnectionId, Endpoint, RecvStream, SendStream, TransportConfig, VarInt,
+};
 use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::frame::{FRAME_HEADER_BYTES, FrameHeader, kind, write_frame};
-use rheos_protocol::message::{ALPN, EXPORTER_LABEL, Hello, PROTOCOL_VERSION, Reply, Request};
+use rheos_protocol::message::{ALPN, EXPORTER_LABEL, Hello, PROTOCOL_VERSION, Reply, Request, Welcome};
 use ring::hmac;
+use ring::rand::{SecureRandom, SystemRandom};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -46,7 +49,7 @@ impl Key {
 pub struct RawClient {
     /// The connection, to do with as one likes.
     pub connection: Connection,
-    _endpoint: Endpoint,
+    endpoint: Endpoint,
 }
 
 impl RawClient {
@@ -82,7 +85,7 @@ impl RawClient {
     ) -> Result<RawClient, ConnectionError> {
         let connecting = endpoint.connect_with(config(alpn, transport), broker, "rheos");
         let connection = connecting.expect("the settings are whole").await?;
-        Ok(RawClient { connection, _endpoint: endpoint.clone() })
+        Ok(RawClient { connection, endpoint: endpoint.clone() })
     }
 
     /// Connects and says a Hello that is accepted.
@@ -102,6 +105,48 @@ impl RawClient {
         let answer = client.ask(&Request::Hello(client.hello(key))).await;
         assert!(matches!(answer, Ok(Reply::Welcome(_))), "Hello was answered {answer:?}");
         client
+    }
+
+    /// Connects to the lane that this byte chooses, and says a Hello that is accepted.
+    ///
+    /// # Panics
+    /// When it is not.
+    pub async fn at_lane(broker: SocketAddr, key: &Key, byte: u8) -> (RawClient, Welcome) {
+        let endpoint = Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).expect("loopback has free ports");
+        RawClient::at_lane_from(endpoint, broker, key, byte).await
+    }
+
+    /// Another connection from the same port, to the lane that this byte chooses.
+    ///
+    /// # Panics
+    /// When it is not accepted.
+    pub async fn another(&self, broker: SocketAddr, key: &Key, byte: u8) -> (RawClient, Welcome) {
+        RawClient::at_lane_from(self.endpoint.clone(), broker, key, byte).await
+    }
+
+    async fn at_lane_from(endpoint: Endpoint, broker: SocketAddr, key: &Key, byte: u8) -> (RawClient, Welcome) {
+        let mut config = config(ALPN, TransportConfig::default());
+        config.initial_dst_cid_provider(Arc::new(move || {
+            let mut id = [byte; 16];
+            SystemRandom::new().fill(&mut id[1..]).expect("there are random numbers");
+            ConnectionId::new(&id)
+        }));
+        let connecting = endpoint.connect_with(config, broker, "rheos").expect("the settings are whole");
+        let connection = connecting.await.expect("the broker takes connections");
+        let client = RawClient { connection, endpoint };
+        match client.ask(&Request::Hello(client.hello(key))).await {
+            Ok(Reply::Welcome(welcome)) => (client, welcome),
+            answer => panic!("Hello was answered {answer:?}"),
+        }
+    }
+
+    /// Goes on from another port, as a client does whose NAT has forgotten it.
+    ///
+    /// # Panics
+    /// When there is no port.
+    pub fn rebind(&self) {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has free ports");
+        self.endpoint.rebind(socket).expect("loopback has free ports");
     }
 
     /// A Hello with this key, right in every way if the key is.

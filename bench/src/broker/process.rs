@@ -80,7 +80,7 @@ impl Broker {
             .args(["serve", "--output", "json", "--listen", "127.0.0.1:0"])
             .arg("--data")
             .arg(data.path())
-            .args(["--core", &launch.core.to_string(), "--mtu", &launch.mtu_bound.to_string()])
+            .args(["--lanes", "1", "--cores", &launch.core.to_string(), "--mtu", &launch.mtu_bound.to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log);

@@ -23,12 +23,16 @@ pub const INDEX_ENTRIES_MAX: usize = 256 << 10;
 pub const PRODUCER_PUTS_MAX: usize = 64 << 10;
 /// Most (producer, shard) pairs of one log, those included that have stored nothing yet.
 pub const PRODUCERS_MAX: usize = 64 << 10;
+/// Most lanes of a broker: a connection id names its lane in one byte.
+pub const LANES_MAX: u16 = 256;
 /// Most commits in flight on one lane.
 pub const COMMITS_IN_FLIGHT_MAX: usize = 8;
 /// Most bytes that a lane's logs hold staged and submitted.
 pub const STAGED_BYTES_MAX: usize = 64 << 20;
 /// Bytes of recent batches that a lane's logs keep in memory for readers.
 pub const TAIL_BYTES_MAX: usize = 8 << 20;
+/// Most producers whose refused put a lane remembers until it comes again.
+pub const HELD_BACK_MAX: usize = 4 << 10;
 
 /// Bytes that one scan for subscriptions behind the tail reads; it may exceed it by one batch.
 pub const SCAN_BYTES: usize = 1 << 20;
@@ -56,6 +60,7 @@ pub const CLOCK_JUMP_BELIEVED_MS: u64 = 600_000;
 /// Pre-writing runs at most at this many bytes per second; a log that fills faster gets allocated segments.
 pub const PREWRITE_BYTES_PER_S: u64 = 100_000_000;
 
+const _: () = assert!(LANES_MAX as u32 == crate::catalog::LOGS_OF_STREAM_MAX && LANES_MAX <= u8::MAX as u16 + 1);
 const _: () = assert!(STAGED_BYTES_MAX > 4 * COMMIT_PAYLOAD_BYTES_MAX);
 // Whoever waits for a scan finds what it brought.
 const _: () = assert!(PIECES_BYTES_MAX >= 2 * SCANS_MAX * SCAN_BYTES);

@@ -1,6 +1,7 @@
 //! Blocks of segments behind the tail: read through a ring of their own, some kept for the next reader.
 //!
-//! A task on the lane's thread owns the ring; who wants blocks asks it and waits. What is kept are
+//! A task on the lane's thread owns the ring; who wants blocks, on this lane or another, asks it and
+//! waits. What is kept are
 //! heads and indexes, in bounded memory; records are not, they are read again.
 //!
 //! What must hold: reads never take the commits' ring, and no more of them are in flight than it has
@@ -91,16 +92,10 @@ struct Kept {
 }
 
 impl Blocks {
-    /// Blocks of a data directory, and the task that reads them, to be spawned on the lane's thread.
-    ///
-    /// # Errors
-    /// When the kernel gives no ring.
-    pub(crate) fn new(directory: Arc<DataDirectory>) -> io::Result<(Blocks, impl Future<Output = ()> + Send + use<>)> {
+    /// Blocks of a data directory, and what is asked of the lane that reads them.
+    pub(crate) fn new(directory: Arc<DataDirectory>) -> (Blocks, BlocksAsked) {
         let (reads, asked) = mpsc::channel(READS_WAITING_MAX);
-        let ring = ReadRing::new(READS_IN_FLIGHT_MAX)?;
-        let wait = RingWait::new(&ring)?;
-        let reader = Reader { asked, ring, wait, pool: BufferPool::new(POOL_BYTES), replies: BTreeMap::new(), next: 0 };
-        Ok((Blocks { directory, reads, kept: Arc::default(), wholes: Arc::new(Semaphore::new(1)) }, reader.run()))
+        (Blocks { directory, reads, kept: Arc::default(), wholes: Arc::new(Semaphore::new(1)) }, BlocksAsked(asked))
     }
 
     /// Reads a place of a segment; what is beyond the end of the file is left out.
@@ -193,6 +188,23 @@ impl Blocks {
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().expect("nobody panics while holding the blocks")
+    }
+}
+
+/// What is asked of a lane's blocks, until the lane reads it.
+#[derive(Debug)]
+pub(crate) struct BlocksAsked(mpsc::Receiver<BlockRead>);
+
+impl BlocksAsked {
+    /// The task that reads. To be made on the lane's thread and spawned there.
+    ///
+    /// # Errors
+    /// When the kernel gives no ring.
+    pub(crate) fn reader(self) -> io::Result<impl Future<Output = ()> + Send> {
+        let ring = ReadRing::new(READS_IN_FLIGHT_MAX)?;
+        let wait = RingWait::new(&ring)?;
+        let (pool, replies) = (BufferPool::new(POOL_BYTES), BTreeMap::new());
+        Ok(Reader { asked: self.0, ring, wait, pool, replies, next: 0 }.run())
     }
 }
 

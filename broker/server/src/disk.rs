@@ -13,3 +13,4 @@ mod wait;
 pub use buffer::{AlignedBuffer, BLOCK_BYTES, BufferPool, POOLED_BYTES_MAX};
 pub use ring::{CommitRing, ENTRIES_MAX, ReadDone, ReadRing, Ring, WriteDone};
 pub use wait::RingWait;
+pub(crate) use wait::watch_readable;

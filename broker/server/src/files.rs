@@ -34,7 +34,7 @@ use crate::catalog::Catalog;
 use crate::directory::DataDirectory;
 use crate::disk::AlignedBuffer;
 use crate::durable;
-use crate::lane::{Arrival, Inbox, name};
+use crate::lane::{Arrival, Inboxes, name};
 
 use prepare::{Pace, Preparing, next_of};
 use storage::StorageWatch;
@@ -88,7 +88,7 @@ impl FileThread {
     pub(crate) fn start(
         directory: Arc<DataDirectory>,
         catalog: Catalog,
-        inbox: Inbox,
+        inboxes: Inboxes,
     ) -> Result<(FileThread, JoinHandle<()>), crate::start_error::StartError> {
         let (jobs, waiting) = channel::unbounded();
         let storage = StorageWatch::new(&directory)?;
@@ -99,7 +99,7 @@ impl FileThread {
             storage,
             directory: Arc::clone(&directory),
             catalog,
-            inbox,
+            inboxes,
         };
         let thread = thread::Builder::new()
             .name("files".to_owned())
@@ -118,7 +118,7 @@ impl FileThread {
 struct Worker {
     directory: Arc<DataDirectory>,
     catalog: Catalog,
-    inbox: Inbox,
+    inboxes: Inboxes,
     storage: StorageWatch,
     preparing: VecDeque<Preparing>,
     /// Expired segments that could not be given up, and when that is tried again.
@@ -140,7 +140,7 @@ impl Worker {
             }
             self.trim_late();
             if let Some(low) = self.storage.look() {
-                self.inbox.push(Arrival::StorageLow(low));
+                self.inboxes.all().for_each(|inbox| inbox.push(Arrival::StorageLow(low)));
             }
             self.prewrite();
         }
@@ -179,7 +179,7 @@ impl Worker {
                 if let Err(error) = self.seal(log, segment, offset, &footer) {
                     warn!(log = %name(log), segment, "cannot write a footer, reading will rebuild it: {error}");
                 }
-                self.inbox.push(Arrival::Sealed { log, segment });
+                self.inboxes.of_log(log).push(Arrival::Sealed { log, segment });
             }
             FileJob::Trim { log, lowest } => self.trim(log, lowest),
             FileJob::RemoveStream { incarnation } => self.remove_stream(incarnation),
@@ -245,12 +245,12 @@ impl Worker {
         }
     }
 
-    /// Tells the lane, and the operator what failed.
+    /// Tells the lane that serves the log, and the operator what failed.
     fn report(&self, log: LogId, ask: u64, outcome: Result<Prepared, String>) {
         if let Err(why) = &outcome {
             warn!(log = %name(log), "cannot make a segment: {why}");
         }
-        self.inbox.push(Arrival::Prepared { log, ask, outcome });
+        self.inboxes.of_log(log).push(Arrival::Prepared { log, ask, outcome });
     }
 
     fn seal(&self, log: LogId, segment: u64, offset: u64, footer: &[u8]) -> io::Result<()> {
@@ -280,7 +280,7 @@ impl Worker {
         let trailer = self.trailer(log, lowest);
         let facts = SegmentFacts { segment: lowest, last_arrival_ms: trailer.map(|trailer| trailer.last_arrival_ms) };
         // The lane is told first: a read that then finds the file gone and begins anew does not ask for it again.
-        self.inbox.push(Arrival::Trimmed { log, lowest: facts });
+        self.inboxes.of_log(log).push(Arrival::Trimmed { log, lowest: facts });
         self.remove_segment(log, lowest - 1);
     }
 

@@ -12,8 +12,10 @@
 //!
 //! What must hold: the lane waits for nothing but its next turn; a completion is looked for in every
 //! turn, and before anything is pushed; a reply leaves only as an effect of the log. The lane decides
-//! nothing.
+//! nothing. What it serves other lanes, and they it, is in `afar.rs`; a lane that has stopped stays until
+//! all have.
 
+mod afar;
 mod inbox;
 mod logs;
 mod pushes;
@@ -30,6 +32,8 @@ use rheos_core::arrival::Now;
 use rheos_core::budget::LaneBudget;
 use rheos_core::catalog::StreamRecord;
 use rheos_core::fanout::SubscriptionId;
+use rheos_core::held_back::HeldBack;
+use rheos_core::lanes::lane_of;
 use rheos_core::limits::COMMITS_IN_FLIGHT_MAX;
 use rheos_core::log::{Effect, Event, Log, LogId, Write};
 use rheos_core::recovery::{LogOnDisk, Recovery, RecoveryStep};
@@ -44,8 +48,9 @@ use crate::clock;
 use crate::consumers::Consumers;
 use crate::disk::{BufferPool, CommitRing, POOLED_BYTES_MAX, RingWait, WriteDone};
 use crate::files::{FileJob, FileThread};
+use crate::mesh::MeshEnd;
 
-pub(crate) use inbox::{Answer, Arrival, Inbox, Reading};
+pub(crate) use inbox::{Answer, Arrival, Inbox, Inboxes, Reading, Subscribing};
 pub(crate) use logs::settings_of;
 
 use logs::{Logs, Slot};
@@ -73,9 +78,13 @@ pub(crate) struct Lane {
     logs: Logs,
     replies: Replies,
     pushes: Pushes,
+    /// The way to other lanes, where there are any.
+    mesh: Option<MeshEnd>,
+    held_back: HeldBack,
     budget: LaneBudget,
     consumers: Consumers,
     directory_id: u64,
+    number: LaneNumber,
     stopping: bool,
     ticked: u32,
     // Emptied in every turn, kept for their memory.
@@ -85,7 +94,26 @@ pub(crate) struct Lane {
     slots: Vec<Slot>,
 }
 
-/// A stream with its logs as recovery has found them.
+/// Which lane of how many.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LaneNumber {
+    pub(crate) lane: u16,
+    pub(crate) lanes: u16,
+}
+
+/// What a lane is made of beside its streams.
+pub(crate) struct LaneParts {
+    pub(crate) number: LaneNumber,
+    pub(crate) directory_id: u64,
+    pub(crate) inbox: Inbox,
+    pub(crate) files: FileThread,
+    pub(crate) blocks: Blocks,
+    pub(crate) consumers: Consumers,
+    /// The lane's end of the mesh, where there are other lanes.
+    pub(crate) mesh: Option<MeshEnd>,
+}
+
+/// A stream with its logs as recovery has found them; given to a lane, with those that it serves.
 pub(crate) struct RecoveredStream {
     pub(crate) record: Arc<StreamRecord>,
     pub(crate) logs: Vec<Log>,
@@ -96,14 +124,8 @@ impl Lane {
     ///
     /// # Errors
     /// When the kernel gives it no ring.
-    pub(crate) fn new(
-        inbox: Inbox,
-        files: FileThread,
-        blocks: Blocks,
-        directory_id: u64,
-        consumers: Consumers,
-        streams: Vec<RecoveredStream>,
-    ) -> io::Result<Lane> {
+    pub(crate) fn new(parts: LaneParts, streams: Vec<RecoveredStream>) -> io::Result<Lane> {
+        let LaneParts { number, directory_id, inbox, files, blocks, consumers, mesh } = parts;
         let ring = CommitRing::new(COMMITS_IN_FLIGHT_MAX as u32)?;
         let wait = RingWait::new(&ring)?;
         let mut ticks = interval(TICK);
@@ -124,9 +146,12 @@ impl Lane {
             logs,
             replies: Replies::default(),
             pushes,
+            mesh,
+            held_back: HeldBack::default(),
             budget: LaneBudget::default(),
             consumers,
             directory_id,
+            number,
             stopping: false,
             ticked: 0,
             arrivals: Vec::new(),
@@ -145,12 +170,16 @@ impl Lane {
         loop {
             let now = clock::now();
             let mut busy = self.take_arrivals(now, cx);
+            busy |= self.take_mesh(now);
             busy |= self.take_completions(now, cx);
             busy |= self.take_tick(now, cx);
             busy |= self.begin_commits(now);
             self.replies.send(cx);
             let pushed = self.pushes.push(now, &self.logs);
-            if self.stopping && self.logs.all_stopped() {
+            if self.stopping && self.logs.all_stopped() && self.others_have_stopped() {
+                // What they answered before they stopped.
+                self.take_answers();
+                self.replies.send(cx);
                 return Poll::Ready(());
             }
             // What was pushed is sent by other tasks of this thread: they have their turn before there is more.
@@ -158,7 +187,7 @@ impl Lane {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            if !busy {
+            if !busy && self.may_sleep(cx) {
                 return Poll::Pending;
             }
         }
@@ -178,22 +207,19 @@ impl Lane {
     fn take_arrival(&mut self, now: Now, arrival: Arrival) {
         match arrival {
             Arrival::Put { stream, frame, batch } => self.put(now, stream, frame, batch),
+            Arrival::PutAfar { lane, stream, frame, batch } => self.put_afar(lane, stream, frame, batch),
             Arrival::PutRefused { stream, frame, error } => {
                 let token = self.replies.expect(stream, frame);
                 self.replies.answer(token, Err(*error));
             }
             Arrival::PutStreamOpened { stream, replies } => self.replies.open(stream, replies),
-            Arrival::PutStreamEnded { stream } => self.replies.end(stream),
+            Arrival::PutStreamEnded { stream } => {
+                self.held_back.end(stream);
+                self.replies.end(stream);
+            }
             // Whoever asked may have gone: then nobody is told.
             Arrival::Read { read, reply } => drop(reply.send(self.read(now, &read))),
-            Arrival::Subscribe { peer, connection, id, subscribe, answer } => {
-                let slot = self.subscribable(&subscribe);
-                let log = slot.map(|slot| &mut self.logs.at(slot).expect("a stream's slots are taken").log);
-                self.pushes.subscribe(peer, connection, id, subscribe, answer, log);
-            }
-            Arrival::Credit { peer, id, bytes } => self.pushes.fan_out.credit(SubscriptionId { peer, id }, bytes),
-            Arrival::Unsubscribe { peer, id } => self.pushes.fan_out.unsubscribe(SubscriptionId { peer, id }),
-            Arrival::Unsubscribed { peer } => self.pushes.forget(peer),
+            Arrival::Subscribing(subscribing) => self.subscribing(subscribing),
             Arrival::Writable { peer } => self.pushes.writable(peer),
             Arrival::Scanned { scan, outcome } => self.pushes.fan_out.scanned(now, scan, outcome),
             Arrival::ConsumerDeregistered { incarnation, consumer, done } => {
@@ -256,6 +282,19 @@ impl Lane {
         Ok(Reading { log: log.id(), tip: log.tip(read.shard)?, start })
     }
 
+    fn subscribing(&mut self, subscribing: Subscribing) {
+        match subscribing {
+            Subscribing::Subscribe { peer, connection, id, subscribe, answer } => {
+                let slot = self.subscribable(&subscribe);
+                let log = slot.map(|slot| &mut self.logs.at(slot).expect("a stream's slots are taken").log);
+                self.pushes.subscribe(peer, connection, id, subscribe, answer, log);
+            }
+            Subscribing::Credit { peer, id, bytes } => self.pushes.fan_out.credit(SubscriptionId { peer, id }, bytes),
+            Subscribing::Unsubscribe { peer, id } => self.pushes.fan_out.unsubscribe(SubscriptionId { peer, id }),
+            Subscribing::Ended { peer } => self.pushes.forget(peer),
+        }
+    }
+
     /// The log that a subscription is to, while it may be.
     fn subscribable(&self, subscribe: &Subscribe) -> Result<Slot, WireError> {
         if self.stopping {
@@ -271,7 +310,9 @@ impl Lane {
     }
 
     fn create(&mut self, now: Now, record: Arc<StreamRecord>) {
-        let logs = (0..record.log_count).map(|log| new_log(now, &record, log, self.directory_id)).collect();
+        let LaneNumber { lane, lanes } = self.number;
+        let here = (0..record.log_count).filter(|log| lane_of(record.incarnation, *log, lanes) == lane);
+        let logs = here.map(|log| new_log(now, &record, log, self.directory_id)).collect();
         let slots = self.logs.add(record, logs);
         // Its creation was on the way when the stop began: nobody else tells these logs.
         if self.stopping {
@@ -293,7 +334,6 @@ impl Lane {
             }
             self.answer_only();
         }
-        self.files.push(FileJob::RemoveStream { incarnation: record.incarnation });
     }
 
     fn stop(&mut self, now: Now) {
@@ -387,7 +427,7 @@ impl Lane {
         let owned = self.logs.at(slot).expect("effects are performed before a slot is freed");
         let log = owned.log.id();
         match effect {
-            Effect::Reply { token, outcome } => self.replies.answer(token, outcome),
+            Effect::Reply { token, outcome } => self.reply(token, outcome),
             Effect::Write(write) => self.write(slot, &write),
             Effect::Prepare { segment, ask, bytes } => {
                 // Nobody waits for a spare; for the segment of a log that has none, somebody may.
@@ -434,11 +474,13 @@ impl Lane {
 
     /// Performs the answers of a log that is going: nothing else of it is to be done.
     fn answer_only(&mut self) {
-        for effect in self.effects.drain(..) {
+        let mut effects = std::mem::take(&mut self.effects);
+        for effect in effects.drain(..) {
             if let Effect::Reply { token, outcome } = effect {
-                self.replies.answer(token, outcome);
+                self.reply(token, outcome);
             }
         }
+        self.effects = effects;
     }
 }
 

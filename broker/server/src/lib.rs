@@ -12,7 +12,7 @@
 //!     certificate: None,
 //!     lanes: 1,
 //!     mtu: 1452,
-//!     core: None,
+//!     cores: Vec::new(),
 //!     ready: Box::new(|ready| eprintln!("clients can connect to {}", ready.address)),
 //! })
 //! .expect("the message says why not");
@@ -23,22 +23,29 @@ mod authority_file;
 mod blocks;
 pub mod catalog;
 mod clock;
+mod connection_ids;
 mod consumers;
+mod cores;
 pub mod directory;
 pub mod disk;
 pub mod durable;
 mod files;
 pub mod identity;
 mod lane;
+mod lanes;
+mod mesh;
 mod net;
 mod recover;
 mod serve;
+mod sockets;
 pub mod start_error;
+mod steering;
 mod streams;
 pub mod transport;
 mod verify;
 
 pub use authority_file::{AuthorityFile, authority_file};
+pub use cores::default_lanes;
 pub use identity::CertificateFiles;
 pub use serve::{Ready, ServeOptions, serve};
 pub use verify::{LogReport, StreamReport, VerifyReport, verify};

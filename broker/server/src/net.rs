@@ -17,6 +17,7 @@ mod door;
 mod frames;
 mod put_stream;
 mod reading;
+mod route;
 mod share;
 mod subscription_stream;
 
@@ -25,6 +26,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use quinn::{Endpoint, VarInt};
+use rheos_core::catalog::StreamRecord;
+use rheos_core::lanes::lanes_of;
 use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::limits::HELLO_MS_MAX;
 use rheos_protocol::name::ConsumerName;
@@ -34,16 +37,18 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::blocks::Blocks;
 use crate::catalog::Catalog;
 use crate::consumers::Consumers;
+use crate::files::FileThread;
 use crate::identity::{BrokerIdentity, Principal};
-use crate::lane::{Arrival, Inbox};
+use crate::lane::{Arrival, Inbox, Inboxes};
+use crate::mesh::Mesh;
 use crate::streams::Streams;
 
 pub(crate) use connections::Connections;
 pub(crate) use door::Door;
 
-/// What every connection works with.
+/// What every connection of a lane works with.
 pub(crate) struct Net {
-    pub(crate) identity: BrokerIdentity,
+    pub(crate) identity: Arc<BrokerIdentity>,
     pub(crate) catalog: Catalog,
     pub(crate) streams: Streams,
     pub(crate) consumers: Consumers,
@@ -51,26 +56,50 @@ pub(crate) struct Net {
     pub(crate) connections: Connections,
     /// Who is at the door of this lane.
     pub(crate) door: Door,
+    /// The lane's own.
     pub(crate) inbox: Inbox,
-    pub(crate) blocks: Blocks,
+    pub(crate) inboxes: Inboxes,
+    /// The way to other lanes, where there are any.
+    pub(crate) mesh: Option<Mesh>,
+    /// Of every lane: each reads what it serves.
+    pub(crate) blocks: Arc<[Blocks]>,
+    pub(crate) files: FileThread,
     pub(crate) directory_id: u64,
+    pub(crate) lane: u16,
     pub(crate) lanes: u16,
     /// Any credential will do: for trying things out on loopback.
     pub(crate) dev: bool,
     pub(crate) put_streams: AtomicU64,
-    /// Subscription streams so far.
+    /// Subscription streams of this lane's connections so far.
     pub(crate) peers: AtomicU64,
-    /// Held while the catalog is changed, so that the lane and whoever looks things up in memory hear of
-    /// changes in the catalog's order.
-    pub(crate) changes: Mutex<()>,
+    /// Held while the catalog is changed, so that lanes and whoever looks things up in memory hear of
+    /// changes in the catalog's order. The same on all lanes.
+    pub(crate) changes: Arc<Mutex<()>>,
     /// Bytes of batches that reads may hold at once, in KiB.
     pub(crate) read_memory: Semaphore,
 }
 
-/// KiB of batches that all reads of a lane may hold at once.
-pub(crate) const READ_MEMORY_KIB: usize = 256 << 10;
-
 impl Net {
+    /// Tells every lane that serves a log of the stream, and waits until all have heard.
+    async fn tell(
+        &self,
+        stream: &StreamRecord,
+        arrival: impl Fn(oneshot::Sender<()>) -> Arrival,
+    ) -> Result<(), WireError> {
+        let serving = lanes_of(stream.incarnation, stream.log_count, self.lanes);
+        let told: Vec<_> = serving
+            .map(|lane| {
+                let (done, told) = oneshot::channel();
+                self.inboxes.of_lane(lane).push(arrival(done));
+                told
+            })
+            .collect();
+        for told in told {
+            told.await.map_err(|_| stopping())?;
+        }
+        Ok(())
+    }
+
     /// Whether the principal's key still opens the broker; to be asked anew after every wait.
     fn is_live(&self, principal: &Principal) -> bool {
         self.dev || self.identity.is_live(&principal.key_id)
@@ -80,14 +109,14 @@ impl Net {
     async fn consumer_deregistered(&self, incarnation: u64, name: &ConsumerName) -> Result<(), WireError> {
         // In this order: a subscription that comes meanwhile is refused, or ended by what follows.
         self.consumers.remove(incarnation, name);
-        let (done, told) = oneshot::channel();
-        self.inbox.push(Arrival::ConsumerDeregistered { incarnation, consumer: name.as_str().to_owned(), done });
-        told.await.map_err(|_| stopping())
+        let Some(stream) = self.streams.by_incarnation(incarnation) else { return Ok(()) };
+        let consumer = || name.as_str().to_owned();
+        self.tell(&stream, |done| Arrival::ConsumerDeregistered { incarnation, consumer: consumer(), done }).await
     }
 
-    /// A number for a subscription stream that no other has.
+    /// A number for a subscription stream that no other has, on whichever lane.
     fn new_peer(&self) -> u64 {
-        self.peers.fetch_add(1, Ordering::Relaxed)
+        u64::from(self.lane) << PEER_LANE_SHIFT | self.peers.fetch_add(1, Ordering::Relaxed)
     }
 }
 
@@ -114,6 +143,11 @@ pub(crate) async fn accept(endpoint: Endpoint, net: Arc<Net>) {
         });
     }
 }
+
+/// KiB of batches that all reads of a lane may hold at once.
+pub(crate) const READ_MEMORY_KIB: usize = 256 << 10;
+/// Where a lane stands in the numbers of its peers.
+const PEER_LANE_SHIFT: u32 = 48;
 
 /// What a client is told whose request the lane did not live to answer.
 fn stopping() -> WireError {

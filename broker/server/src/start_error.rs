@@ -206,11 +206,38 @@ pub enum StartError {
         /// What the library said.
         why: String,
     },
-    /// More lanes than this release runs.
-    #[error("this release runs one lane, not {lanes}; start it with --lanes 1")]
-    LanesUnsupported {
+    /// No such number of lanes.
+    #[error("a broker has 1 to 256 lanes, not {lanes}; choose another number with --lanes")]
+    LanesOutOfRange {
         /// What was asked for.
         lanes: u16,
+    },
+    /// Every lane has a core of its own, or none is chosen.
+    #[error("--cores names {cores} cores for {lanes} lanes; name one for each lane, or leave it out")]
+    CoresMismatch {
+        /// How many cores were named.
+        cores: usize,
+        /// How many lanes there are to be.
+        lanes: u16,
+    },
+    /// The process may not use the core.
+    #[error("core {core} is not one that this process may use (those are {allowed}); choose others with --cores")]
+    CoreNotAllowed {
+        /// What was asked for.
+        core: usize,
+        /// The cores that it may use.
+        allowed: String,
+    },
+    /// The kernel does not deal datagrams to lanes as it was told to.
+    #[error(
+        "lane {lane} is not reached at {listen}: something between drops or redirects datagrams of this host to itself; \
+         allow them, or start with --lanes 1"
+    )]
+    LaneNotReached {
+        /// The address that is listened on.
+        listen: SocketAddr,
+        /// The lane.
+        lane: usize,
     },
     /// `--dev` trusts everybody, so it is for this host alone.
     #[error(

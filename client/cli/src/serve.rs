@@ -34,15 +34,16 @@ pub(crate) struct ServeCommand {
     /// The private key of --tls-cert: PEM, readable by its owner alone
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
-    /// Lanes, each one core's worth of the broker; this release runs one
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    lanes: u16,
+    /// Lanes, each one core's worth of the broker: 1 to 256; by default as many as cores are named, or
+    /// one less than this process may use
+    #[arg(long, value_name = "N")]
+    lanes: Option<u16>,
     /// Largest path MTU to look for, in bytes of UDP payload: 1200 to 6500
     #[arg(long, value_name = "BYTES", default_value_t = 1452, value_parser = clap::value_parser!(u16).range(1200..=6500))]
     mtu: u16,
-    /// Core to pin the lane to; by default the last one this process may use
-    #[arg(long, value_name = "N")]
-    core: Option<usize>,
+    /// Cores to pin the lanes to, one for each; by default the last ones this process may use
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    cores: Vec<usize>,
 }
 
 const AFTER_HELP: &str = "\
@@ -52,6 +53,7 @@ connection string in its admin.url, which only its owner can read.
 Examples:
   rheos serve --data /var/lib/rheos --listen 0.0.0.0:4567
   rheos serve --tls-cert chain.pem --tls-key key.pem
+  rheos serve --lanes 4 --cores 4,5,6,7
   rheos serve --dev --data /tmp/rheos";
 
 pub(crate) fn run(command: &ServeCommand, global: &Global) -> Result<(), Failure> {
@@ -70,12 +72,20 @@ pub(crate) fn run(command: &ServeCommand, global: &Global) -> Result<(), Failure
         dev,
         dev_anyone_on_the_network: command.dev_anyone_on_the_network,
         certificate,
-        lanes: command.lanes,
+        lanes: command.lanes.unwrap_or_else(|| lanes_of_cores(&command.cores)),
         mtu: command.mtu,
-        core: command.core,
+        cores: command.cores.clone(),
         ready: Box::new(move |ready| announce(ready, dev, how)),
     })
     .map_err(|error| Failure::new(error.to_string()))
+}
+
+fn lanes_of_cores(cores: &[usize]) -> u16 {
+    match cores.len() {
+        0 => rheos_broker::default_lanes(),
+        // More than there can be are refused as that.
+        named => u16::try_from(named).unwrap_or(u16::MAX),
+    }
 }
 
 /// Says where clients connect. The broker serves whether or not anybody reads it.
@@ -88,6 +98,7 @@ fn announce(ready: &Ready, dev: bool, how: Output) {
             "pid": std::process::id(),
             "address": ready.address.to_string(),
             "data": ready.data,
+            "lanes": ready.lanes,
             "streams": ready.streams,
             "started_ms": ready.took.as_millis() as u64,
             "dev": dev,
@@ -102,9 +113,13 @@ fn announce(ready: &Ready, dev: bool, how: Output) {
 fn banner(ready: &Ready, dev: bool, terminal: bool) -> String {
     let data = ready.data.display();
     let mut text = format!(
-        "rheos {} serves {} from {data}, started in {}\n  {}  UDP  native protocol (QUIC), for rheos and rheos-client\n  {}",
+        "rheos {} serves {} from {data}{}, started in {}\n  {}  UDP  native protocol (QUIC), for rheos and rheos-client\n  {}",
         env!("CARGO_PKG_VERSION"),
         count(ready.streams as u64, "stream"),
+        match ready.lanes {
+            1 => String::new(),
+            lanes => format!(" on {}", count(lanes.into(), "lane")),
+        },
         show_duration_ms(ready.took.as_millis() as u64),
         ready.address,
         match (dev, ready.address.ip().is_loopback()) {

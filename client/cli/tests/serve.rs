@@ -118,7 +118,11 @@ fn a_start_that_cannot_be_says_why_in_one_line() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
     for (arguments, why) in [
-        (vec!["serve", "--dev", "--lanes", "2"], "lane"),
+        (vec!["serve", "--dev", "--lanes", "0"], "1 to 256 lanes"),
+        (vec!["serve", "--dev", "--lanes", "257"], "1 to 256 lanes"),
+        (vec!["serve", "--dev", "--lanes", "2", "--cores", "0"], "1 cores for 2 lanes"),
+        (vec!["serve", "--dev", "--lanes", "1", "--cores", "0,1"], "2 cores for 1 lanes"),
+        (vec!["serve", "--dev", "--cores", "1023"], "core 1023"),
         (vec!["serve", "--dev", "--listen", "0.0.0.0:0"], "loopback"),
         (vec!["verify"], "data"),
     ] {

@@ -1,4 +1,4 @@
-//! A broker to be tested and killed: `test-broker DATA LISTEN [--dev] [--deny-io-uring]`.
+//! A broker to be tested and killed: `test-broker DATA LISTEN [--dev] [--lanes=N] [--deny-io-uring]`.
 //!
 //! It prints one line, `ready ADDRESS`, when clients can connect; everything else goes to stderr, and
 //! the reason for which it does not start as its last line. With `--deny-io-uring` a filter makes the
@@ -28,6 +28,8 @@ fn main() -> ExitCode {
     let (flags, places): (Vec<String>, Vec<String>) = std::env::args().skip(1).partition(|it| it.starts_with("--"));
     let [data, listen] = &places[..] else { panic!("give a data directory and an address") };
     let dev = flags.iter().any(|flag| flag == "--dev");
+    let lanes = flags.iter().find_map(|flag| flag.strip_prefix("--lanes="));
+    let lanes = lanes.map_or(1, |lanes| lanes.parse().expect("--lanes is a number"));
     if flags.iter().any(|flag| flag == "--deny-io-uring") {
         deny_io_uring();
     }
@@ -37,9 +39,9 @@ fn main() -> ExitCode {
         dev,
         dev_anyone_on_the_network: false,
         certificate: None,
-        lanes: 1,
+        lanes,
         mtu: 1452,
-        core: None,
+        cores: Vec::new(),
         ready: Box::new(say_ready),
     });
     match served {

@@ -188,7 +188,7 @@ async fn puts_and_reads_of_what_is_not_there_are_refused_by_name() {
             request_frame(&Request::DeleteStream("none".into())).to_vec(),
             error(ErrorCode::StreamNotFound),
         ),
-        ("a subscription", request_frame(&subscribe).to_vec(), error(ErrorCode::Unsupported)),
+        ("a subscription of nobody", request_frame(&subscribe).to_vec(), error(ErrorCode::ConsumerNotFound)),
         ("credit", request_frame(&Request::Credit(u64::MAX)).to_vec(), error(ErrorCode::Unsupported)),
         ("the end of a subscription", request_frame(&Request::Unsubscribe).to_vec(), error(ErrorCode::Unsupported)),
         ("a second Hello", request_frame(&hello).to_vec(), error(ErrorCode::Unsupported)),
@@ -200,7 +200,7 @@ async fn puts_and_reads_of_what_is_not_there_are_refused_by_name() {
     for (request, name) in [
         (Request::DescribeStream("nowhere".to_owned()), "nowhere"),
         (Request::DeleteStream("nowhere".to_owned()), "nowhere"),
-        (subscribe, "48"),
+        (subscribe, "\"me\""),
     ] {
         let Ok(Reply::Error(error)) = client.ask(&request).await else { panic!("{request:?} is refused") };
         assert!(error.message.contains(name), "{error}");

@@ -32,7 +32,7 @@ fn requests(kind: &str, incarnation: u64) -> Vec<(Request, &'static str)> {
         (Request::DescribeConsumer(consumer(STREAM, "there")), "DyyyyyD"),
         (Request::ListConsumers { stream: STREAM.to_owned(), after: String::new(), limit: 10 }, "DyyyyyD"),
         (Request::DeregisterConsumer(consumer(STREAM, &format!("for-{kind}"))), "DDyyDyD"),
-        (Request::Subscribe(subscribe(incarnation)), "DUUUUUD"),
+        (Request::Subscribe(subscribe(incarnation)), "DyyyyyD"),
         (Request::Credit(1), "UUUUUUU"),
         (Request::Unsubscribe, "UUUUUUU"),
         (create(&own), "DDDyDDD"),

@@ -40,10 +40,7 @@ impl RingWait {
     /// When there is no descriptor left, or the runtime has no I/O driver.
     pub fn new(ring: &Ring) -> io::Result<Self> {
         let descriptor = ring.as_fd().try_clone_to_owned()?;
-        // SAFETY: an `OwnedFd` answers with the same descriptor for as long as it lives, and `AsyncFd`
-        // owns it from here on; nothing takes it out again.
-        let readiness = unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) }?;
-        Ok(Self { readiness, looked: None })
+        Ok(Self { readiness: watch_readable(descriptor)?, looked: None })
     }
 
     /// Ready when it is time to reap `ring`, where it may find nothing after all; else the task is
@@ -77,6 +74,17 @@ impl RingWait {
         self.looked = Some(Instant::now());
         Poll::Pending
     }
+}
+
+/// Has the runtime that this is called in say when a descriptor can be read.
+///
+/// # Errors
+///
+/// When the runtime has no I/O driver, or the system watches no more.
+pub(crate) fn watch_readable(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an `OwnedFd` answers with the same descriptor for as long as it lives, and `AsyncFd`
+    // owns it from here on; nothing takes it out again.
+    unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) }.map_err(io::Error::from)
 }
 
 /// Between two polls of the same task with no other work in between less time than this passes.

@@ -1,4 +1,5 @@
-//! The lane's inbox: where connections and the file thread leave what has happened.
+//! The lane's inbox: where its connections and the file thread leave what has happened. What other lanes
+//! ask comes through the [mesh](crate::mesh).
 //!
 //! The lane takes everything in each of its turns. What can lie here is bounded by those who put it:
 //! a connection by its QUIC windows and its streams, the file thread by the logs that asked it.
@@ -8,6 +9,7 @@ use std::task::{Context, Waker};
 
 use quinn::{Connection, SendStream};
 use rheos_core::catalog::StreamRecord;
+use rheos_core::lanes::lane_of;
 use rheos_core::log::{LogId, ReadStart, SegmentFacts, ShardTip};
 use rheos_core::reader::ReadOutcome;
 use rheos_protocol::batch::PutBatch;
@@ -25,20 +27,16 @@ pub(crate) enum Arrival {
     PutStreamOpened { stream: u64, replies: SendStream },
     /// A batch was put.
     Put { stream: u64, frame: u64, batch: PutBatch },
+    /// A batch was put whose shard another lane serves.
+    PutAfar { lane: u16, stream: u64, frame: u64, batch: PutBatch },
     /// A put was refused before it came to a log; answered in its turn.
     PutRefused { stream: u64, frame: u64, error: Box<WireError> },
     /// The client has closed a put stream; what was put is still answered.
     PutStreamEnded { stream: u64 },
     /// A shard is to be read.
     Read { read: Read, reply: oneshot::Sender<Result<Reading, WireError>> },
-    /// A shard is to be pushed over this connection; the answer has its place.
-    Subscribe { peer: u64, connection: Connection, id: u64, subscribe: Subscribe, answer: OwnedPermit<Answer> },
-    /// A subscription may be pushed more bytes.
-    Credit { peer: u64, id: u64, bytes: u64 },
-    /// A subscription ends.
-    Unsubscribe { peer: u64, id: u64 },
-    /// The subscription stream of a peer has ended, and with it its subscriptions.
-    Unsubscribed { peer: u64 },
+    /// A client subscribes, or goes on with its subscriptions.
+    Subscribing(Subscribing),
     /// A peer takes bytes again.
     Writable { peer: u64 },
     /// A scan for subscriptions has ended; `None` when one of its segments was gone.
@@ -61,6 +59,19 @@ pub(crate) enum Arrival {
     Stop,
 }
 
+/// What comes on a subscription stream, for the lane that serves the shard.
+#[derive(Debug)]
+pub(crate) enum Subscribing {
+    /// A shard is to be pushed over this connection; the answer has its place.
+    Subscribe { peer: u64, connection: Connection, id: u64, subscribe: Subscribe, answer: OwnedPermit<Answer> },
+    /// A subscription may be pushed more bytes.
+    Credit { peer: u64, id: u64, bytes: u64 },
+    /// A subscription ends.
+    Unsubscribe { peer: u64, id: u64 },
+    /// The stream has ended, and with it its subscriptions.
+    Ended { peer: u64 },
+}
+
 /// What a request on a subscription stream is answered: the number of its frame, and the reply.
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -74,6 +85,32 @@ pub(crate) struct Reading {
     pub(crate) log: LogId,
     pub(crate) tip: ShardTip,
     pub(crate) start: ReadStart,
+}
+
+/// The inboxes of all lanes; every clone is the same ones.
+#[derive(Debug, Clone)]
+pub(crate) struct Inboxes(Arc<[Inbox]>);
+
+impl Inboxes {
+    /// Those of so many lanes.
+    pub(crate) fn new(lanes: u16) -> Inboxes {
+        Inboxes((0..lanes).map(|_| Inbox::default()).collect())
+    }
+
+    /// The inbox of a lane.
+    pub(crate) fn of_lane(&self, lane: u16) -> &Inbox {
+        &self.0[usize::from(lane)]
+    }
+
+    /// The inbox of the lane that serves a log.
+    pub(crate) fn of_log(&self, log: LogId) -> &Inbox {
+        self.of_lane(lane_of(log.incarnation, log.log, self.0.len() as u16))
+    }
+
+    /// Every inbox, in the order of the lanes.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Inbox> {
+        self.0.iter()
+    }
 }
 
 /// The inbox of one lane; every clone is the same one.

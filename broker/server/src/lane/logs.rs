@@ -43,20 +43,26 @@ pub(super) struct Logs {
 #[derive(Debug)]
 struct StreamLogs {
     record: Arc<StreamRecord>,
-    slots: Vec<Slot>,
+    /// By the number of the log; other lanes serve those that have none.
+    slots: Vec<Option<Slot>>,
 }
 
 impl Logs {
-    /// Adds a stream with its logs, in order of their numbers.
+    /// Adds a stream with those of its logs that this lane serves.
     pub(super) fn add(&mut self, record: Arc<StreamRecord>, logs: Vec<Log>) -> Vec<Slot> {
-        let slots: Vec<Slot> = logs.into_iter().map(|log| self.place(log)).collect();
-        self.streams.insert(record.incarnation, StreamLogs { record, slots: slots.clone() });
-        slots
+        let mut slots = vec![None; record.log_count as usize];
+        for log in logs {
+            let number = log.id().log as usize;
+            slots[number] = Some(self.place(log));
+        }
+        let taken = slots.iter().flatten().copied().collect();
+        self.streams.insert(record.incarnation, StreamLogs { record, slots });
+        taken
     }
 
     /// Takes a stream out; its logs stay in their slots until [`remove`](Self::remove).
     pub(super) fn take_stream(&mut self, incarnation: u64) -> Vec<Slot> {
-        self.streams.remove(&incarnation).map_or_else(Vec::new, |stream| stream.slots)
+        self.streams.remove(&incarnation).map_or_else(Vec::new, |stream| stream.slots.into_iter().flatten().collect())
     }
 
     /// Frees a slot.
@@ -68,20 +74,22 @@ impl Logs {
 
     /// The log that holds a shard.
     pub(super) fn of_shard(&self, incarnation: u64, shard: u32) -> Result<Slot, WireError> {
-        let Some(stream) = self.streams.get(&incarnation) else {
+        let not_here = || {
             let message = format!("stream incarnation {incarnation:x} is not here; describe the stream again");
-            return Err(WireError::new(ErrorCode::StreamNotFound, message));
+            WireError::new(ErrorCode::StreamNotFound, message)
         };
+        let stream = self.streams.get(&incarnation).ok_or_else(not_here)?;
         let shard = stream.record.shard(shard).ok_or_else(|| {
             let message = format!("stream {} has no shard {shard}; describe it again", stream.record.name);
             WireError::new(ErrorCode::ShardNotFound, message)
         })?;
-        Ok(stream.slots[shard.log as usize])
+        // Who knows the stream asks the lane that serves the log; to others it is being made or deleted.
+        stream.slots[shard.log as usize].ok_or_else(not_here)
     }
 
     /// The log of this id, unless its stream is gone.
     pub(super) fn of_id(&self, id: LogId) -> Option<Slot> {
-        self.streams.get(&id.incarnation)?.slots.get(id.log as usize).copied()
+        self.streams.get(&id.incarnation)?.slots.get(id.log as usize).copied().flatten()
     }
 
     /// The log of this id, to be looked at.

@@ -99,7 +99,7 @@ fn prove(connection: &Connection, net: &Net, frame: &Frame) -> Result<(Authentic
         lanes: net.lanes,
         directory_id: net.directory_id,
         broker: concat!("rheos ", env!("CARGO_PKG_VERSION")).to_owned(),
-        lane: 0,
+        lane: net.lane,
     };
     Ok((principal, welcome))
 }

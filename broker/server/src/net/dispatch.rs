@@ -12,17 +12,20 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use quinn::SendStream;
+use rheos_core::catalog::StreamRecord;
+use rheos_core::lanes::lane_of;
 use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::limits::LIST_PAGE_MAX;
-use rheos_protocol::message::{Access, KeyPolicy, Reply, Request, StreamSummary};
+use rheos_protocol::message::{Access, KeyPolicy, Reply, Request, StreamDescription, StreamSummary};
 use rheos_protocol::name::StreamName;
-use tokio::sync::{MutexGuard, oneshot};
+use tokio::sync::MutexGuard;
 
 use super::connections::revoked;
 use super::frames::Frame;
 use super::share::Share;
-use super::{Net, reading, stopping};
+use super::{Net, reading};
 use crate::clock;
+use crate::files::FileJob;
 use crate::identity::Principal;
 use crate::lane::Arrival;
 use crate::streams::Streams;
@@ -96,13 +99,14 @@ async fn perform(net: &Net, principal: &Authenticated<Principal>, request: Reque
         Request::CreateStream(create) => {
             let _order = in_turn(net, principal).await?;
             let record = net.catalog.create_stream(create, clock::now().wall_ms, net.lanes).await?;
-            let (done, told) = oneshot::channel();
-            net.inbox.push(Arrival::StreamCreated { record: Arc::clone(&record), done });
-            told.await.map_err(|_| stopping())?;
+            net.tell(&record, |done| Arrival::StreamCreated { record: Arc::clone(&record), done }).await?;
             net.streams.add(Arc::clone(&record));
-            Ok(Reply::Stream(record.describe(|_| 0)))
+            Ok(Reply::Stream(describe(net, &record)))
         }
-        Request::DescribeStream(name) => Ok(Reply::Stream(net.streams.named(&stream_name(&name)?)?.describe(|_| 0))),
+        Request::DescribeStream(name) => {
+            let record = net.streams.named(&stream_name(&name)?)?;
+            Ok(Reply::Stream(describe(net, &record)))
+        }
         Request::ListStreams { after, limit } => {
             let limit = limit.clamp(1, LIST_PAGE_MAX) as usize;
             let (page, more) = list_streams(&net.streams, &principal.principal().policy, &after, limit);
@@ -113,9 +117,9 @@ async fn perform(net: &Net, principal: &Authenticated<Principal>, request: Reque
             let record = net.catalog.delete_stream(&stream_name(&name)?).await?;
             net.streams.remove(&record);
             net.consumers.remove_stream(record.incarnation);
-            let (done, told) = oneshot::channel();
-            net.inbox.push(Arrival::StreamDeleted { record, done });
-            told.await.map_err(|_| stopping())?;
+            net.tell(&record, |done| Arrival::StreamDeleted { record: Arc::clone(&record), done }).await?;
+            // No lane writes to them any more, or asks for others.
+            net.files.push(FileJob::RemoveStream { incarnation: record.incarnation });
             Ok(Reply::Done)
         }
         Request::RegisterConsumer(of) => consumers::register(net, principal, &of).await,
@@ -136,6 +140,10 @@ async fn in_turn<'a>(net: &'a Net, principal: &Authenticated<Principal>) -> Resu
         return Err(revoked(&principal.principal().key_id));
     }
     Ok(order)
+}
+
+fn describe(net: &Net, stream: &StreamRecord) -> StreamDescription {
+    stream.describe(|log| lane_of(stream.incarnation, log, net.lanes))
 }
 
 /// Only streams that the key may see; who may not see all is granted a few by name.

@@ -14,6 +14,7 @@ use super::Net;
 use super::connection::ended_early;
 use super::dispatch::{Action, Authenticated, Resource, authorise};
 use super::frames::{Frame, Frames};
+use super::route::Route;
 use crate::identity::Principal;
 use crate::lane::Arrival;
 
@@ -36,7 +37,7 @@ pub(super) async fn take_puts(
 ) -> Result<(), WireError> {
     let stream = net.put_streams.fetch_add(1, Ordering::Relaxed);
     net.inbox.push(Arrival::PutStreamOpened { stream, replies: send });
-    let mut puts = Puts { stream, net, principal, allowed: Vec::new() };
+    let mut puts = Puts { stream, net, principal, allowed: Vec::new(), route: Route::default() };
     puts.take(first);
     let mut chunks = vec![Bytes::new(); CHUNKS_AT_ONCE];
     let ended = loop {
@@ -65,6 +66,7 @@ struct Puts<'a> {
     principal: &'a Authenticated<Principal>,
     /// Lives of streams that the principal may put to. Neither its grants nor their names ever change.
     allowed: Vec<u64>,
+    route: Route,
 }
 
 impl Puts<'_> {
@@ -78,7 +80,10 @@ impl Puts<'_> {
     fn take(&mut self, frame: Frame) {
         let (stream, id) = (self.stream, frame.header.id);
         let arrival = match self.batch(frame) {
-            Ok(batch) => Arrival::Put { stream, frame: id, batch },
+            Ok(batch) => match self.route.lane_of(self.net, batch.header().incarnation, batch.header().shard) {
+                lane if lane == self.net.lane => Arrival::Put { stream, frame: id, batch },
+                lane => Arrival::PutAfar { lane, stream, frame: id, batch },
+            },
             Err(error) => Arrival::PutRefused { stream, frame: id, error: Box::new(error) },
         };
         self.net.inbox.push(arrival);

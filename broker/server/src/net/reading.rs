@@ -1,4 +1,4 @@
-//! A read request: begun by the lane, performed here, sent as the batches lie in memory.
+//! A read request: begun by the lane that serves the shard, performed here, sent as the batches lie in memory.
 
 use std::collections::BTreeSet;
 
@@ -12,11 +12,13 @@ use rheos_protocol::limits::READ_BYTES_MAX;
 use rheos_protocol::message::{Batches, Read};
 use tokio::sync::{SemaphorePermit, oneshot};
 
+use super::route::Route;
 use super::share::Share;
 use super::{Net, stopping};
 use crate::blocks::perform;
 use crate::clock;
 use crate::lane::{Arrival, Reading};
+use crate::mesh::Asked;
 
 /// How often a read is begun anew because a segment it needed was gone.
 const BEGUN_ANEW_MAX: usize = 8;
@@ -42,11 +44,15 @@ pub(super) async fn read<'a>(net: &'a Net, share: &'a Share, read: Read) -> Resu
     let mut gone = BTreeSet::new();
     for _ in 0..BEGUN_ANEW_MAX {
         let (reply, begun) = oneshot::channel();
-        net.inbox.push(Arrival::Read { read: read.clone(), reply });
+        let lane = Route::default().lane_of(net, read.incarnation, read.shard);
+        match &net.mesh {
+            Some(mesh) if lane != net.lane => mesh.ask(lane, Asked::Read { read: read.clone(), reply })?,
+            _ => net.inbox.push(Arrival::Read { read: read.clone(), reply }),
+        }
         let Reading { log, tip, start } = begun.await.map_err(|_| stopping())??;
         let outcome = match start {
             ReadStart::Ready(outcome) => outcome,
-            ReadStart::Disk(task) => match perform(&net.blocks, log, *task, &mut gone).await? {
+            ReadStart::Disk(task) => match perform(&net.blocks[usize::from(lane)], log, *task, &mut gone).await? {
                 Some(outcome) => outcome,
                 None => continue,
             },

@@ -1,0 +1,252 @@
+//! The lanes' threads: each with its runtime, its endpoint, its rings and the logs that were dealt to it.
+//!
+//! What must hold: what a lane owns is made on its own thread; a lane that panics takes the process with
+//! it, because the kernel may still be writing from its buffers; a lane that does not come to serve says
+//! why and counts as stopped, so that the others can stop.
+
+use std::net::UdpSocket;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+use std::{io, process};
+
+use quinn::{Endpoint, EndpointConfig, TokioRuntime};
+use rheos_core::lanes::lane_of;
+use rheos_protocol::error::ErrorCode;
+use tokio::sync::{Mutex, Semaphore, oneshot};
+use tokio::task;
+
+use crate::blocks::{Blocks, BlocksAsked};
+use crate::catalog::Catalog;
+use crate::connection_ids::LaneConnectionIds;
+use crate::consumers::Consumers;
+use crate::cores::Cores;
+use crate::directory::DataDirectory;
+use crate::files::FileThread;
+use crate::identity::BrokerIdentity;
+use crate::lane::{Arrival, Inboxes, Lane, LaneNumber, LaneParts, RecoveredStream};
+use crate::mesh::{Mesh, MeshEnd};
+use crate::net::{self, Connections, Door, Net, READ_MEMORY_KIB};
+use crate::start_error::StartError;
+use crate::streams::Streams;
+use crate::transport;
+
+/// What all lanes share.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) cores: Cores,
+    pub(crate) identity: Arc<BrokerIdentity>,
+    pub(crate) catalog: Catalog,
+    pub(crate) streams: Streams,
+    pub(crate) consumers: Consumers,
+    pub(crate) connections: Connections,
+    pub(crate) inboxes: Inboxes,
+    pub(crate) files: FileThread,
+    pub(crate) directory: Arc<DataDirectory>,
+    pub(crate) mtu: u16,
+    pub(crate) dev: bool,
+}
+
+/// The threads of all lanes.
+pub(crate) struct Lanes {
+    threads: Vec<JoinHandle<()>>,
+    serving: Vec<oneshot::Receiver<Result<(), StartError>>>,
+    inboxes: Inboxes,
+}
+
+impl Lanes {
+    /// Starts a lane on each of these sockets, in their order, and deals the streams' logs to them.
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no descriptor or no thread.
+    pub(crate) fn start(
+        shared: &Shared,
+        sockets: Vec<UdpSocket>,
+        streams: Vec<RecoveredStream>,
+    ) -> Result<Lanes, StartError> {
+        let lanes = sockets.len() as u16;
+        let mesh = (lanes > 1).then(|| Mesh::new(lanes)).transpose();
+        let mesh = mesh.map_err(StartError::io("make the way between", "the lanes"))?;
+        let (blocks, asked): (Vec<_>, Vec<_>) = (0..lanes).map(|_| Blocks::new(Arc::clone(&shared.directory))).unzip();
+        let (blocks, changes): (Arc<[Blocks]>, _) = (blocks.into(), Arc::new(Mutex::new(())));
+        let mut started = Lanes { threads: Vec::new(), serving: Vec::new(), inboxes: shared.inboxes.clone() };
+        for (((lane, socket), asked), streams) in (0..).zip(sockets).zip(asked).zip(deal(streams, lanes)) {
+            let (serving, told) = oneshot::channel();
+            let plan = LanePlan {
+                number: LaneNumber { lane, lanes },
+                socket,
+                shared: shared.clone(),
+                mesh: mesh.clone(),
+                blocks: Arc::clone(&blocks),
+                asked,
+                changes: Arc::clone(&changes),
+                streams,
+            };
+            let name = format!("lane-{lane}");
+            let thread = thread::Builder::new()
+                .name(name.clone())
+                .spawn(move || run_lane(plan, serving))
+                .map_err(StartError::io("start the thread of", name))?;
+            started.threads.push(thread);
+            started.serving.push(told);
+        }
+        Ok(started)
+    }
+
+    /// Waits until every lane serves.
+    ///
+    /// # Errors
+    ///
+    /// Why one of them does not.
+    pub(crate) async fn serving(&mut self) -> Result<(), StartError> {
+        for told in self.serving.drain(..) {
+            // The lane has said why on its way out.
+            told.await.unwrap_or_else(|_| process::abort())?;
+        }
+        Ok(())
+    }
+
+    /// Has every lane seal its logs and stop.
+    pub(crate) fn stop(&self) {
+        self.inboxes.all().for_each(|inbox| inbox.push(Arrival::Stop));
+    }
+
+    /// Waits until every lane has stopped.
+    pub(crate) fn join(self) {
+        self.threads.into_iter().for_each(|thread| thread.join().unwrap_or_else(|_| process::abort()));
+    }
+}
+
+/// The streams of each lane, with those of their logs that it serves.
+fn deal(streams: Vec<RecoveredStream>, lanes: u16) -> Vec<Vec<RecoveredStream>> {
+    let mut dealt: Vec<Vec<RecoveredStream>> = (0..lanes).map(|_| Vec::new()).collect();
+    for RecoveredStream { record, logs } in streams {
+        for log in logs {
+            let id = log.id();
+            let of_lane = &mut dealt[usize::from(lane_of(id.incarnation, id.log, lanes))];
+            match of_lane.last_mut().filter(|last| last.record.incarnation == id.incarnation) {
+                Some(last) => last.logs.push(log),
+                None => of_lane.push(RecoveredStream { record: Arc::clone(&record), logs: vec![log] }),
+            }
+        }
+    }
+    dealt
+}
+
+struct LanePlan {
+    number: LaneNumber,
+    socket: UdpSocket,
+    shared: Shared,
+    mesh: Option<Mesh>,
+    blocks: Arc<[Blocks]>,
+    asked: BlocksAsked,
+    changes: Arc<Mutex<()>>,
+    streams: Vec<RecoveredStream>,
+}
+
+/// Aborts the process when its thread panics: the kernel may still be writing from the lane's buffers.
+struct AbortOnPanic;
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            process::abort();
+        }
+    }
+}
+
+fn run_lane(plan: LanePlan, serving: oneshot::Sender<Result<(), StartError>>) {
+    let _guard = AbortOnPanic;
+    plan.shared.cores.keep_to_lane(plan.number.lane);
+    let mesh = plan.mesh.clone();
+    tokio_uring::start(async move {
+        match start_lane(plan) {
+            Ok((endpoint, lane)) => {
+                drop(serving.send(Ok(())));
+                // A panic in it has been printed; it must not be outlived by writes that are in flight.
+                lane.await.unwrap_or_else(|_| process::abort());
+                // The last acks are with QUIC; closing would take those back that have not left yet.
+                tokio::time::sleep(LAST_ACKS).await;
+                endpoint.close(net::close_code(ErrorCode::GoingAway), b"the broker is stopping; connect again");
+                drop(tokio::time::timeout(GOODBYE_MAX, endpoint.wait_idle()).await);
+            }
+            Err(error) => {
+                mesh.iter().for_each(Mesh::lane_has_stopped);
+                drop(serving.send(Err(error)));
+            }
+        }
+    });
+}
+
+/// To be called in the lane's runtime.
+fn start_lane(plan: LanePlan) -> Result<(Endpoint, task::JoinHandle<()>), StartError> {
+    let LanePlan { number, socket, shared, mesh, blocks, asked, changes, streams } = plan;
+    let LaneNumber { lane, lanes } = number;
+    let inbox = shared.inboxes.of_lane(lane).clone();
+    let directory_id = shared.directory.id();
+    let reader = asked.reader().map_err(StartError::ring)?;
+    let end = mesh.clone().map(|mesh| MeshEnd::new(mesh, lane)).transpose();
+    let end = end.map_err(StartError::io("make the way between", "the lanes"))?;
+    let own_blocks = blocks[usize::from(lane)].clone();
+    let parts = LaneParts {
+        number,
+        directory_id,
+        inbox: inbox.clone(),
+        files: shared.files.clone(),
+        blocks: own_blocks,
+        consumers: shared.consumers.clone(),
+        mesh: end,
+    };
+    let lane_task = Lane::new(parts, streams).map_err(StartError::ring)?;
+    let endpoint = endpoint(socket, number, shared.mtu, &shared.identity)?;
+    let net = Net {
+        identity: shared.identity,
+        catalog: shared.catalog,
+        streams: shared.streams,
+        consumers: shared.consumers,
+        connections: shared.connections,
+        door: Door::default(),
+        inbox,
+        inboxes: shared.inboxes,
+        mesh,
+        blocks,
+        files: shared.files,
+        directory_id,
+        lane,
+        lanes,
+        dev: shared.dev,
+        put_streams: AtomicU64::new(0),
+        peers: AtomicU64::new(0),
+        changes,
+        read_memory: Semaphore::new(READ_MEMORY_KIB),
+    };
+    // Tasks like quinn's own, in the same queue: what `tokio_uring::spawn` takes has its turn too seldom.
+    tokio::spawn(reader);
+    tokio::spawn(net::accept(endpoint.clone(), Arc::new(net)));
+    Ok((endpoint, tokio::spawn(lane_task.run())))
+}
+
+fn endpoint(
+    socket: UdpSocket,
+    number: LaneNumber,
+    mtu: u16,
+    identity: &BrokerIdentity,
+) -> Result<Endpoint, StartError> {
+    let mut server = identity.quic_server();
+    transport::configure_server(&mut server, mtu);
+    let mut config: EndpointConfig = transport::endpoint(mtu);
+    // Clients of a broker that was killed hear at once from the next one that their connections are gone.
+    config.reset_key(identity.endpoint_reset_key());
+    let ids = LaneConnectionIds::new(number.lane, number.lanes, identity.connection_id_key());
+    config.cid_generator(move || Box::new(ids.clone()));
+    let address = socket.local_addr();
+    let made: io::Result<Endpoint> = Endpoint::new(config, Some(server), socket, Arc::new(TokioRuntime));
+    made.map_err(StartError::socket(address.unwrap_or_else(|_| ([0, 0, 0, 0], 0).into())))
+}
+
+/// How long the last acks are given to leave.
+const LAST_ACKS: Duration = Duration::from_millis(20);
+/// How long clients are given to hear that the broker has gone.
+const GOODBYE_MAX: Duration = Duration::from_millis(300);
