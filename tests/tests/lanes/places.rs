@@ -72,7 +72,6 @@ async fn what_some_lanes_have_stored_others_serve() {
     put_numbered(&client.producer("small").await.expect("it is there"), 0, 10, 1).await;
     broker.stop();
 
-    // One that was killed, then one that was stopped while puts were on their way between lanes.
     place.set_lanes(1);
     let broker = place.start();
     put_numbered(&producer, 1_000, 1_000, 30).await;
@@ -81,20 +80,34 @@ async fn what_some_lanes_have_stored_others_serve() {
     place.set_lanes(8);
     let broker = place.start();
     assert_all_there(&client, &stream, 2_000).await;
-    let (put, next) = tokio::join!(put_numbered(&producer, 2_000, 4_000, 30), async {
-        let stopped = tokio::task::spawn_blocking(move || broker.stop());
-        stopped.await.expect("it stops");
-        place.set_lanes(3);
-        let started = tokio::task::spawn_blocking(move || (place.start(), place));
-        started.await.expect("it starts")
-    });
-    let ((), (broker, place)) = (put, next);
+    // Now while puts are on their way between lanes: one that is killed, and one that is stopped.
+    let (broker, place) = followed(&producer, 2_000, broker, place, 3, |broker| drop(broker.kill())).await;
     assert_all_there(&client, &stream, 6_000).await;
+    let (broker, place) = followed(&producer, 6_000, broker, place, 8, |broker| drop(broker.stop())).await;
+    assert_all_there(&client, &stream, 10_000).await;
     assert_all_there(&client, &small, 10).await;
 
     client.close().await;
     broker.stop();
     let report = rheos_broker::verify(place.data(), |_| {}).expect("it can be read");
     let records: u64 = report.streams.iter().flat_map(|stream| &stream.logs).map(|log| log.records).sum();
-    assert_eq!(records, 6_010);
+    assert_eq!(records, 10_010);
+}
+
+/// Puts 4,000 records while a broker is ended and the next one is started with so many lanes.
+async fn followed(
+    producer: &Producer,
+    from: u64,
+    broker: Broker,
+    mut place: Place,
+    lanes: u16,
+    end: fn(Broker),
+) -> (Broker, Place) {
+    let next = tokio::task::spawn_blocking(move || {
+        end(broker);
+        place.set_lanes(lanes);
+        (place.start(), place)
+    });
+    put_numbered(producer, from, 4_000, 30).await;
+    next.await.expect("it ends and starts")
 }
