@@ -14,7 +14,8 @@ use rheos_broker::transport;
 
 use crate::Failure;
 use crate::bare::client::{BarePuts, Target, bulk_down, bulk_up, echo, read_file};
-use crate::drive::{BATCH_RECORDS_MAX, BATCHES_IN_FLIGHT_MAX, Load, Outcome, RECORD_BYTES, Window, drive};
+use crate::drive::{Outcome, drive};
+use crate::load::{BATCH_RECORDS_MAX, BATCHES_IN_FLIGHT_MAX, Load, RECORD_BYTES, Window};
 use crate::machine::{ThreadTime, pin_to_core};
 use crate::pieces;
 use crate::report::{Output, Report};

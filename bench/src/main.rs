@@ -16,6 +16,7 @@ mod broker;
 mod drive;
 mod floor;
 mod latency;
+mod load;
 mod machine;
 mod pieces;
 mod put_stream;

@@ -28,8 +28,8 @@ use crate::Failure;
 use crate::bare::client::Target;
 use crate::broker::process::{Broker, Data, Launch};
 use crate::broker::session::Session;
-use crate::drive::Window;
 use crate::floor::LOADS;
+use crate::load::Window;
 use crate::machine::{Cores, pin_to_core};
 use crate::report::Output;
 use crate::scratch::Scratch;
@@ -209,7 +209,7 @@ fn program(arguments: &WalkArguments) -> Result<PathBuf, Failure> {
 }
 
 /// The load of this name.
-fn load(name: &str) -> crate::drive::Load {
+fn load(name: &str) -> crate::load::Load {
     LOADS.iter().find(|(known, _)| *known == name).expect("the rig has a load of this name").1
 }
 

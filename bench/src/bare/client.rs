@@ -17,8 +17,9 @@ use rheos_broker::transport;
 use super::target::Ready;
 use super::{DOWN, ECHO, ECHO_BYTES, LENGTH_BYTES, PUT, READ, REPLY_BYTES, SERVER_NAME, UP};
 use crate::Failure;
-use crate::drive::{BATCH_RECORDS_MAX, Puts, RECORD_BYTES};
+use crate::drive::Puts;
 use crate::latency::Latencies;
+use crate::load::{BATCH_RECORDS_MAX, RECORD_BYTES};
 use crate::put_stream::{Answers, PutStream, Waiting};
 
 /// A running bare target; ends with this value.
@@ -177,7 +178,7 @@ impl BarePuts {
 }
 
 impl Puts for BarePuts {
-    fn put(&self, records: u32) -> impl Future<Output = Result<(), Failure>> + Send + 'static {
+    fn put(&self, _: u64, records: u32) -> impl Future<Output = Result<(), Failure>> + Send + 'static {
         let stream = &self.streams[self.next.fetch_add(1, Ordering::Relaxed) % self.streams.len()];
         let acked = stream.push(|_| [self.frames[records as usize].clone()]);
         async move { acked.await.map_err(|_| "the bare target closed a put stream")? }

@@ -22,7 +22,8 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::answers::FrameAnswers;
 use super::session::Session;
 use crate::Failure;
-use crate::drive::{BATCH_RECORDS_MAX, Puts, RECORD_BYTES};
+use crate::drive::Puts;
+use crate::load::{BATCH_RECORDS_MAX, RECORD_BYTES};
 use crate::put_stream::PutStream;
 
 /// Puts to all shards of some streams, with a producer of its own.
@@ -80,7 +81,7 @@ impl BrokerPuts {
 }
 
 impl Puts for BrokerPuts {
-    fn put(&self, records: u32) -> impl Future<Output = Result<(), Failure>> + Send + 'static {
+    fn put(&self, _: u64, records: u32) -> impl Future<Output = Result<(), Failure>> + Send + 'static {
         let shard = &self.shards[self.next.fetch_add(1, Ordering::Relaxed) % self.shards.len()];
         let acked = self.streams[shard.stream].push(|id| shard.frame(id, self.producer_id, records));
         async move { acked.await.map_err(|_| "the broker closed a put stream")? }

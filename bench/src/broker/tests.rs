@@ -24,7 +24,8 @@ use super::access::Access;
 use super::puts::BrokerPuts;
 use super::session::Session;
 use crate::Failure;
-use crate::drive::{Load, Puts, Window, drive};
+use crate::drive::{Puts, drive};
+use crate::load::{Load, Window};
 
 const MTU: u16 = 1452;
 
@@ -213,7 +214,7 @@ async fn puts_go_to_the_shards_in_turn_and_are_numbered() {
     let listener = Listener::start(usize::MAX);
     let stream = listener.session().await.create_stream("s", 3).await.expect("it is made");
     let puts = BrokerPuts::open(listener.session().await, std::slice::from_ref(&stream)).await.expect("it opens");
-    let acked: Vec<_> = (1..=30).map(|records| puts.put(records)).collect();
+    let acked: Vec<_> = (1..=30).map(|records| puts.put(0, records)).collect();
     for acked in acked {
         acked.await.expect("it is stored");
     }
@@ -239,7 +240,7 @@ async fn more_shards_than_put_streams_share_them() {
         streams.push(session.create_stream(&format!("s{number}"), 1).await.expect("it is made"));
     }
     let puts = BrokerPuts::open(listener.session().await, &streams).await.expect("it opens");
-    let acked: Vec<_> = (0..200).map(|_| puts.put(1)).collect();
+    let acked: Vec<_> = (0..200).map(|_| puts.put(0, 1)).collect();
     for acked in acked {
         acked.await.expect("it is stored");
     }
@@ -262,7 +263,7 @@ async fn what_was_put_is_read_in_parts() -> Result<(), Failure> {
     let listener = Listener::start(usize::MAX);
     let stream = listener.session().await.create_stream("s", 1).await?;
     let puts = BrokerPuts::open(listener.session().await, std::slice::from_ref(&stream)).await?;
-    let acked: Vec<_> = (0..50).map(|_| puts.put(64)).collect();
+    let acked: Vec<_> = (0..50).map(|_| puts.put(0, 64)).collect();
     for acked in acked {
         acked.await?;
     }

@@ -19,7 +19,8 @@ use crate::Failure;
 use crate::bare::client::{Target, bulk_down, megabytes_per_s};
 use crate::broker::puts::BrokerPuts;
 use crate::broker::session::{ReadPart, Session};
-use crate::drive::{BATCH_RECORDS_MAX, BATCHES_IN_FLIGHT_MAX, Puts, RECORD_BYTES};
+use crate::drive::Puts;
+use crate::load::{BATCH_RECORDS_MAX, BATCHES_IN_FLIGHT_MAX, RECORD_BYTES};
 use crate::machine::ThreadTime;
 use crate::pieces::DirectReads;
 
@@ -66,7 +67,7 @@ pub(super) async fn put_bytes(puts: &Arc<BrokerPuts>, bytes: u64) -> Result<(), 
         {
             acked??;
         }
-        in_flight.spawn(puts.put(BATCH_RECORDS_MAX));
+        in_flight.spawn(puts.put(0, BATCH_RECORDS_MAX));
     }
     while let Some(acked) = in_flight.join_next().await {
         acked??;
