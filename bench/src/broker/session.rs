@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use quinn::{Connection, Endpoint, RecvStream, SendStream, TokioRuntime, VarInt};
 use rheos_broker::transport;
 use rheos_client::quic_config_for_ca;
 use rheos_protocol::batch::{BatchHeader, HEADER_BYTES};
-use rheos_protocol::frame::{FRAME_HEADER_BYTES, FrameHeader, kind, reply_limit};
+use rheos_protocol::frame::kind;
 use rheos_protocol::message::{
     CreateStream, EXPORTER_LABEL, Hello, PROTOCOL_VERSION, Position, Read, Reply, Request, StreamDescription,
 };
 use ring::hmac;
 
 use super::access::Access;
+use super::incoming::Incoming;
 use crate::Failure;
 
 /// The name in every broker's certificate.
@@ -143,7 +144,7 @@ impl Session {
         request.write(0, &mut frame);
         send.write_chunk(frame.freeze()).await?;
         send.finish()?;
-        Ok(Incoming { recv, chunk: Bytes::new() })
+        Ok(Incoming::new(recv))
     }
 }
 
@@ -157,74 +158,5 @@ fn unexpected(request: &str, reply: &Reply) -> Failure {
     match reply {
         Reply::Error(error) => format!("the broker refused {request}: {error}").into(),
         other => format!("the broker answered {request} with a frame of kind {}", other.kind()).into(),
-    }
-}
-
-/// The bytes of a reply, taken as they come and copied only where they are looked at.
-struct Incoming {
-    recv: RecvStream,
-    chunk: Bytes,
-}
-
-impl Incoming {
-    /// The header of a frame, and how many bytes of its payload are left.
-    async fn header(&mut self) -> Result<(FrameHeader, u64), Failure> {
-        let mut left = FRAME_HEADER_BYTES as u64;
-        let header = FrameHeader::decode(&self.array(&mut left).await?);
-        if header.len > reply_limit() {
-            return Err(format!("the broker sends a frame of {} bytes", header.len).into());
-        }
-        Ok((header, header.len.into()))
-    }
-
-    async fn reply(&mut self, header: FrameHeader) -> Result<Reply, Failure> {
-        let mut payload = BytesMut::new();
-        let mut left = u64::from(header.len);
-        while left > 0 {
-            payload.extend_from_slice(&self.piece(left, &mut left).await?);
-        }
-        Ok(Reply::decode(header.kind, payload.freeze())?.ok_or("the broker answered with an unknown kind of frame")?)
-    }
-
-    /// A group of fields with the length that stands before it.
-    async fn group(&mut self, left: &mut u64) -> Result<Bytes, Failure> {
-        let length = self.array::<2>(left).await?;
-        let mut group = BytesMut::from(&length[..]);
-        let whole = length.len() + usize::from(u16::from_le_bytes(length));
-        while group.len() < whole {
-            let piece = self.piece((whole - group.len()) as u64, left).await?;
-            group.extend_from_slice(&piece);
-        }
-        Ok(group.freeze())
-    }
-
-    async fn array<const N: usize>(&mut self, left: &mut u64) -> Result<[u8; N], Failure> {
-        let mut array = [0; N];
-        let mut filled = 0;
-        while filled < N {
-            let piece = self.piece((N - filled) as u64, left).await?;
-            array[filled..filled + piece.len()].copy_from_slice(&piece);
-            filled += piece.len();
-        }
-        Ok(array)
-    }
-
-    async fn skip(&mut self, bytes: u64, left: &mut u64) -> Result<(), Failure> {
-        let mut skipped = 0;
-        while skipped < bytes {
-            skipped += self.piece(bytes - skipped, left).await?.len() as u64;
-        }
-        Ok(())
-    }
-
-    /// The next bytes, at most `most` and at least one, counted off `left`.
-    async fn piece(&mut self, most: u64, left: &mut u64) -> Result<Bytes, Failure> {
-        while self.chunk.is_empty() {
-            let next = self.recv.read_chunk(usize::MAX, true).await?;
-            self.chunk = next.ok_or("the broker ended a stream in the middle of a frame")?.bytes;
-        }
-        let taken = self.chunk.split_to(self.chunk.len().min(usize::try_from(most)?));
-        *left = left.checked_sub(taken.len() as u64).ok_or("the broker's frame is shorter than its fields")?;
-        Ok(taken)
     }
 }
