@@ -5,7 +5,7 @@
 
 pub(crate) mod access;
 pub(crate) mod answers;
-pub(crate) mod incoming;
+mod incoming;
 pub(crate) mod process;
 pub(crate) mod puts;
 pub(crate) mod session;

@@ -13,6 +13,8 @@
 
 mod bare;
 mod broker;
+mod byte_stream;
+mod deliveries;
 mod drive;
 mod floor;
 mod latency;

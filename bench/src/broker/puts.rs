@@ -65,7 +65,7 @@ impl BrokerPuts {
         }
         let mut streams = Vec::new();
         for _ in 0..shards.len().min(DATA_STREAMS_MAX as usize) {
-            let (send, recv) = session.open_puts().await?;
+            let (send, recv) = session.open_stream().await?;
             streams.push(PutStream::start(send, recv, FrameAnswers::default()));
         }
         if streams.is_empty() {
