@@ -16,7 +16,7 @@ use serde::Deserialize;
 
 use super::access::Access;
 use crate::Failure;
-use crate::machine::{Cores, disk_bytes};
+use crate::machine::{Cores, disk_bytes, process_time};
 
 /// How every broker of a run is started.
 #[derive(Debug, Clone)]
@@ -106,6 +106,11 @@ impl Broker {
     /// How to connect to it as the administrator.
     pub(crate) fn access(&self) -> &Access {
         &self.access
+    }
+
+    /// The time that its process has run, on all its threads.
+    pub(crate) fn ran(&self) -> Result<Duration, Failure> {
+        process_time(self.child.id())
     }
 
     /// Its memory that is in RAM, in bytes.
