@@ -8,6 +8,7 @@ use std::path::Path;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use rustix::process::nice;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use rustix::time::{
     ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime, timerfd_create,
@@ -27,6 +28,15 @@ pub(crate) fn pin_to_core(core: usize) -> Result<(), Failure> {
     sched_setaffinity(None, &cores)
         .map_err(|errno| format!("cannot run on core {core}: {errno} (choose one that this process may use)").into())
 }
+
+/// Gives the calling thread, and the threads it will start, the least claim to their core: any other that
+/// wants it goes first.
+pub(crate) fn least_claim() -> Result<(), Failure> {
+    nice(NICE_MAX)?;
+    Ok(())
+}
+
+const NICE_MAX: i32 = 19;
 
 /// Cores that a thread may run on.
 #[derive(Debug, Clone)]

@@ -14,12 +14,12 @@ use bytes::Bytes;
 use quinn::{Connection, RecvStream, SendStream, VarInt};
 use tokio::task::JoinHandle;
 
-use super::client::open;
+use super::client::{BarePuts, Target, open};
 use super::{LENGTH_BYTES, NUMBER_BYTES, SUBSCRIBE};
 use crate::Failure;
 use crate::byte_stream::ByteStream;
-use crate::deliveries::Consumer;
-use crate::load::RECORD_BYTES;
+use crate::deliveries::{Answered, Consumer, Delivered, Deliveries};
+use crate::load::{Load, RECORD_BYTES, Window};
 
 /// The target's subscribers, owned by its lane.
 #[derive(Debug, Default)]
@@ -86,15 +86,33 @@ impl Subscriber {
     }
 }
 
+/// A load on a target with so many subscribers, each on a connection of its own.
+pub(crate) async fn drive_pushes(
+    target: &Target,
+    streams: usize,
+    consumers: usize,
+    load: Load,
+    window: Window,
+    answered: Answered,
+) -> Result<Delivered, Failure> {
+    let deliveries = Deliveries::new(consumers, answered);
+    let mut subscriptions = Vec::new();
+    for at in 0..consumers {
+        subscriptions.push(BareSubscription::start(target.connect().await?, deliveries.consumer(at)).await?);
+    }
+    let puts = BarePuts::open(target.connect().await?, streams).await?.numbered();
+    deliveries.drive(puts, load, window).await
+}
+
 /// A subscription to a bare target; ends with this value.
-pub(crate) struct BareSubscription {
+struct BareSubscription {
     taking: JoinHandle<()>,
     connection: Connection,
 }
 
 impl BareSubscription {
     /// Subscribes on a connection of its own, and gives what is pushed to `consumer`.
-    pub(crate) async fn start(connection: Connection, consumer: Arc<dyn Consumer>) -> Result<Self, Failure> {
+    async fn start(connection: Connection, consumer: Arc<dyn Consumer>) -> Result<Self, Failure> {
         let (_, recv) = open(&connection, SUBSCRIBE).await?;
         let mut frames = PushedFrames::new(recv);
         if frames.next().await?.is_some() {

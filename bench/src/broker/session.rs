@@ -60,7 +60,7 @@ impl Dialer {
     }
 
     /// Chooses the lane that connections come to: the first byte of the id that they begin with.
-    pub(crate) fn to_lane(mut self, lane: u8) -> Self {
+    pub(crate) fn on_lane(mut self, lane: u8) -> Self {
         let ids = move || {
             let mut id = [0; INITIAL_ID_BYTES];
             SystemRandom::new().fill(&mut id).expect("the kernel gives random bytes");

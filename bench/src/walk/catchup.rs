@@ -30,7 +30,7 @@ type Rate = (f64, f64);
 pub(super) async fn measure(walk: &Walk<'_>, lines: &mut Lines) -> Result<(), Failure> {
     let read_bytes = walk.arguments.catchup_gib << 30;
     require_room(walk.scratch.path(), read_bytes * 2 + (4 << 30))?;
-    let reads = DirectReads::new(walk.scratch.path(), walk.launch.core)?;
+    let reads = DirectReads::new(walk.scratch.path(), walk.arguments.server_core)?;
     let target = walk.start_target()?;
     let data = walk.data("catchup");
     let broker = walk.start_broker(&data)?;
