@@ -17,5 +17,9 @@ pub mod fuzz_disk;
 pub mod random;
 #[cfg(feature = "processes")]
 pub mod raw_client;
+#[cfg(feature = "processes")]
+pub mod relay;
 pub mod rig;
 pub mod sim;
+#[cfg(feature = "processes")]
+pub mod subscriber;

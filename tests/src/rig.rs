@@ -75,6 +75,7 @@ impl Rig {
                 shards: (0..shards).map(|shard| (shard, HashRange::FULL, true)).collect(),
                 record_bytes_max: 10 << 20,
                 retention_ms: 86_400_000,
+                children: Default::default(),
             },
             files: LogFiles::default(),
             now: Now { boot_ms: 1_000, wall_ms: 1_700_000_000_000 },
@@ -173,6 +174,7 @@ impl Rig {
             }
             Effect::ReadOnly { why } => self.read_only = Some(why),
             Effect::Stopped => self.stopped = true,
+            Effect::Advanced { .. } => {}
         }
         None
     }

@@ -24,6 +24,8 @@
 mod plan;
 mod record;
 
+use std::collections::BTreeMap;
+
 use rheos_protocol::hash::HashRange;
 use rheos_protocol::message::{ShardDescription, StreamDescription, StreamSummary};
 use rheos_protocol::name::StreamName;
@@ -116,6 +118,19 @@ impl StreamRecord {
     /// The shards that a log holds, the closed ones included, sorted by number.
     pub fn shards_of_log(&self, log: u32) -> impl Iterator<Item = &ShardRecord> {
         self.shards.iter().filter(move |shard| shard.log == log)
+    }
+
+    /// The children of each shard that a log holds and that has some, whichever logs those are in.
+    pub fn children_of_log(&self, log: u32) -> BTreeMap<u32, Vec<u32>> {
+        let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+        for child in &self.shards {
+            for parent in [child.parent, child.adjacent_parent].into_iter().flatten() {
+                if self.shard(parent).is_some_and(|parent| parent.log == log) {
+                    children.entry(parent).or_default().push(child.shard);
+                }
+            }
+        }
+        children
     }
 
     /// The creation second: the part of every Kinesis sequence number that tells lives of a name apart.

@@ -18,7 +18,7 @@
 //! let on_disk = LogOnDisk { id, directory: 7, shards: vec![0], lowest_kept: 1, highest_prepared: 0, files };
 //! let RecoveryStep::Done(recovered) = Recovery::new(on_disk).step(None) else { panic!("there is nothing to read") };
 //! let shards = vec![(0, HashRange::FULL, true)];
-//! let settings = LogSettings { id, shards, record_bytes_max: 1 << 20, retention_ms: 86_400_000 };
+//! let settings = LogSettings { id, shards, record_bytes_max: 1 << 20, retention_ms: 86_400_000, children: Default::default() };
 //! let now = Now { boot_ms: 0, wall_ms: 1_700_000_000_000 };
 //! let (mut log, mut lane, mut effects) = (Log::new(now, settings, *recovered), LaneBudget::default(), Vec::new());
 //!
@@ -47,6 +47,7 @@ pub mod budget;
 pub mod carry_over;
 pub mod catalog;
 pub mod commit;
+pub mod fanout;
 pub mod footer;
 pub mod index;
 pub mod limits;

@@ -30,6 +30,15 @@ pub const STAGED_BYTES_MAX: usize = 64 << 20;
 /// Bytes of recent batches that a lane's logs keep in memory for readers.
 pub const TAIL_BYTES_MAX: usize = 8 << 20;
 
+/// Bytes that one scan for subscriptions behind the tail reads; it may exceed it by one batch.
+pub const SCAN_BYTES: usize = 1 << 20;
+/// Most such scans of a lane at once.
+pub const SCANS_MAX: usize = 8;
+/// Bytes of what scans have read that a lane keeps for its subscriptions.
+pub const PIECES_BYTES_MAX: usize = 32 << 20;
+/// Bytes that a peer is given before it is the next one's turn.
+pub const PUSH_QUANTUM_BYTES: i64 = 64 << 10;
+
 /// A log that has been silent this long writes an empty commit, which proves the one before it.
 pub const SETTLE_MS: u64 = 1_000;
 /// A log that has been silent this long is sealed and closed.
@@ -48,5 +57,7 @@ pub const CLOCK_JUMP_BELIEVED_MS: u64 = 600_000;
 pub const PREWRITE_BYTES_PER_S: u64 = 100_000_000;
 
 const _: () = assert!(STAGED_BYTES_MAX > 4 * COMMIT_PAYLOAD_BYTES_MAX);
+// Whoever waits for a scan finds what it brought.
+const _: () = assert!(PIECES_BYTES_MAX >= 2 * SCANS_MAX * SCAN_BYTES);
 const _: () = assert!(SEGMENT_FILE_BYTES_MAX / BLOCK_BYTES < u32::MAX as u64);
 const _: () = assert!(COMMIT_PAYLOAD_BYTES_MAX < u32::MAX as usize / 2);

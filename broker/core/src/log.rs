@@ -24,7 +24,7 @@ mod commit;
 mod read;
 mod segments;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::{Bytes, BytesMut};
 use rheos_protocol::batch::{Batch, PutBatch};
@@ -66,6 +66,8 @@ pub struct LogSettings {
     pub record_bytes_max: u32,
     /// How long records are kept.
     pub retention_ms: u64,
+    /// The children of its closed shards.
+    pub children: BTreeMap<u32, Vec<u32>>,
 }
 
 /// What has happened.
@@ -166,6 +168,11 @@ pub enum Effect {
         /// The lowest segment to be kept.
         lowest: u64,
     },
+    /// A commit has made more records of a watched shard durable. Comes after the replies of the commit.
+    Advanced {
+        /// The shard.
+        shard: u32,
+    },
     /// The log takes no more puts; for the operator.
     ReadOnly {
         /// Why.
@@ -235,6 +242,10 @@ struct Shard {
     /// Everything before it is on the disk.
     durable_sequence: u64,
     last_arrival_ms: u64,
+    /// Whether somebody is told when it grows.
+    watched: bool,
+    /// Whether that is to be said of the commit that is being looked at.
+    advanced: bool,
 }
 
 #[derive(Debug)]
@@ -288,6 +299,8 @@ impl Log {
                     next_sequence,
                     durable_sequence: next_sequence,
                     last_arrival_ms: kept.map_or(0, |state| state.last_arrival_ms),
+                    watched: false,
+                    advanced: false,
                 }
             })
             .collect::<Vec<_>>();
@@ -372,6 +385,22 @@ impl Log {
         match &self.health {
             Health::ReadOnly { why } => Some(why),
             _ => None,
+        }
+    }
+
+    /// Has [`Effect::Advanced`] said of a shard of this log from now on.
+    pub fn watch(&mut self, shard: u32) {
+        self.set_watched(shard, true);
+    }
+
+    /// Ends [`watch`](Self::watch).
+    pub fn unwatch(&mut self, shard: u32) {
+        self.set_watched(shard, false);
+    }
+
+    fn set_watched(&mut self, shard: u32, watched: bool) {
+        if let Ok(shard_at) = self.shard_at(shard) {
+            self.shards[shard_at].watched = watched;
         }
     }
 

@@ -52,6 +52,8 @@ pub struct ReadOutcome {
     pub next_sequence: u64,
     /// Whole batches; the first may begin before the start.
     pub batches: Vec<Batch>,
+    /// Batches of other shards that stood in the same commits, where those were asked for.
+    pub others: Vec<Batch>,
     /// The bytes of the batches in as few pieces as they lie in memory.
     pub pieces: Vec<Bytes>,
     /// Arrival of the record at `next_sequence`, when it is known without reading on.
@@ -119,6 +121,8 @@ pub struct ReadTask {
     memory: VecDeque<Window>,
     state: State,
     gathered: Gathered,
+    /// Whether batches of other shards are kept too.
+    keeps_others: bool,
     /// The position asked for has expired: the answer is where the shard begins now.
     trimmed: bool,
 }
@@ -128,6 +132,7 @@ struct Gathered {
     start_sequence: Option<u64>,
     next_sequence: u64,
     batches: Vec<Batch>,
+    others: Vec<Batch>,
     /// Payloads of commits, and what of each is taken without a gap.
     pieces: Vec<(Bytes, Range<usize>)>,
     bytes: usize,
@@ -235,8 +240,15 @@ impl ReadTask {
             memory,
             state: State::Start,
             gathered,
+            keeps_others: false,
             trimmed: false,
         }
+    }
+
+    /// The same read, which also gives what it meets of other shards; their bytes count too.
+    pub fn with_others(mut self) -> ReadTask {
+        self.keeps_others = true;
+        self
     }
 
     /// Begins, or goes on with the bytes that the last step asked for; `Err` when they could not be read.
@@ -321,6 +333,7 @@ impl ReadTask {
                     start_sequence: self.tip,
                     next_sequence: self.tip,
                     batches: Vec::new(),
+                    others: Vec::new(),
                     pieces: Vec::new(),
                     next_arrival_ms: None,
                 })),
@@ -330,6 +343,7 @@ impl ReadTask {
             start_sequence,
             next_sequence: gathered.next_sequence,
             batches: gathered.batches,
+            others: gathered.others,
             pieces: gathered.pieces.into_iter().map(|(payload, range)| payload.slice(range)).collect(),
             next_arrival_ms: gathered.next_arrival_ms,
         }))

@@ -6,6 +6,8 @@
 //! What must hold: reads never take the commits' ring, and no more of them are in flight than it has
 //! entries; a segment's file is opened once for many reads, and no more files than a bound are open.
 
+mod perform;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::{File, OpenOptions};
 use std::future::poll_fn;
@@ -23,6 +25,8 @@ use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot};
 
 use crate::directory::DataDirectory;
 use crate::disk::{BufferPool, ReadDone, ReadRing, RingWait};
+
+pub(crate) use perform::perform;
 
 /// Most reads in flight on the ring.
 const READS_IN_FLIGHT_MAX: u32 = 64;

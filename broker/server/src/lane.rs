@@ -7,13 +7,16 @@
 //!   completions ─► Log::step ─► effects          performed in order: writes to the ring at once,
 //!   time ─► Log::step ─► effects                 replies to their streams at the end of the turn
 //!   logs that want a commit, oldest wish first ─► Log::step(Flush) ─► effects
+//!   what is left of the turn ─► FanOut::poll ─► pushes and scans
 //! ```
 //!
 //! What must hold: the lane waits for nothing but its next turn; a completion is looked for in every
-//! turn; a reply leaves only as an effect of the log. The lane decides nothing.
+//! turn, and before anything is pushed; a reply leaves only as an effect of the log. The lane decides
+//! nothing.
 
 mod inbox;
 mod logs;
+mod pushes;
 mod replies;
 
 use std::future::poll_fn;
@@ -26,6 +29,7 @@ use std::time::Duration;
 use rheos_core::arrival::Now;
 use rheos_core::budget::LaneBudget;
 use rheos_core::catalog::StreamRecord;
+use rheos_core::fanout::SubscriptionId;
 use rheos_core::limits::COMMITS_IN_FLIGHT_MAX;
 use rheos_core::log::{Effect, Event, Log, LogId, Write};
 use rheos_core::recovery::{LogOnDisk, Recovery, RecoveryStep};
@@ -40,10 +44,11 @@ use crate::clock;
 use crate::disk::{BufferPool, CommitRing, POOLED_BYTES_MAX, RingWait, WriteDone};
 use crate::files::{FileJob, FileThread};
 
-pub(crate) use inbox::{Arrival, Inbox, Reading};
+pub(crate) use inbox::{Answer, Arrival, Inbox, Reading};
 pub(crate) use logs::settings_of;
 
 use logs::{Logs, Slot};
+use pushes::{Pushed, Pushes};
 use replies::Replies;
 
 /// How often open logs are told that time has passed.
@@ -51,6 +56,9 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// Logs that are closed are told so only once in so many times: their segments expire all the same.
 const TICKS_OF_CLOSED: u32 = 600;
+
+/// How long subscribers of a broker that stops are told to wait.
+const GOING_AWAY_WAIT_MS: u32 = 500;
 
 /// The lane's own task.
 pub(crate) struct Lane {
@@ -63,6 +71,7 @@ pub(crate) struct Lane {
     blocks: Blocks,
     logs: Logs,
     replies: Replies,
+    pushes: Pushes,
     budget: LaneBudget,
     directory_id: u64,
     stopping: bool,
@@ -96,6 +105,7 @@ impl Lane {
         let wait = RingWait::new(&ring)?;
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let pushes = Pushes::new(inbox.clone(), blocks.clone());
         let mut logs = Logs::default();
         for stream in streams {
             logs.add(stream.record, stream.logs);
@@ -110,6 +120,7 @@ impl Lane {
             blocks,
             logs,
             replies: Replies::default(),
+            pushes,
             budget: LaneBudget::default(),
             directory_id,
             stopping: false,
@@ -134,8 +145,14 @@ impl Lane {
             busy |= self.take_tick(now, cx);
             busy |= self.begin_commits(now);
             self.replies.send(cx);
+            let pushed = self.pushes.push(now, &self.logs);
             if self.stopping && self.logs.all_stopped() {
                 return Poll::Ready(());
+            }
+            // What was pushed is sent by other tasks of this thread: they have their turn before there is more.
+            if pushed == Pushed::More {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
             if !busy {
                 return Poll::Pending;
@@ -165,6 +182,23 @@ impl Lane {
             Arrival::PutStreamEnded { stream } => self.replies.end(stream),
             // Whoever asked may have gone: then nobody is told.
             Arrival::Read { read, reply } => drop(reply.send(self.read(now, &read))),
+            Arrival::Subscribe { peer, connection, id, subscribe, answer } => {
+                let slot = match self.stopping {
+                    true => Err(going_away()),
+                    false => self.logs.of_shard(subscribe.incarnation, subscribe.shard),
+                };
+                let log = slot.map(|slot| &mut self.logs.at(slot).expect("a stream's slots are taken").log);
+                self.pushes.subscribe(peer, connection, id, subscribe, answer, log);
+            }
+            Arrival::Credit { peer, id, bytes } => self.pushes.fan_out.credit(SubscriptionId { peer, id }, bytes),
+            Arrival::Unsubscribe { peer, id } => self.pushes.fan_out.unsubscribe(SubscriptionId { peer, id }),
+            Arrival::Unsubscribed { peer } => self.pushes.forget(peer),
+            Arrival::Writable { peer } => self.pushes.writable(peer),
+            Arrival::Scanned { scan, outcome } => self.pushes.fan_out.scanned(now, scan, outcome),
+            Arrival::ConsumerDeregistered { incarnation, consumer, done } => {
+                self.pushes.fan_out.deregister(incarnation, &consumer);
+                let _ = done.send(());
+            }
             Arrival::StreamCreated { record, done } => {
                 self.create(now, record);
                 let _ = done.send(());
@@ -233,6 +267,7 @@ impl Lane {
     fn delete(&mut self, record: &StreamRecord) {
         let message = format!("stream {} was deleted", record.name);
         let refusal = WireError::new(ErrorCode::StreamNotFound, message);
+        self.pushes.fan_out.delete(record.incarnation, &refusal);
         for slot in self.logs.take_stream(record.incarnation) {
             let owned = self.logs.at(slot).expect("a stream's slots are taken");
             owned.log.release(&refusal, &mut self.budget, &mut self.effects);
@@ -248,6 +283,7 @@ impl Lane {
 
     fn stop(&mut self, now: Now) {
         self.stopping = true;
+        self.pushes.fan_out.stop(GOING_AWAY_WAIT_MS);
         for slot in self.logs.slots() {
             self.step(now, slot, Event::Stop);
         }
@@ -287,6 +323,7 @@ impl Lane {
         if self.ticks.poll_tick(cx).is_pending() {
             return false;
         }
+        self.pushes.tick(now);
         let mut slots = std::mem::take(&mut self.slots);
         self.ticked = (self.ticked + 1) % TICKS_OF_CLOSED;
         if self.ticked == 0 {
@@ -353,6 +390,11 @@ impl Lane {
                 self.files.push(FileJob::Seal { log, segment, offset, footer });
             }
             Effect::Trim { lowest } => self.files.push(FileJob::Trim { log, lowest }),
+            Effect::Advanced { shard } => {
+                if !self.pushes.fan_out.advanced(log, shard) {
+                    owned.log.unwatch(shard);
+                }
+            }
             Effect::ReadOnly { why } => error!(log = %name(log), "takes no more puts: {why}"),
             Effect::Stopped => {
                 owned.stopped = true;
@@ -400,6 +442,10 @@ fn new_log(now: Now, record: &StreamRecord, log: u32, directory: u64) -> Log {
         RecoveryStep::Done(recovered) => Log::new(now, settings, *recovered),
         RecoveryStep::Read { .. } => unreachable!("a log without files has nothing to read"),
     }
+}
+
+fn going_away() -> WireError {
+    WireError::retry_after(ErrorCode::GoingAway, GOING_AWAY_WAIT_MS, "the broker is stopping; connect again")
 }
 
 /// A log as the operator reads it.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   endpoint ─► connection ─► Hello ─► admitted ─┬► put stream: frames ─► batches ─► the lane's inbox
+//!                                                ├► subscription stream: frames ─► the lane's inbox
 //!                                                └► request: frame ─► dispatch ─► reply
 //! ```
 //!
@@ -15,9 +16,10 @@ mod frames;
 mod put_stream;
 mod reading;
 mod share;
+mod subscription_stream;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use quinn::{Endpoint, VarInt};
@@ -44,10 +46,19 @@ pub(crate) struct Net {
     /// Any credential will do: for trying things out on loopback.
     pub(crate) dev: bool,
     pub(crate) put_streams: AtomicU64,
+    /// Subscription streams so far.
+    pub(crate) peers: AtomicU64,
     /// Held while a stream is created or deleted, so that the lane hears of both in the catalog's order.
     pub(crate) changes: Mutex<()>,
     /// Bytes of batches that reads may hold at once, in KiB.
     pub(crate) read_memory: Semaphore,
+}
+
+impl Net {
+    /// A number for a subscription stream that no other has.
+    fn new_peer(&self) -> u64 {
+        self.peers.fetch_add(1, Ordering::Relaxed)
+    }
 }
 
 /// KiB of batches that all reads of a lane may hold at once.

@@ -214,6 +214,7 @@ async fn start_lane(plan: LanePlan) -> (Serving, Result<(Endpoint, JoinHandle<()
             lanes: 1,
             dev,
             put_streams: AtomicU64::new(0),
+            peers: AtomicU64::new(0),
             changes: Mutex::new(()),
             read_memory: Semaphore::new(READ_MEMORY_KIB),
         };

@@ -101,6 +101,7 @@ impl World {
                 self.after(wait_us, due);
             }
             Effect::Stopped => self.hosts[at].stopped = true,
+            Effect::Advanced { .. } => {}
         }
     }
 

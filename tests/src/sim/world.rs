@@ -154,6 +154,7 @@ impl World {
                 shards: (0..shard_count).map(|shard| (3 * shard + 1, HashRange::FULL, true)).collect(),
                 record_bytes_max: 10 << 20,
                 retention_ms: RETENTION_MS,
+                children: BTreeMap::new(),
             },
             files: LogFiles::default(),
             log: None,

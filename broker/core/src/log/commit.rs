@@ -132,8 +132,13 @@ impl Log {
         self.settled = commit.batches.is_empty();
         self.quiet_since_boot_ms = now.boot_ms;
         self.segments.extend(&commit.header, commit.checksum, effects);
+        let mut advanced = Vec::new();
         for Staged { token, shard_at, batch } in commit.batches {
             self.make_durable(shard_at, &batch, commit.header.offset);
+            let shard = &mut self.shards[shard_at];
+            if shard.watched && !std::mem::replace(&mut shard.advanced, true) {
+                advanced.push(shard_at);
+            }
             let header = *batch.header();
             budget.unstage(batch.bytes().len());
             self.tail.push(batch, now.boot_ms, budget);
@@ -141,6 +146,11 @@ impl Log {
             effects.push(Effect::Reply { token, outcome: Ok(acked) });
         }
         self.ack_resends(effects);
+        for shard_at in advanced {
+            let shard = &mut self.shards[shard_at];
+            shard.advanced = false;
+            effects.push(Effect::Advanced { shard: shard.number });
+        }
         self.stop_when_quiet(now, budget, effects);
     }
 

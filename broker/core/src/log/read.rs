@@ -10,6 +10,7 @@ use rheos_protocol::message::Position;
 use super::Log;
 use super::segments::Segment;
 use crate::arrival::Now;
+use crate::fanout::Part;
 use crate::index::{IndexEntry, entry_of_arrival, entry_of_sequence};
 use crate::reader::{ReadOutcome, ReadTask, Target, Window};
 
@@ -84,6 +85,17 @@ impl Log {
         ))))
     }
 
+    /// What is in memory of a shard from a sequence below its tip on, up to `bytes_max`, at least one batch;
+    /// `None` when the batch that holds the sequence is not.
+    pub(crate) fn tail(&self, shard: u32, sequence: u64, bytes_max: usize) -> Option<Part> {
+        self.tail.part(shard, sequence, bytes_max)
+    }
+
+    /// The shards that take what a closed one took.
+    pub fn children(&self, shard: u32) -> &[u32] {
+        self.settings.children.get(&shard).map_or(&[], Vec::as_slice)
+    }
+
     fn read_memory(&self, shard: u32, tip: u64, target: Target, bytes_max: usize) -> Option<ReadOutcome> {
         let sequence = match target {
             Target::Sequence(sequence) => sequence,
@@ -95,6 +107,7 @@ impl Log {
                 start_sequence: tip,
                 next_sequence: tip,
                 batches: Vec::new(),
+                others: Vec::new(),
                 pieces: Vec::new(),
                 next_arrival_ms: None,
             });
@@ -107,7 +120,8 @@ impl Log {
             .from_sequence(shard, next_sequence, 0)
             .and_then(|batches| batches.first().map(|batch| batch.header().arrival_ms));
         let pieces = batches.iter().map(|batch| batch.bytes().clone()).collect();
-        Some(ReadOutcome { start_sequence: sequence, next_sequence, batches, pieces, next_arrival_ms })
+        let others = Vec::new();
+        Some(ReadOutcome { start_sequence: sequence, next_sequence, batches, others, pieces, next_arrival_ms })
     }
 
     /// The parts of the indexes in memory from where the read begins, when it begins there; else from

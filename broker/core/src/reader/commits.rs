@@ -54,7 +54,7 @@ impl ReadTask {
                 }
                 Err(BadCommit::Payload) => return self.damage(segment.segment, Some(&scan), "a batch is damaged"),
             }
-            if self.gathered.bytes >= self.bytes_max {
+            if self.gathered.bytes >= self.bytes_max && !self.gathered.batches.is_empty() {
                 return self.finish();
             }
             scan.at += 1;
@@ -83,7 +83,14 @@ impl ReadTask {
     pub(super) fn gather(&mut self, scan: &Scan, commit: Commit) -> Option<ReadStep> {
         for batch in commit.batches {
             let header = *batch.header();
-            if header.shard != self.shard || self.is_before_target(&batch) {
+            if header.shard != self.shard {
+                if self.keeps_others {
+                    self.gathered.bytes += batch.bytes().len();
+                    self.gathered.others.push(batch);
+                }
+                continue;
+            }
+            if self.is_before_target(&batch) {
                 continue;
             }
             if header.arrival_ms < self.horizon_ms && self.gathered.start_sequence.is_none() {
@@ -104,7 +111,7 @@ impl ReadTask {
                 return Some(self.damage_between(scan, wanted, header.first_sequence, why));
             }
             let bytes = batch.bytes().len();
-            if self.gathered.bytes > 0 && self.gathered.bytes + bytes > self.bytes_max {
+            if !self.gathered.batches.is_empty() && self.gathered.bytes + bytes > self.bytes_max {
                 self.gathered.next_arrival_ms = Some(header.arrival_ms);
                 return Some(self.finish());
             }

@@ -6,12 +6,14 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Waker};
 
-use quinn::SendStream;
+use quinn::{Connection, SendStream};
 use rheos_core::catalog::StreamRecord;
 use rheos_core::log::{LogId, ReadStart, SegmentFacts, ShardTip};
+use rheos_core::reader::ReadOutcome;
 use rheos_protocol::batch::PutBatch;
 use rheos_protocol::error::WireError;
-use rheos_protocol::message::Read;
+use rheos_protocol::message::{Read, Reply, Subscribe};
+use tokio::sync::mpsc::OwnedPermit;
 use tokio::sync::oneshot;
 
 use crate::files::Prepared;
@@ -29,6 +31,20 @@ pub(crate) enum Arrival {
     PutStreamEnded { stream: u64 },
     /// A shard is to be read.
     Read { read: Read, reply: oneshot::Sender<Result<Reading, WireError>> },
+    /// A shard is to be pushed over this connection; the answer has its place.
+    Subscribe { peer: u64, connection: Connection, id: u64, subscribe: Subscribe, answer: OwnedPermit<Answer> },
+    /// A subscription may be pushed more bytes.
+    Credit { peer: u64, id: u64, bytes: u64 },
+    /// A subscription ends.
+    Unsubscribe { peer: u64, id: u64 },
+    /// The subscription stream of a peer has ended, and with it its subscriptions.
+    Unsubscribed { peer: u64 },
+    /// A peer takes bytes again.
+    Writable { peer: u64 },
+    /// A scan for subscriptions has ended; `None` when one of its segments was gone.
+    Scanned { scan: u64, outcome: Option<Result<ReadOutcome, WireError>> },
+    /// A consumer was deregistered: its subscriptions end.
+    ConsumerDeregistered { incarnation: u64, consumer: String, done: oneshot::Sender<()> },
     /// A stream was created.
     StreamCreated { record: Arc<StreamRecord>, done: oneshot::Sender<()> },
     /// A stream was deleted from the catalog: its logs go.
@@ -43,6 +59,13 @@ pub(crate) enum Arrival {
     StorageLow(bool),
     /// The broker stops.
     Stop,
+}
+
+/// What a request on a subscription stream is answered: the number of its frame, and the reply.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) id: u64,
+    pub(crate) reply: Reply,
 }
 
 /// A read that has begun, with where its shard stands.

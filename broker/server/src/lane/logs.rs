@@ -84,6 +84,11 @@ impl Logs {
         self.streams.get(&id.incarnation)?.slots.get(id.log as usize).copied()
     }
 
+    /// The log of this id, to be looked at.
+    pub(super) fn log(&self, id: LogId) -> Option<&Log> {
+        self.slots[self.of_id(id)?.0].as_ref().map(|owned| &owned.log)
+    }
+
     /// The log in a slot.
     pub(super) fn at(&mut self, slot: Slot) -> Option<&mut OwnedLog> {
         self.slots[slot.0].as_mut()
@@ -160,5 +165,6 @@ pub(crate) fn settings_of(record: &StreamRecord, log: u32) -> LogSettings {
         shards: record.shards_of_log(log).map(|shard| (shard.shard, shard.range, shard.is_open())).collect(),
         record_bytes_max: record.record_bytes_max,
         retention_ms: record.retention_ms,
+        children: record.children_of_log(log),
     }
 }

@@ -15,6 +15,7 @@ use super::dispatch::{Authenticated, request};
 use super::frames::{Frame, Frames};
 use super::put_stream::take_puts;
 use super::share::Share;
+use super::subscription_stream::take_subscriptions;
 use super::{Net, close_code};
 use crate::identity::Principal;
 use crate::transport;
@@ -36,7 +37,7 @@ pub(super) async fn serve(connection: Connection, net: Arc<Net>) {
         let (connection, net, principal) = (connection.clone(), Arc::clone(&net), Arc::clone(&principal));
         let share = Arc::clone(&share);
         tokio::spawn(async move {
-            if let Err(error) = take_stream(send, recv, &net, &principal, &share).await {
+            if let Err(error) = take_stream(&connection, (send, recv), &net, &principal, &share).await {
                 close(&connection, &error);
             }
         });
@@ -100,10 +101,10 @@ fn authenticate(connection: &Connection, net: &Net, hello: &Hello) -> Option<Aut
     Authenticated::hello(&net.identity, hello, &exporter, net.dev)
 }
 
-/// A stream is a request or carries puts: its first frame says which.
+/// A stream is a request, carries puts, or is for subscriptions: its first frame says which.
 async fn take_stream(
-    send: SendStream,
-    mut recv: RecvStream,
+    connection: &Connection,
+    (send, mut recv): (SendStream, RecvStream),
     net: &Arc<Net>,
     principal: &Arc<Authenticated<Principal>>,
     share: &Share,
@@ -124,8 +125,16 @@ async fn take_stream(
     };
     match first.header.kind {
         kind::PUT => take_puts(send, recv, net, principal, frames, first, chunk).await,
+        kind::SUBSCRIBE => {
+            let Some(_only) = share.subscriber() else { return Err(subscribed_twice()) };
+            take_subscriptions(connection, (send, recv), net, principal, frames, (first, chunk)).await
+        }
         _ => request(send, net, principal, share, first).await,
     }
+}
+
+fn subscribed_twice() -> WireError {
+    WireError::new(ErrorCode::BadFrame, "a connection has one subscription stream; all its subscriptions stand there")
 }
 
 /// A stream that ended where a frame was still to come.

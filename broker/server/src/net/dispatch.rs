@@ -43,6 +43,7 @@ pub(super) enum Action {
     DeleteStream,
     PutRecords,
     GetRecords,
+    Subscribe,
 }
 
 /// On what.
@@ -83,6 +84,7 @@ fn needs(request: &Request) -> Result<Option<(Action, Resource)>, WireError> {
         Request::DescribeStream(name) => (Action::DescribeStream, stream(name)?),
         Request::DeleteStream(name) => (Action::DeleteStream, stream(name)?),
         Request::ListStreams { .. } => (Action::ListStreams, Resource::Broker),
+        Request::Subscribe(subscribe) => (Action::Subscribe, Resource::Incarnation(subscribe.incarnation)),
         // A connection says Hello once; the rest is not performed yet.
         _ => return Ok(None),
     }))
@@ -117,7 +119,7 @@ pub(super) async fn request(
     share.answer(&mut send, &mut [out.freeze()]).await
 }
 
-fn allow(principal: &Authenticated<Principal>, request: &Request) -> Result<(), WireError> {
+pub(super) fn allow(principal: &Authenticated<Principal>, request: &Request) -> Result<(), WireError> {
     let (action, resource) = needs(request)?.ok_or_else(|| unsupported(request.kind()))?;
     authorise(principal, action, &resource)
 }
@@ -210,7 +212,8 @@ mod tests {
                 | Request::CreateStream(_)
                 | Request::DescribeStream(_)
                 | Request::ListStreams { .. }
-                | Request::DeleteStream(_) => true,
+                | Request::DeleteStream(_)
+                | Request::Subscribe(_) => true,
                 _ => false,
             };
             let error = allow(&nobody, &request).expect_err("nobody may do anything");

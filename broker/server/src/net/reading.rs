@@ -1,30 +1,25 @@
 //! A read request: begun by the lane, performed here, sent as the batches lie in memory.
 
 use std::collections::BTreeSet;
-use std::io;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use quinn::SendStream;
-use rheos_core::log::{LogId, ReadStart};
-use rheos_core::reader::{ReadOutcome, ReadPlace, ReadStep, ReadTask};
+use rheos_core::log::ReadStart;
+use rheos_core::reader::ReadOutcome;
 use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::frame::{FRAME_HEADER_BYTES, FrameHeader, kind};
 use rheos_protocol::limits::READ_BYTES_MAX;
 use rheos_protocol::message::{Batches, Read};
-use rustix::io::Errno;
 use tokio::sync::{SemaphorePermit, oneshot};
 
 use super::share::Share;
 use super::{Net, stopping};
-use crate::blocks::Ahead;
+use crate::blocks::perform;
 use crate::clock;
 use crate::lane::{Arrival, Reading};
 
 /// How often a read is begun anew because a segment it needed was gone.
 const BEGUN_ANEW_MAX: usize = 8;
-
-/// Wait that is told when a segment cannot be read for a reason that may pass, in ms.
-const PASSING_RETRY_MS: u32 = 100;
 
 /// An answer that is ready to be sent.
 pub(super) struct ReadReply<'a> {
@@ -51,7 +46,7 @@ pub(super) async fn read<'a>(net: &'a Net, share: &'a Share, read: Read) -> Resu
         let Reading { log, tip, start } = begun.await.map_err(|_| stopping())??;
         let outcome = match start {
             ReadStart::Ready(outcome) => outcome,
-            ReadStart::Disk(task) => match perform(net, log, *task, &mut gone).await? {
+            ReadStart::Disk(task) => match perform(&net.blocks, log, *task, &mut gone).await? {
                 Some(outcome) => outcome,
                 None => continue,
             },
@@ -65,67 +60,6 @@ pub(super) async fn read<'a>(net: &'a Net, share: &'a Share, read: Read) -> Resu
         return Ok(ReadReply { fields, batches, _memory: (of_share, of_lane) });
     }
     Err(WireError::retry_after(ErrorCode::Busy, 100, "segments expire faster than they are read; read again"))
-}
-
-/// Gives the task the blocks it asks for; `None` when one of its segments turns out to be gone. Had that
-/// one expired, a read that is begun anew would not ask for it: the lane knows before the file goes.
-/// What is asked for again is missing.
-async fn perform(
-    net: &Net,
-    log: LogId,
-    mut task: ReadTask,
-    gone: &mut BTreeSet<u64>,
-) -> Result<Option<ReadOutcome>, WireError> {
-    let mut step = task.step(None);
-    let mut begun: Option<Ahead> = None;
-    loop {
-        match step {
-            ReadStep::Done(outcome) => return outcome.map(Some),
-            ReadStep::Read { segment, place, keep, ahead } => {
-                // The next piece is on its way while this one is waited for, proved and gathered.
-                let this = begun.take().filter(|begun| begun.is(segment, place));
-                let this = this.or_else(|| ahead.and_then(|_| net.blocks.begin(log, segment, place)));
-                begun = ahead.and_then(|ahead| net.blocks.begin(log, segment, ahead));
-                // A whole segment is large: one at a time.
-                let _turn = match place {
-                    ReadPlace::Whole => Some(net.blocks.whole_turn().await),
-                    _ => None,
-                };
-                let read = match this {
-                    Some(this) => this.bytes().await,
-                    None => net.blocks.read(log, segment, place, keep).await,
-                };
-                let input = match read.map_err(|error| (trouble(&error), error)) {
-                    Err((Trouble::Gone, _)) if gone.insert(segment) => return Ok(None),
-                    Err((Trouble::Gone, _)) => Err(format!("the file of segment {segment} is missing")),
-                    Err((Trouble::Passing, error)) => {
-                        let message = format!("segment {segment} cannot be read at the moment ({error}); read again");
-                        return Err(WireError::retry_after(ErrorCode::Busy, PASSING_RETRY_MS, message));
-                    }
-                    read => read.map_err(|(_, error)| error.to_string()),
-                };
-                step = task.step(Some(input));
-            }
-        }
-    }
-}
-
-/// What it means that a segment could not be read.
-enum Trouble {
-    /// There is no such file.
-    Gone,
-    /// The disk says that what is there cannot be read.
-    Damage,
-    /// The broker or the system is short of something: it says nothing of what is on the disk.
-    Passing,
-}
-
-fn trouble(error: &io::Error) -> Trouble {
-    match (error.kind(), Errno::from_io_error(error)) {
-        (io::ErrorKind::NotFound, _) => Trouble::Gone,
-        (_, Some(Errno::IO | Errno::NODATA | Errno::ILSEQ | Errno::BADMSG | Errno::UCLEAN)) => Trouble::Damage,
-        _ => Trouble::Passing,
-    }
 }
 
 fn fields(outcome: &ReadOutcome, tip_sequence: u64, last_arrival_ms: u64) -> Batches {

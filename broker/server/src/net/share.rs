@@ -7,7 +7,7 @@ use bytes::Bytes;
 use quinn::SendStream;
 use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::limits::{PUT_FRAME_BYTES_MAX, READ_BYTES_MAX};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 /// KiB of large puts that have not come whole: one of the largest for each put stream that a client usually has.
@@ -26,6 +26,8 @@ pub(super) struct Share {
     pub(super) reads: Semaphore,
     /// When the peer last took something of an answer.
     taken_at: Mutex<Instant>,
+    /// Held by the subscription stream.
+    subscriber: Semaphore,
 }
 
 impl Default for Share {
@@ -34,6 +36,7 @@ impl Default for Share {
             half_puts: Arc::new(Semaphore::new(HALF_PUTS_KIB)),
             reads: Semaphore::new(READS_KIB),
             taken_at: Mutex::new(Instant::now()),
+            subscriber: Semaphore::new(1),
         }
     }
 }
@@ -62,6 +65,11 @@ impl Share {
         }
         drop(send.finish());
         Ok(())
+    }
+
+    /// The place of the one subscription stream, unless it is taken.
+    pub(super) fn subscriber(&self) -> Option<SemaphorePermit<'_>> {
+        self.subscriber.try_acquire().ok()
     }
 
     fn taken_at(&self) -> MutexGuard<'_, Instant> {

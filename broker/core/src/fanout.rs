@@ -1,0 +1,558 @@
+//! Fan-out: what is pushed to which subscription, in which order, and how a subscription ends.
+//!
+//! ```text
+//!   Subscribe ─► find the start ─► Subscribed
+//!                                     │
+//!   records become durable ─► in line ─► its peer's turn ─► from the tail      ─► Push
+//!   credit comes           ─►   ▲                        ├► from a scan's piece ─► Push
+//!   the peer takes bytes   ─►   │                        └► nowhere: Scan ... the disk ... piece
+//!                               └────────────────────────────────────────────────────┘
+//! ```
+//!
+//! A *peer* is a connection with subscriptions; peers have turns (deficit round robin), and within a
+//! peer its subscriptions do. Nothing is queued for a subscription: it has a place in its shard, and
+//! in its turn it is given what follows that place. One that has no credit, or whose peer takes
+//! nothing, costs its place; when it goes on it is served from the disk. A scan that one subscription
+//! needs serves all that stand where it reads, of every shard whose batches it meets.
+//!
+//! What must hold:
+//! - a subscription is given what is durable, whole batches, each beginning where the last one ended;
+//! - it is never given more than its credit and one batch;
+//! - it ends once, with one reason, after which nothing more is pushed to it;
+//! - of two subscriptions of one consumer to one shard the newer epoch stays.
+//!
+//! This has no clock and sends nothing. Whoever owns it asks [`FanOut::poll`] for what is to be done,
+//! as often as it has room to do it.
+
+mod pieces;
+mod turns;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rheos_protocol::error::{ErrorCode, WireError};
+use rheos_protocol::limits::{CREDIT_BYTES_MAX, PUSH_BYTES_TARGET, SUBSCRIPTIONS_MAX};
+use rheos_protocol::message::{Position, PushEnd};
+
+use crate::arrival::Now;
+use crate::limits::{SCAN_BYTES, SCANS_MAX};
+use crate::log::{Log, LogId, ReadStart};
+use crate::reader::{ReadOutcome, ReadTask};
+
+use pieces::Pieces;
+use turns::Turns;
+
+/// Names a subscription: the peer, and the number that the peer gave it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SubscriptionId {
+    /// Which peer.
+    pub peer: u64,
+    /// Chosen by it.
+    pub id: u64,
+}
+
+/// A subscription that is asked for. That the consumer is registered, and may, was seen to before.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    /// What it will be called.
+    pub id: SubscriptionId,
+    /// The log that holds the shard.
+    pub log: LogId,
+    /// The shard.
+    pub shard: u32,
+    /// Name of the consumer.
+    pub consumer: Arc<str>,
+    /// Its epoch.
+    pub epoch: u64,
+    /// Where to begin.
+    pub position: Position,
+    /// Bytes that may be pushed.
+    pub credit: u64,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub enum FanOutEffect {
+    /// Answer the subscription's request: this is the next sequence that will be pushed, or why there
+    /// is no subscription.
+    Answer {
+        /// Which subscription.
+        id: SubscriptionId,
+        /// The answer.
+        outcome: Result<u64, WireError>,
+    },
+    /// Push batches.
+    Push {
+        /// To which subscription.
+        id: SubscriptionId,
+        /// Of which shard.
+        shard: u32,
+        /// How far it is behind the tip after them, in ms.
+        behind_ms: u64,
+        /// Next sequence of the shard.
+        tip_sequence: u64,
+        /// The batches, in order.
+        batches: Vec<Bytes>,
+    },
+    /// Say that the subscription has ended.
+    End {
+        /// Which subscription.
+        id: SubscriptionId,
+        /// Of which shard.
+        shard: u32,
+        /// Why.
+        end: PushEnd,
+    },
+    /// Perform a read; [`FanOut::scanned`] follows.
+    Scan {
+        /// Which scan.
+        scan: u64,
+        /// Of which log.
+        log: LogId,
+        /// The read.
+        task: Box<ReadTask>,
+    },
+}
+
+/// All subscriptions of a lane.
+#[derive(Debug, Default)]
+pub struct FanOut {
+    subscriptions: BTreeMap<SubscriptionId, Subscription>,
+    /// The subscriptions to each shard.
+    shards: BTreeMap<(LogId, u32), BTreeSet<SubscriptionId>>,
+    /// Who is subscribed as which consumer: by incarnation, shard and name.
+    seats: BTreeMap<(u64, u32, Arc<str>), SubscriptionId>,
+    turns: Turns,
+    pieces: Pieces,
+    scans: BTreeMap<u64, Scan>,
+    next_scan: u64,
+    /// Subscriptions that need a scan and found all in use, oldest first.
+    scans_wanted: VecDeque<SubscriptionId>,
+    /// What is to be done before anything is pushed.
+    said: VecDeque<FanOutEffect>,
+}
+
+#[derive(Debug)]
+struct Subscription {
+    log: LogId,
+    shard: u32,
+    consumer: Arc<str>,
+    epoch: u64,
+    place: Place,
+    /// Bytes that may be pushed; below zero by at most one batch.
+    credit: i64,
+    /// It waits for a scan, which puts it in line again.
+    waits_for_scan: bool,
+    /// It has waited for another's scan, which did not reach its place.
+    waited_in_vain: bool,
+}
+
+/// Where a subscription stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Not found yet.
+    Sought(Position),
+    /// The next sequence it is given.
+    At(u64),
+}
+
+/// A read in progress.
+#[derive(Debug)]
+struct Scan {
+    log: LogId,
+    shard: u32,
+    /// Where it began; none when that is what it finds out.
+    from: Option<u64>,
+    /// Who waits for it.
+    waiting: Vec<SubscriptionId>,
+}
+
+/// What a turn of a subscription came to.
+enum Turn {
+    /// It is to be pushed, and may have more.
+    Pushed(FanOutEffect, usize),
+    /// A scan is to be performed.
+    Scan(FanOutEffect),
+    /// It has nothing to be given for now, or has ended.
+    Over,
+}
+
+impl FanOut {
+    /// Takes a subscription; [`FanOutEffect::Answer`] follows.
+    pub fn subscribe(&mut self, ask: Ask, log: &mut Log) {
+        if let Err(error) = self.admit(&ask, log) {
+            return self.said.push_back(FanOutEffect::Answer { id: ask.id, outcome: Err(error) });
+        }
+        let Ask { id, log: of, shard, consumer, epoch, position, credit } = ask;
+        let seat = (of.incarnation, shard, Arc::clone(&consumer));
+        if let Some(older) = self.seats.get(&seat).copied() {
+            self.end(older, PushEnd::Superseded);
+        }
+        self.seats.insert(seat, id);
+        self.shards.entry((of, shard)).or_default().insert(id);
+        log.watch(shard);
+        let place = Place::Sought(position);
+        let credit = credit.min(CREDIT_BYTES_MAX) as i64;
+        let (waits_for_scan, waited_in_vain) = (false, false);
+        let subscription =
+            Subscription { log: of, shard, consumer, epoch, place, credit, waits_for_scan, waited_in_vain };
+        self.subscriptions.insert(id, subscription);
+        self.turns.enter(id.peer);
+        self.turns.line_up(id);
+    }
+
+    /// Allows more bytes to be pushed to a subscription. One that has ended meanwhile takes none.
+    pub fn credit(&mut self, id: SubscriptionId, bytes: u64) {
+        let Some(subscription) = self.subscriptions.get_mut(&id) else { return };
+        let most = CREDIT_BYTES_MAX as i64;
+        subscription.credit = subscription.credit.saturating_add(i64::try_from(bytes).unwrap_or(most)).min(most);
+        if subscription.credit > 0 && !subscription.waits_for_scan {
+            self.turns.line_up(id);
+        }
+    }
+
+    /// Ends a subscription without a word.
+    pub fn unsubscribe(&mut self, id: SubscriptionId) {
+        self.forget(id);
+    }
+
+    /// A peer has gone, and with it all its subscriptions.
+    pub fn disconnect(&mut self, peer: u64) {
+        let all = SubscriptionId { peer, id: 0 }..=SubscriptionId { peer, id: u64::MAX };
+        let gone: Vec<_> = self.subscriptions.range(all).map(|(id, _)| *id).collect();
+        for id in gone {
+            self.forget(id);
+        }
+        self.turns.leave(peer);
+    }
+
+    /// A consumer was deregistered.
+    pub fn deregister(&mut self, incarnation: u64, consumer: &str) {
+        let is_its = |it: &Subscription| it.log.incarnation == incarnation && *it.consumer == *consumer;
+        for id in self.subscriptions_that(is_its) {
+            self.end(id, PushEnd::Deregistered);
+        }
+    }
+
+    /// A stream was deleted.
+    pub fn delete(&mut self, incarnation: u64, why: &WireError) {
+        for id in self.subscriptions_that(|it| it.log.incarnation == incarnation) {
+            self.end(id, PushEnd::Error(why.clone()));
+        }
+        self.pieces.forget(incarnation);
+    }
+
+    /// The broker stops: clients are to come again after the wait.
+    pub fn stop(&mut self, wait_ms: u32) {
+        for id in self.subscriptions_that(|_| true) {
+            self.end(id, PushEnd::GoingAway(wait_ms));
+        }
+    }
+
+    /// More records of a shard are durable. False when nobody is subscribed to it any more.
+    pub fn advanced(&mut self, log: LogId, shard: u32) -> bool {
+        let Some(watching) = self.shards.get(&(log, shard)) else { return false };
+        for id in watching {
+            let subscription = &self.subscriptions[id];
+            if subscription.credit > 0 && !subscription.waits_for_scan {
+                self.turns.line_up(*id);
+            }
+        }
+        true
+    }
+
+    /// A peer that had no room has some.
+    pub fn writable(&mut self, peer: u64) {
+        self.turns.unpark(peer);
+    }
+
+    /// A scan has ended. `None` means that a segment was gone, and whoever waits tries again.
+    pub fn scanned(&mut self, now: Now, scan: u64, outcome: Option<Result<ReadOutcome, WireError>>) {
+        let Scan { log, shard: _, from, waiting } = self.scans.remove(&scan).expect("a scan ends once");
+        let start: Option<Result<u64, WireError>> = outcome.map(|outcome| {
+            let ReadOutcome { start_sequence, batches, others, .. } = outcome?;
+            self.pieces.keep(log, batches.into_iter().chain(others), now.boot_ms);
+            Ok(start_sequence)
+        });
+        for id in waiting {
+            let Some(subscription) = self.subscriptions.get_mut(&id) else { continue };
+            subscription.waits_for_scan = false;
+            let is_its_own = match subscription.place {
+                Place::Sought(_) => from.is_none(),
+                Place::At(next) => from == Some(next),
+            };
+            subscription.waited_in_vain = !is_its_own;
+            self.turns.line_up(id);
+            match &start {
+                Some(Ok(start)) if is_its_own => self.found(id, *start),
+                Some(Err(error)) if is_its_own => self.failed(id, error.clone()),
+                _ => {}
+            }
+        }
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now: Now) {
+        self.pieces.expire(now.boot_ms);
+    }
+
+    /// What is to be done next. `room` says how many bytes a peer takes now; one that takes none is not
+    /// asked for again before [`writable`](Self::writable).
+    pub fn poll<'a>(
+        &mut self,
+        now: Now,
+        log_of: impl Fn(LogId) -> Option<&'a Log>,
+        mut room: impl FnMut(u64) -> usize,
+    ) -> Option<FanOutEffect> {
+        loop {
+            if let Some(said) = self.said.pop_front() {
+                return Some(said);
+            }
+            let Some(id) = self.turns.next(&mut room) else {
+                self.line_up_for_scan()?;
+                continue;
+            };
+            match self.turn(now, id, &log_of) {
+                Turn::Pushed(effect, bytes) => {
+                    self.turns.spend(id.peer, bytes);
+                    self.turns.line_up(id);
+                    return Some(effect);
+                }
+                Turn::Scan(effect) => return Some(effect),
+                Turn::Over => {}
+            }
+        }
+    }
+
+    /// Subscriptions that there are.
+    pub fn len(&self) -> usize {
+        self.subscriptions.len()
+    }
+
+    /// Whether nobody is subscribed.
+    pub fn is_empty(&self) -> bool {
+        self.subscriptions.is_empty()
+    }
+
+    fn admit(&self, ask: &Ask, log: &Log) -> Result<(), WireError> {
+        if self.subscriptions.contains_key(&ask.id) {
+            let message = format!("subscription {} is there already; each has a number of its own", ask.id.id);
+            return Err(WireError::new(ErrorCode::BadRequest, message));
+        }
+        if self.turns.subscriptions(ask.id.peer) >= SUBSCRIPTIONS_MAX as usize {
+            let message = format!("a connection has at most {SUBSCRIPTIONS_MAX} subscriptions; end some first");
+            return Err(WireError::new(ErrorCode::LimitExceeded, message));
+        }
+        log.tip(ask.shard)?;
+        let seat = (ask.log.incarnation, ask.shard, Arc::clone(&ask.consumer));
+        match self.seats.get(&seat).map(|holder| self.subscriptions[holder].epoch) {
+            Some(epoch) if epoch > ask.epoch => {
+                let message = format!(
+                    "consumer {} is subscribed to shard {} with epoch {epoch}, which is newer than {}",
+                    ask.consumer, ask.shard, ask.epoch
+                );
+                Err(WireError::new(ErrorCode::Superseded, message).with_detail(epoch, 0))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// One turn of a subscription.
+    fn turn<'a>(&mut self, now: Now, id: SubscriptionId, log_of: &impl Fn(LogId) -> Option<&'a Log>) -> Turn {
+        let Some(subscription) = self.subscriptions.get(&id) else { return Turn::Over };
+        let log = log_of(subscription.log).expect("a log outlives its subscriptions");
+        match subscription.place {
+            Place::Sought(position) => self.seek(now, id, position, log),
+            Place::At(_) if subscription.credit <= 0 => Turn::Over,
+            Place::At(next) => self.give(now, id, next, log),
+        }
+    }
+
+    /// Finds where a subscription begins.
+    fn seek(&mut self, now: Now, id: SubscriptionId, position: Position, log: &Log) -> Turn {
+        // Where a sequence is needs no looking; that it may have expired is seen when it is read.
+        let named = match position {
+            Position::AtSequence(sequence) => Some(sequence),
+            Position::AfterSequence(sequence) => sequence.checked_add(1),
+            _ => None,
+        };
+        let shard = self.subscriptions[&id].shard;
+        let tip = log.tip(shard).expect("a shard outlives its subscriptions").durable_sequence;
+        if let Some(sequence) = named.filter(|sequence| *sequence <= tip) {
+            self.found(id, sequence);
+            self.turns.line_up(id);
+            return Turn::Over;
+        }
+        if !self.may_scan(id, None) {
+            return Turn::Over;
+        }
+        match log.read(now, shard, position, SCAN_BYTES) {
+            Ok(ReadStart::Ready(outcome)) => {
+                self.found(id, outcome.start_sequence);
+                self.turns.line_up(id);
+                Turn::Over
+            }
+            Ok(ReadStart::Disk(task)) => self.scan(id, None, *task),
+            Err(error) => {
+                self.failed(id, error);
+                Turn::Over
+            }
+        }
+    }
+
+    /// Gives a subscription what follows its place.
+    fn give(&mut self, now: Now, id: SubscriptionId, next: u64, log: &Log) -> Turn {
+        let Subscription { shard, credit, .. } = self.subscriptions[&id];
+        let tip = log.tip(shard).expect("a shard outlives its subscriptions");
+        if next >= tip.durable_sequence {
+            if tip.closed && next == tip.durable_sequence {
+                self.end(id, PushEnd::ShardEnd(log.children(shard).to_vec()));
+            }
+            return Turn::Over;
+        }
+        let bytes_max = (PUSH_BYTES_TARGET as usize).min(credit as usize);
+        let found = log.tail(shard, next, bytes_max).or_else(|| self.pieces.from(log.id(), shard, next, bytes_max));
+        let Some(part) = found else {
+            if !self.may_scan(id, Some(next)) {
+                return Turn::Over;
+            }
+            return match log.read(now, shard, Position::AtSequence(next), SCAN_BYTES) {
+                Ok(ReadStart::Disk(task)) => self.scan(id, Some(next), *task),
+                Ok(ReadStart::Ready(_)) => unreachable!("what is in the tail was looked for there"),
+                Err(error) => {
+                    self.failed(id, error);
+                    Turn::Over
+                }
+            };
+        };
+        let subscription = self.subscriptions.get_mut(&id).expect("it was just seen");
+        subscription.place = Place::At(part.next_sequence);
+        subscription.credit -= part.bytes as i64;
+        subscription.waited_in_vain = false;
+        let behind_ms = match part.next_sequence >= tip.durable_sequence {
+            true => 0,
+            false => now.wall_ms.saturating_sub(part.next_arrival_ms),
+        };
+        let tip_sequence = tip.durable_sequence;
+        Turn::Pushed(FanOutEffect::Push { id, shard, behind_ms, tip_sequence, batches: part.batches }, part.bytes)
+    }
+
+    /// Whether a subscription is to begin a scan. If not, it waits for one that is under way and reads
+    /// where it stands, or that perhaps comes there, or for its turn to begin one.
+    fn may_scan(&mut self, id: SubscriptionId, from: Option<u64>) -> bool {
+        let subscription = self.subscriptions.get_mut(&id).expect("the caller has seen it");
+        let (log, shard, in_vain) = (subscription.log, subscription.shard, subscription.waited_in_vain);
+        let will_do = |scan: &&mut Scan| {
+            let comes_there = scan.from == from || (!in_vain && scan.from <= from);
+            (scan.log, scan.shard) == (log, shard) && scan.from.is_some() && comes_there
+        };
+        let all_in_use = self.scans.len() >= SCANS_MAX;
+        let running = self.scans.values_mut().find(will_do);
+        subscription.waits_for_scan = running.is_some() || all_in_use;
+        match running {
+            Some(running) => running.waiting.push(id),
+            None if subscription.waits_for_scan => self.scans_wanted.push_back(id),
+            None => return true,
+        }
+        false
+    }
+
+    /// Begins a scan for a subscription; [`may_scan`](Self::may_scan) has said that it is to.
+    fn scan(&mut self, id: SubscriptionId, from: Option<u64>, task: ReadTask) -> Turn {
+        let subscription = self.subscriptions.get_mut(&id).expect("the caller has seen it");
+        subscription.waits_for_scan = true;
+        let (log, shard) = (subscription.log, subscription.shard);
+        self.next_scan += 1;
+        self.scans.insert(self.next_scan, Scan { log, shard, from, waiting: vec![id] });
+        Turn::Scan(FanOutEffect::Scan { scan: self.next_scan, log, task: Box::new(task.with_others()) })
+    }
+
+    /// Puts the oldest subscription that found all scans in use in line, when one is free.
+    fn line_up_for_scan(&mut self) -> Option<()> {
+        if self.scans.len() >= SCANS_MAX {
+            return None;
+        }
+        let id = self.scans_wanted.pop_front()?;
+        self.subscriptions.get_mut(&id).expect("who ends is forgotten here too").waits_for_scan = false;
+        self.turns.line_up(id);
+        Some(())
+    }
+
+    /// The place of a subscription is known: its request is answered, if it was not before.
+    fn found(&mut self, id: SubscriptionId, sequence: u64) {
+        let subscription = self.subscriptions.get_mut(&id).expect("the caller has seen it");
+        if matches!(subscription.place, Place::Sought(_)) {
+            subscription.place = Place::At(sequence);
+            self.said.push_back(FanOutEffect::Answer { id, outcome: Ok(sequence) });
+        }
+    }
+
+    /// What a subscription asks for cannot be read.
+    fn failed(&mut self, id: SubscriptionId, error: WireError) {
+        match self.subscriptions[&id].place {
+            Place::Sought(_) => {
+                self.forget(id);
+                self.said.push_back(FanOutEffect::Answer { id, outcome: Err(error) });
+            }
+            Place::At(_) if error.code == ErrorCode::Trimmed => self.end(id, PushEnd::Trimmed(error.detail)),
+            Place::At(_) => self.end(id, PushEnd::Error(error)),
+        }
+    }
+
+    /// Ends a subscription, with a reason.
+    fn end(&mut self, id: SubscriptionId, end: PushEnd) {
+        let ended = self.forget(id).expect("a subscription ends once");
+        if let Place::Sought(_) = ended.place {
+            return self.said.push_back(FanOutEffect::Answer { id, outcome: Err(refusal(end)) });
+        }
+        self.said.push_back(FanOutEffect::End { id, shard: ended.shard, end });
+    }
+
+    fn forget(&mut self, id: SubscriptionId) -> Option<Subscription> {
+        let gone = self.subscriptions.remove(&id)?;
+        let watching = self.shards.get_mut(&(gone.log, gone.shard)).expect("every subscription watches its shard");
+        watching.remove(&id);
+        if watching.is_empty() {
+            self.shards.remove(&(gone.log, gone.shard));
+        }
+        let seat = (gone.log.incarnation, gone.shard, Arc::clone(&gone.consumer));
+        if self.seats.get(&seat) == Some(&id) {
+            self.seats.remove(&seat);
+        }
+        self.scans_wanted.retain(|wanted| *wanted != id);
+        self.turns.forget(id);
+        Some(gone)
+    }
+
+    fn subscriptions_that(&self, is_meant: impl Fn(&Subscription) -> bool) -> Vec<SubscriptionId> {
+        self.subscriptions.iter().filter(|(_, it)| is_meant(it)).map(|(id, _)| *id).collect()
+    }
+}
+
+/// The answer to a request whose subscription ends before its beginning was found.
+fn refusal(end: PushEnd) -> WireError {
+    match end {
+        PushEnd::Error(error) => error,
+        PushEnd::Deregistered => WireError::new(ErrorCode::ConsumerNotFound, "the consumer was deregistered"),
+        PushEnd::GoingAway(wait_ms) => {
+            WireError::retry_after(ErrorCode::GoingAway, wait_ms, "the broker is stopping; connect again")
+        }
+        PushEnd::Superseded | PushEnd::ShardEnd(_) | PushEnd::Trimmed(_) => {
+            WireError::new(ErrorCode::Superseded, "a later subscription of the consumer took over")
+        }
+    }
+}
+
+/// What follows a place.
+#[derive(Debug)]
+pub(crate) struct Part {
+    /// Whole batches, in order, at least one; the first may begin before the place.
+    pub(crate) batches: Vec<Bytes>,
+    /// Their bytes.
+    pub(crate) bytes: usize,
+    /// Where it goes on.
+    pub(crate) next_sequence: u64,
+    /// Arrival of the record there, or of the last one before it when that is not known.
+    pub(crate) next_arrival_ms: u64,
+}
