@@ -32,6 +32,7 @@ pub(crate) fn pin_to_core(core: usize) -> Result<(), Failure> {
 /// Gives the calling thread, and the threads it will start, the least claim to their core: any other that
 /// wants it goes first.
 pub(crate) fn least_claim() -> Result<(), Failure> {
+    // On Linux a thread is as nice as itself says, not its process.
     nice(NICE_MAX)?;
     Ok(())
 }

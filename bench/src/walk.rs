@@ -76,7 +76,7 @@ pub(crate) struct WalkArguments {
     /// The broker's program; the one beside this program when left out, built if it is not there
     #[arg(long)]
     broker: Option<PathBuf>,
-    /// GiB that are read back in a catch-up
+    /// GiB that are read back in a catch-up; a late consumer is so much behind, and one more for each second
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=64))]
     catchup_gib: u64,
     /// GiB of sealed segments that a start is measured with

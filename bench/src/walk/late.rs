@@ -3,7 +3,7 @@
 //!
 //! The load is that of push_10k, once alone and once beside each of them. They run aside
 //! ([`super::aside`]). The late one begins with the oldest record in each run, and is still behind when
-//! the run ends, or the run does not count. The silent ones have small windows, which are full of what
+//! the run ends, or the part fails. The silent ones have small windows, which are full of what
 //! they do not read before the measured time begins.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,7 +33,7 @@ const LATE: usize = 1;
 const SILENT: std::ops::Range<usize> = 2..12;
 
 pub(super) async fn measure(walk: &Walk<'_>, lines: &mut Lines) -> Result<(), Failure> {
-    let backlog_bytes = (walk.arguments.seconds + BACKLOG_GIB_MORE) << 30;
+    let backlog_bytes = (walk.arguments.seconds + walk.arguments.catchup_gib) << 30;
     require_room(walk.scratch.path(), backlog_bytes + (4 << 30))?;
     let data = walk.data("late");
     let broker = walk.start_broker(&data)?;
@@ -137,7 +137,8 @@ impl Taken {
         }
         let records = self.records.load(Ordering::Relaxed);
         if records * RECORD_BYTES as u64 >= backlog_bytes {
-            return Err(format!("the late consumer had caught up {} GiB in the run", backlog_bytes >> 30).into());
+            let gib = backlog_bytes >> 30;
+            return Err(format!("the late consumer caught up {gib} GiB within a run; give more --catchup-gib").into());
         }
         let window = walk.window();
         let bytes = (records - records_before) * RECORD_BYTES as u64;
@@ -147,6 +148,4 @@ impl Taken {
 
 const LOAD: Load = Load::Open { records_per_s: 10_000 };
 const P99_RATIO_MAX: f64 = 1.2;
-/// GiB of backlog beside one for each second that is measured.
-const BACKLOG_GIB_MORE: u64 = 3;
 const SILENT_WINDOW_BYTES: u32 = 256 << 10;

@@ -64,3 +64,39 @@ fn parts(wish: &Wish, connections: usize) -> Vec<Wish> {
 
 const SUBSCRIPTIONS: u32 = 1_000;
 const KIB_EACH_MAX: f64 = 16.0;
+
+#[cfg(test)]
+mod tests {
+    use rheos_protocol::hash::HashRange;
+    use rheos_protocol::message::ShardDescription;
+
+    use super::*;
+
+    #[test]
+    fn every_shard_has_one_connection() {
+        let shard = |(range, shard)| ShardDescription {
+            shard,
+            range,
+            open: true,
+            parent: None,
+            adjacent_parent: None,
+            log: 0,
+            lane: 0,
+        };
+        let stream = StreamDescription {
+            name: "s".to_owned(),
+            incarnation: 1,
+            created_ms: 0,
+            retention_ms: 0,
+            record_bytes_max: 0,
+            shards: HashRange::even(10).zip(0..).map(shard).collect(),
+        };
+        let wish = Wish { stream, consumer: "c".to_owned(), epoch: 1, position: Position::Latest };
+        for connections in [1, 3, 10] {
+            let parts = parts(&wish, connections);
+            assert!(parts.len() <= connections);
+            let shards: Vec<u32> = parts.iter().flat_map(|part| &part.stream.shards).map(|shard| shard.shard).collect();
+            assert_eq!(shards, (0..10).collect::<Vec<_>>());
+        }
+    }
+}
