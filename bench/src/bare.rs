@@ -9,7 +9,7 @@
 //! u  up     bytes are counted until the stream ends; then the count comes back, u64
 //! d  down   u64 count; so many bytes come back
 //! p  put    frames: u32 payload length, payload; for each frame REPLY_BYTES come back once it is on disk
-//! s  subscribe  an empty frame comes back, then every frame that is put from then on, once it is on the disk
+//! s  push   an empty frame comes back, then each frame that is put from then on, once it is on the disk
 //! r  read   u64 offset, u64 count; so many bytes of the file come back, read with O_DIRECT
 //! ```
 //!

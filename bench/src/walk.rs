@@ -5,6 +5,9 @@
 //! the interval in which it lies ([`pairs`]), because on a shared machine tails are mostly the
 //! host's. A line during which the client was over 90 % busy measures the client and is INVALID.
 //!
+//! Consumers whose latencies count share the client's thread with the puts, so that one clock and one
+//! core measure both sides; those that are only a burden run aside ([`aside`]).
+//!
 //! A part that fails does not stop the others; the run then ends with a failure. Everything is written
 //! below `--dir` and gone at the end; every process that is started ends with the run.
 

@@ -13,7 +13,7 @@ use super::push::{register, wishes};
 use crate::Failure;
 use crate::broker::consumers::{Subscriptions, Wish};
 use crate::broker::process::Broker;
-use crate::broker::session::Dialer;
+use crate::broker::session::{Dialer, Session};
 
 pub(super) async fn measure(walk: &Walk<'_>, lines: &mut Lines) -> Result<(), Failure> {
     let data = walk.data("subscriptions");
@@ -21,34 +21,49 @@ pub(super) async fn measure(walk: &Walk<'_>, lines: &mut Lines) -> Result<(), Fa
     let stream = walk.session(&broker).await?.create_stream("subscribed", SUBSCRIPTIONS).await?;
     register(walk, &broker, &stream, 1).await?;
     broker.stop()?;
-    for (name, connections) in
-        [("idle_1000_subscriptions_kib_each", 1), ("idle_1000_connections_kib_each", stream.shards.len())]
-    {
+    for (name, connections) in [("subscriptions", 1), ("connections", stream.shards.len())] {
         let broker = walk.start_broker(&data)?;
-        let without = settled_mib(walk, &broker).await?;
-        let kept = subscribe(walk, &broker, &stream, connections).await?;
-        let with = resident_mib(&broker).await?;
-        lines.absolute(name, &[(with - without) * 1024.0 / f64::from(SUBSCRIPTIONS)], Goal::AtMost(KIB_EACH_MAX));
+        let empty = settled_mib(walk, &broker).await?;
+        let sessions = connect(walk, &broker, connections).await?;
+        let connected = resident_mib(&broker).await?;
+        let kept = subscribe(walk, &broker, &stream, sessions).await?;
+        let subscribed = resident_mib(&broker).await?;
+        let kib_each = |mib: f64| [mib * 1024.0 / f64::from(SUBSCRIPTIONS)];
+        let goal = Goal::AtMost(KIB_EACH_MAX);
+        lines.absolute(&format!("idle_1000_{name}_kib_each"), &kib_each(subscribed - empty), goal);
+        if connections > 1 {
+            // What of it the connection costs that is not subscribed to anything.
+            lines.absolute("idle_1000_connections_alone_kib_each", &kib_each(connected - empty), Goal::None);
+        }
         drop(kept);
         broker.stop()?;
     }
     Ok(())
 }
 
-/// Subscribes to every shard, on so many connections.
+/// So many connections, all from one socket: a process may not have a thousand.
+async fn connect(walk: &Walk<'_>, broker: &Broker, connections: usize) -> Result<Vec<Session>, Failure> {
+    let mtu_bound = walk.launch.mtu_bound;
+    let dialer = Dialer::new(broker.access(), transport::client(mtu_bound), mtu_bound)?;
+    let mut sessions = Vec::new();
+    for _ in 0..connections {
+        sessions.push(dialer.connect().await?);
+    }
+    Ok(sessions)
+}
+
+/// Subscribes to every shard, spread over these connections.
 async fn subscribe(
     walk: &Walk<'_>,
     broker: &Broker,
     stream: &StreamDescription,
-    connections: usize,
+    sessions: Vec<Session>,
 ) -> Result<Vec<Subscriptions>, Failure> {
-    let mtu_bound = walk.launch.mtu_bound;
     let wish = wishes(walk, broker, stream, 0..1, Position::Latest).await?.pop().ok_or("no consumer was asked for")?;
-    // One socket for all: a process may not have a thousand.
-    let dialer = Dialer::new(broker.access(), transport::client(mtu_bound), mtu_bound)?;
+    let parts = parts(&wish, sessions.len());
     let mut subscriptions = Vec::new();
-    for part in parts(&wish, connections) {
-        subscriptions.push(Subscriptions::start(dialer.connect().await?, &part).await?);
+    for (session, part) in sessions.into_iter().zip(parts) {
+        subscriptions.push(Subscriptions::start(session, &part).await?);
     }
     Ok(subscriptions)
 }
