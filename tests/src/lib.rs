@@ -14,6 +14,8 @@ pub mod broker_process;
 pub mod checker;
 pub mod fuzz_bodies;
 pub mod fuzz_disk;
+#[cfg(feature = "processes")]
+pub mod ground;
 pub mod random;
 #[cfg(feature = "processes")]
 pub mod raw_client;

@@ -67,10 +67,22 @@ impl RawClient {
         alpn: &[u8],
         transport: TransportConfig,
     ) -> Result<RawClient, ConnectionError> {
-        let endpoint = Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).expect("loopback has free ports");
+        RawClient::connect_from(&client_endpoint(), broker, alpn, transport).await
+    }
+
+    /// The same from a socket that many clients may share.
+    ///
+    /// # Errors
+    /// When the handshake fails.
+    pub async fn connect_from(
+        endpoint: &Endpoint,
+        broker: SocketAddr,
+        alpn: &[u8],
+        transport: TransportConfig,
+    ) -> Result<RawClient, ConnectionError> {
         let connecting = endpoint.connect_with(config(alpn, transport), broker, "rheos");
         let connection = connecting.expect("the settings are whole").await?;
-        Ok(RawClient { connection, _endpoint: endpoint })
+        Ok(RawClient { connection, _endpoint: endpoint.clone() })
     }
 
     /// Connects and says a Hello that is accepted.
@@ -165,6 +177,14 @@ impl RawClient {
     fn ended(&self, why: String) -> Ended {
         self.connection.close_reason().map_or(Ended::Stream(why), Ended::from)
     }
+}
+
+/// A socket for clients.
+///
+/// # Panics
+/// When loopback has no free port.
+pub fn client_endpoint() -> Endpoint {
+    Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).expect("loopback has free ports")
 }
 
 /// How the broker ended what should have been an answer.

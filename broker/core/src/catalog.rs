@@ -1,4 +1,5 @@
-//! What the catalog keeps of streams and logs, and the rules by which it changes.
+//! What the catalog keeps of streams, logs, registered consumers and access keys, and the rules by which it
+//! changes.
 //!
 //! ```
 //! use rheos_core::catalog::{LogRecord, StreamRecord, plan_stream};
@@ -17,10 +18,14 @@
 //!
 //! What must hold, and is proved whenever a record is made or read: the open shards tile the hash
 //! space; shards are sorted by number, a parent's is lower than its child's; every shard belongs to
-//! one of the stream's logs. A log's two numbers never fall.
+//! one of the stream's logs. A log's two numbers never fall. A key is granted by name at most read-write, and
+//! streams of proved names alone.
 //!
 //! Nothing here knows how the catalog is stored, which lane serves a log, or what time it is.
 
+mod consumer;
+mod envelope;
+mod key;
 mod plan;
 mod record;
 
@@ -30,11 +35,13 @@ use rheos_protocol::hash::HashRange;
 use rheos_protocol::message::{ShardDescription, StreamDescription, StreamSummary};
 use rheos_protocol::name::StreamName;
 
+pub use consumer::{ConsumerRecord, admit_consumer, consumer_exists, consumer_not_found, next_epoch, plan_consumer};
+pub use envelope::BadRecord;
+pub use key::{KeyRecord, admit_key, key_exists, key_not_found, plan_key};
 pub use plan::{
     SHARDS_OF_BROKER_MAX, TOMBSTONE_SECONDS, admit_shards, creation_second, plan_stream, stream_exists,
     stream_not_found, tombstone_may_go,
 };
-pub use record::BadStreamRecord;
 
 /// Most logs of one stream: one for each lane that a broker can have.
 pub const LOGS_OF_STREAM_MAX: u32 = 256;

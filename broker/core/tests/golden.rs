@@ -12,12 +12,14 @@ use std::path::PathBuf;
 
 use bytes::{Bytes, BytesMut};
 use rheos_core::carry_over::{CarryOver, ShardState};
+use rheos_core::catalog::{ConsumerRecord, KeyRecord, plan_consumer, plan_key};
 use rheos_core::commit::{Commit, CommitHeader, HeaderDigest, SegmentId};
 use rheos_core::footer::{self, SegmentEnd, Trailer};
 use rheos_core::index::{IndexEntry, SegmentIndex};
 use rheos_core::producer::StoredPuts;
 use rheos_core::segment::{HEAD_BYTES, HEADER_OFFSET, Header, Label, Predecessor, encode_head};
 use rheos_protocol::batch::{Batch, BatchBuilder, ProducerStamp, PutBatch};
+use rheos_protocol::message::{Access, CreateKey, KeyPolicy};
 use rheos_protocol::record::Record;
 
 #[test]
@@ -57,6 +59,9 @@ fn what_is_golden_is_decoded() {
     assert_eq!(trailer.file_len(), end().offset + stored_footer.len() as u64);
     assert_eq!(trailer.decode_content(&stored_footer), Ok((index(), state())));
     assert_eq!(trailer.entries_of(&stored_footer, 5), Ok(index().of_shard(5).to_vec()));
+
+    assert_eq!(ConsumerRecord::decode(&stored("catalog-consumer")), Ok(consumer()));
+    assert_eq!(KeyRecord::decode(&stored("catalog-key")), Ok(key()));
 }
 
 #[test]
@@ -85,6 +90,8 @@ fn table() -> Vec<(&'static str, Vec<u8>)> {
         ("commit", block(&[&commit_header().encode(SALT).0[..], batch().bytes()].concat())),
         ("commit-empty", block(&empty)),
         ("footer", footer.to_vec()),
+        ("catalog-consumer", consumer().encode()),
+        ("catalog-key", key().encode()),
     ]
 }
 
@@ -176,6 +183,18 @@ fn end() -> SegmentEnd {
         last_checksum: empty_header().encode(SALT).1,
         last_data_offset: OFFSET,
     }
+}
+
+fn consumer() -> ConsumerRecord {
+    plan_consumer("billing", SEGMENT.incarnation, ARRIVAL_MS).expect("it is a name")
+}
+
+fn key() -> KeyRecord {
+    let streams = vec![("orders".to_owned(), Access::ReadWrite), ("audit".to_owned(), Access::ReadOnly)];
+    let policy = KeyPolicy { everywhere: Access::None, streams };
+    let create = CreateKey { name: "ingest".to_owned(), policy };
+    plan_key(&create, "RKABCDEFGHIJKLMNOPQR", "not-a-secret-but-as-long-as-one-is-usual", ARRIVAL_MS)
+        .expect("it is in order")
 }
 
 /// The stored bytes.

@@ -1,4 +1,5 @@
-//! The catalog on the disk: which streams there are, and which segments of their logs.
+//! The catalog on the disk: which streams there are, which segments of their logs, who is registered as a
+//! consumer of them, and which access keys were made.
 //!
 //! ```
 //! use rheos_broker::catalog::Catalog;
@@ -34,6 +35,7 @@
 //! segment, and nothing lists streams after the start: who serves them keeps what it was answered.
 
 mod queue;
+mod read;
 mod store;
 mod tables;
 
@@ -42,13 +44,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use crossbeam::channel::{self, Sender, TrySendError};
-use rheos_core::catalog::{LOGS_OF_STREAM_MAX, LogRecord, StreamRecord};
+use rheos_core::catalog::{ConsumerRecord, KeyRecord, LOGS_OF_STREAM_MAX, LogRecord, StreamRecord};
 use rheos_protocol::error::{ErrorCode, WireError};
-use rheos_protocol::message::CreateStream;
-use rheos_protocol::name::StreamName;
+use rheos_protocol::message::{CreateKey, CreateStream};
+use rheos_protocol::name::{ConsumerName, StreamName};
 use tokio::sync::oneshot;
 
 use crate::directory::DataDirectory;
+use crate::identity::AccessKey;
 use crate::start_error::StartError;
 
 use queue::{Message, Request};
@@ -80,6 +83,10 @@ pub struct CatalogAtStart {
     pub logs: BTreeMap<(u64, u32), LogRecord>,
     /// Incarnations that were deleted and whose files are still to be removed.
     pub condemned: Vec<u64>,
+    /// Every registered consumer, sorted by the incarnation of its stream and by name.
+    pub consumers: Vec<Arc<ConsumerRecord>>,
+    /// Every access key but the administrator's own, sorted by id.
+    pub keys: Vec<Arc<KeyRecord>>,
 }
 
 impl Catalog {
@@ -193,6 +200,58 @@ impl Catalog {
     /// Those of every change.
     pub async fn forget_condemned(&self, incarnation: u64) -> Result<(), WireError> {
         self.change(Change::Forget { incarnation }).await.map(drop)
+    }
+
+    /// Registers a consumer with the life that the stream of this name has now.
+    ///
+    /// # Errors
+    ///
+    /// `StreamNotFound`, `BadRequest`, `ConsumerExists`, `LimitExceeded`, and those of every change.
+    pub async fn register_consumer(
+        &self,
+        stream: &StreamName,
+        consumer: &str,
+        now_ms: u64,
+    ) -> Result<Arc<ConsumerRecord>, WireError> {
+        let (stream, consumer) = (stream.clone(), consumer.to_owned());
+        Ok(self.change(Change::RegisterConsumer { stream, consumer, now_ms }).await?.into_consumer())
+    }
+
+    /// Deregisters a consumer.
+    ///
+    /// # Errors
+    ///
+    /// `StreamNotFound`, `ConsumerNotFound`, and those of every change.
+    pub async fn deregister_consumer(
+        &self,
+        stream: &StreamName,
+        consumer: &ConsumerName,
+    ) -> Result<Arc<ConsumerRecord>, WireError> {
+        let (stream, consumer) = (stream.clone(), consumer.clone());
+        Ok(self.change(Change::DeregisterConsumer { stream, consumer }).await?.into_consumer())
+    }
+
+    /// Keeps an access key that was just drawn, see [`AccessKey::generate`].
+    ///
+    /// # Errors
+    ///
+    /// `BadRequest`, `KeyExists`, `LimitExceeded`, and those of every change.
+    pub async fn create_key(
+        &self,
+        create: CreateKey,
+        key: AccessKey,
+        now_ms: u64,
+    ) -> Result<Arc<KeyRecord>, WireError> {
+        Ok(self.change(Change::CreateKey { create, key, now_ms }).await?.into_key())
+    }
+
+    /// Revokes the access key of this id or name. Whoever is connected with it is the caller's affair.
+    ///
+    /// # Errors
+    ///
+    /// `KeyNotFound`, and those of every change.
+    pub async fn revoke_key(&self, id_or_name: &str) -> Result<Arc<KeyRecord>, WireError> {
+        Ok(self.change(Change::RevokeKey { id_or_name: id_or_name.to_owned() }).await?.into_key())
     }
 
     /// Ends the catalog for every clone. When this returns, everything asked for before is done and

@@ -5,16 +5,20 @@
 //!      server.pem        the server's certificate and its key, renewed when under 30 days are left
 //!      transport.keys    reset, token and ticket key: a restarted broker is known again by its clients
 //!      admin.key         the administrator's access key
+//! ca.pem                 what clients pin, for those that want a file
 //! ```
 //!
 //! What must hold: the directory `keys` appears whole or not at all; nothing in it can be read by
 //! group or others; a secret never stands in a message, a log or a `Debug` text. The server sends its
-//! CA along with its certificate, so that a client needs no more than the CA's SHA-256.
+//! CA along with its certificate, so that a client needs no more than the CA's SHA-256. A certificate of
+//! the operator's takes the place of both; the broker's own stay where they are.
 //!
 //! Nothing here listens, and nothing decides what a principal may do.
 
 mod access_key;
 mod certificate;
+mod live_keys;
+mod operator;
 mod ticket;
 mod transport_keys;
 
@@ -27,33 +31,37 @@ use std::time::SystemTime;
 
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn_proto::crypto::HmacKey;
-use rheos_protocol::message::ALPN;
+use rheos_core::catalog::KeyRecord;
+use rheos_protocol::message::{ALPN, KeyDescription};
 use ring::digest::{SHA256, digest};
 use ring::{hkdf, hmac};
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::directory::{DIRECTORY_MODE, DataDirectory, FILE_MODE, Layout, refuse_if_open_to_others};
 use crate::durable;
 use crate::start_error::StartError;
 
 pub use access_key::{AccessKey, Principal};
+pub use operator::CertificateFiles;
 
-use access_key::Credential;
-use certificate::{Authority, ServerCertificate};
+use certificate::{Authority, SERVER_NAME, ServerCertificate};
+use live_keys::LiveKeys;
+use operator::OperatorCertificate;
 use ticket::TicketSealer;
 use transport_keys::TransportKeys;
 
-/// The broker's identity, as its data directory keeps it.
+/// The broker's identity, as its data directory keeps it; every clone knows the same access keys.
+#[derive(Clone)]
 pub struct BrokerIdentity {
     /// The administrator's access key.
     pub admin: AccessKey,
-    authority: Authority,
-    keys: TransportKeys,
+    authority: Arc<Authority>,
+    /// In place of the CA and the certificate that it signed.
+    operator: Option<Arc<OperatorCertificate>>,
+    keys: Arc<TransportKeys>,
     crypto: Arc<rustls::ServerConfig>,
-    admin_credential: Credential,
-    /// Stands in for the key of an id that nobody has.
-    nobody: Credential,
+    live: Arc<LiveKeys>,
 }
 
 impl BrokerIdentity {
@@ -85,16 +93,36 @@ impl BrokerIdentity {
         let keys = read_key(&keys_dir.join(TRANSPORT_FILE), TransportKeys::from_text)?;
         let admin = read_key(&keys_dir.join(ADMIN_FILE), AccessKey::from_text)?;
 
-        let crypto = tls(provider, &authority, server, TicketSealer::new(&keys.ticket))
+        let chain = vec![server.certificate, authority.certificate().clone()];
+        let crypto = tls(provider, chain, server.key, TicketSealer::new(&keys.ticket))
             .map_err(|error| StartError::KeysUnusable { path: keys_dir.join(SERVER_FILE), why: error.to_string() })?;
-        let admin_credential = Credential::new(
-            &admin.secret,
-            Principal { key_id: admin.id.clone(), name: "admin".to_owned(), admin: true },
-        );
-        let nobody = AccessKey::generate()?;
-        let nobody =
-            Credential::new(&nobody.secret, Principal { key_id: nobody.id, name: "nobody".to_owned(), admin: false });
-        Ok(BrokerIdentity { admin, authority, keys, crypto: Arc::new(crypto), admin_credential, nobody })
+        let live = Arc::new(LiveKeys::new(&admin)?);
+        let (authority, keys) = (Arc::new(authority), Arc::new(keys));
+        Ok(BrokerIdentity { admin, authority, operator: None, keys, crypto: Arc::new(crypto), live })
+    }
+
+    /// The same broker behind a certificate that the operator brought.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be read, the key does not fit or can be read by others, or a client would
+    /// refuse the certificate.
+    pub fn with_certificate(mut self, files: &CertificateFiles) -> Result<BrokerIdentity, StartError> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let (operator, key) = OperatorCertificate::read(files, &provider, SystemTime::now())?;
+        let crypto = tls(provider, operator.chain.clone(), key, TicketSealer::new(&self.keys.ticket));
+        self.crypto =
+            Arc::new(crypto.map_err(|error| StartError::CertificateUnusable {
+                path: files.chain.clone(),
+                why: error.to_string(),
+            })?);
+        self.operator = Some(Arc::new(operator));
+        Ok(self)
+    }
+
+    /// What the operator should know of the certificate.
+    pub fn warning(&self) -> Option<String> {
+        self.operator.as_ref().and_then(|operator| operator.warning.clone())
     }
 
     /// The TLS side of the server: TLS 1.3 alone, ALPN `rheos`, no early data. Shared by all lanes.
@@ -132,12 +160,18 @@ impl BrokerIdentity {
 
     /// The CA's certificate, for those who want to trust it by a file. Never its key.
     pub fn ca_pem(&self) -> &str {
-        self.authority.certificate_pem()
+        self.operator.as_ref().map_or(self.authority.certificate_pem(), |operator| &operator.pinned_pem)
     }
 
     /// The CA's certificate as the server sends it, last in its chain.
     pub fn ca_der(&self) -> &CertificateDer<'static> {
-        self.authority.certificate()
+        let brought = self.operator.as_ref().and_then(|operator| operator.chain.last());
+        brought.unwrap_or(self.authority.certificate())
+    }
+
+    /// The name in the server's certificate: what clients ask for, whatever the address.
+    pub fn server_name(&self) -> &str {
+        self.operator.as_ref().map_or(SERVER_NAME, |operator| &operator.name)
     }
 
     /// SHA-256 of the CA's certificate (DER): what a connection string carries.
@@ -150,10 +184,38 @@ impl BrokerIdentity {
     ///
     /// An id that nobody has costs the same time as a wrong proof.
     pub fn verify_hello(&self, key_id: &str, mac: &[u8; 32], tls_exporter: &[u8; 32]) -> Option<Principal> {
-        let known = key_id == self.admin.id;
-        let credential = if known { &self.admin_credential } else { &self.nobody };
-        let proved = credential.proves(mac, tls_exporter);
-        (known && proved).then(|| credential.principal().clone())
+        self.live.verify(key_id, mac, tls_exporter)
+    }
+
+    /// From here on the key opens the broker.
+    pub fn add_key(&self, record: &KeyRecord) {
+        self.live.add(record);
+    }
+
+    /// From here on the key of this id opens nothing. The connections that it has opened are the caller's affair.
+    pub fn revoke_key(&self, key_id: &str) {
+        self.live.revoke(key_id);
+    }
+
+    /// Whether the key of this id opens the broker: the administrator's own, or one that was made and not revoked.
+    pub fn is_live(&self, key_id: &str) -> bool {
+        self.live.is_live(key_id)
+    }
+
+    /// The id of the made key of this id or name, if it opens the broker.
+    pub fn live_key_id(&self, id_or_name: &str) -> Option<String> {
+        self.live.made_id(id_or_name)
+    }
+
+    /// Whether this is the id or the name of the administrator's own key.
+    pub fn is_admins(&self, id_or_name: &str) -> bool {
+        id_or_name == self.admin.id || id_or_name == ADMIN_NAME
+    }
+
+    /// Up to `limit` of the keys that were made, whose ids sort after `after`, and whether more follow. The
+    /// administrator's own is not among them: it cannot be revoked.
+    pub fn keys_page(&self, after: &str, limit: usize) -> (Vec<KeyDescription>, bool) {
+        self.live.page(after, limit)
     }
 
     /// How a client connects as the administrator to the broker that listens on `listen`.
@@ -161,22 +223,24 @@ impl BrokerIdentity {
     /// Holds the secret: it goes to a file of the administrator's, never to a log.
     pub fn admin_url(&self, listen: SocketAddr) -> String {
         let AccessKey { id, secret } = &self.admin;
-        format!("rheos://{id}:{secret}@{}?ca=sha256:{}", reachable(listen), hex::encode(self.ca_sha256()))
+        let mut url =
+            format!("rheos://{id}:{secret}@{}?ca=sha256:{}", reachable(listen), hex::encode(self.ca_sha256()));
+        if self.server_name() != SERVER_NAME {
+            url += &format!("&name={}", self.server_name());
+        }
+        url
     }
 
-    /// Writes [`admin_url`](Self::admin_url) to `admin.url` in the data directory, unless it stands there
-    /// already: a start with a full disk needs no room for it.
+    /// Writes [`admin_url`](Self::admin_url) to `admin.url` in the data directory, and
+    /// [`ca_pem`](Self::ca_pem) to `ca.pem`.
     ///
     /// # Errors
     ///
-    /// When the file cannot be written.
+    /// When a file cannot be written.
     pub fn write_admin_url(&self, directory: &DataDirectory, listen: SocketAddr) -> Result<(), StartError> {
-        let path = directory.layout().admin_url_path();
-        let text = self.admin_url(listen) + "\n";
-        if fs::read(&path).is_ok_and(|there| there == text.as_bytes()) && refuse_if_open_to_others(&path).is_ok() {
-            return Ok(());
-        }
-        Ok(durable::create_file(&path, text.as_bytes(), FILE_MODE)?)
+        let layout = directory.layout();
+        write_unless_there(&layout.ca_path(), self.ca_pem())?;
+        write_unless_there(&layout.admin_url_path(), &(self.admin_url(listen) + "\n"))
     }
 }
 
@@ -186,6 +250,8 @@ impl std::fmt::Debug for BrokerIdentity {
     }
 }
 
+/// The name of the administrator's own key.
+const ADMIN_NAME: &str = "admin";
 const CA_FILE: &str = "ca.pem";
 const SERVER_FILE: &str = "server.pem";
 const TRANSPORT_FILE: &str = "transport.keys";
@@ -233,6 +299,14 @@ fn server_certificate(
     Ok(issued)
 }
 
+/// A start with a full disk needs no room for what stands there already.
+fn write_unless_there(path: &Path, text: &str) -> Result<(), StartError> {
+    if fs::read(path).is_ok_and(|there| there == text.as_bytes()) && refuse_if_open_to_others(path).is_ok() {
+        return Ok(());
+    }
+    Ok(durable::create_file(path, text.as_bytes(), FILE_MODE)?)
+}
+
 fn read_key<T>(path: &Path, parse: impl FnOnce(&str) -> Result<T, String>) -> Result<T, StartError> {
     let unusable = |why: String| StartError::KeysUnusable { path: path.to_owned(), why };
     if !path.exists() {
@@ -249,15 +323,14 @@ fn read_key<T>(path: &Path, parse: impl FnOnce(&str) -> Result<T, String>) -> Re
 /// The provider is named, never the process's default: a program that embeds the broker may have another.
 fn tls(
     provider: Arc<CryptoProvider>,
-    authority: &Authority,
-    server: ServerCertificate,
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
     tickets: TicketSealer,
 ) -> Result<rustls::ServerConfig, rustls::Error> {
-    let chain = vec![server.certificate, authority.certificate().clone()];
     let mut config = rustls::ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_no_client_auth()
-        .with_single_cert(chain, server.key)?;
+        .with_single_cert(chain, key)?;
     config.alpn_protocols = vec![ALPN.to_vec()];
     config.max_early_data_size = 0;
     config.ticketer = Arc::new(tickets);

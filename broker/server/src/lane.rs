@@ -35,12 +35,13 @@ use rheos_core::log::{Effect, Event, Log, LogId, Write};
 use rheos_core::recovery::{LogOnDisk, Recovery, RecoveryStep};
 use rheos_protocol::batch::PutBatch;
 use rheos_protocol::error::{ErrorCode, WireError};
-use rheos_protocol::message::Read;
+use rheos_protocol::message::{Read, Subscribe};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tracing::{error, info};
 
 use crate::blocks::Blocks;
 use crate::clock;
+use crate::consumers::Consumers;
 use crate::disk::{BufferPool, CommitRing, POOLED_BYTES_MAX, RingWait, WriteDone};
 use crate::files::{FileJob, FileThread};
 
@@ -73,6 +74,7 @@ pub(crate) struct Lane {
     replies: Replies,
     pushes: Pushes,
     budget: LaneBudget,
+    consumers: Consumers,
     directory_id: u64,
     stopping: bool,
     ticked: u32,
@@ -99,6 +101,7 @@ impl Lane {
         files: FileThread,
         blocks: Blocks,
         directory_id: u64,
+        consumers: Consumers,
         streams: Vec<RecoveredStream>,
     ) -> io::Result<Lane> {
         let ring = CommitRing::new(COMMITS_IN_FLIGHT_MAX as u32)?;
@@ -122,6 +125,7 @@ impl Lane {
             replies: Replies::default(),
             pushes,
             budget: LaneBudget::default(),
+            consumers,
             directory_id,
             stopping: false,
             ticked: 0,
@@ -183,10 +187,7 @@ impl Lane {
             // Whoever asked may have gone: then nobody is told.
             Arrival::Read { read, reply } => drop(reply.send(self.read(now, &read))),
             Arrival::Subscribe { peer, connection, id, subscribe, answer } => {
-                let slot = match self.stopping {
-                    true => Err(going_away()),
-                    false => self.logs.of_shard(subscribe.incarnation, subscribe.shard),
-                };
+                let slot = self.subscribable(&subscribe);
                 let log = slot.map(|slot| &mut self.logs.at(slot).expect("a stream's slots are taken").log);
                 self.pushes.subscribe(peer, connection, id, subscribe, answer, log);
             }
@@ -253,6 +254,20 @@ impl Lane {
         let log = &self.logs.at(slot).expect("a stream's slots are taken").log;
         let start = log.read(now, read.shard, read.position, read.bytes_max as usize)?;
         Ok(Reading { log: log.id(), tip: log.tip(read.shard)?, start })
+    }
+
+    /// The log that a subscription is to, while it may be.
+    fn subscribable(&self, subscribe: &Subscribe) -> Result<Slot, WireError> {
+        if self.stopping {
+            return Err(going_away());
+        }
+        let slot = self.logs.of_shard(subscribe.incarnation, subscribe.shard)?;
+        // Asked here, where its deregistration is heard of too: none comes between the two.
+        if !self.consumers.exists(subscribe.incarnation, &subscribe.consumer) {
+            let message = format!("the stream has no registered consumer {:?}; register it first", subscribe.consumer);
+            return Err(WireError::new(ErrorCode::ConsumerNotFound, message));
+        }
+        Ok(slot)
     }
 
     fn create(&mut self, now: Now, record: Arc<StreamRecord>) {

@@ -8,6 +8,8 @@
 //!     data: "rheos-data".into(),
 //!     listen: "127.0.0.1:4567".parse().expect("it is an address"),
 //!     dev: false,
+//!     dev_anyone_on_the_network: false,
+//!     certificate: None,
 //!     lanes: 1,
 //!     mtu: 1452,
 //!     core: None,
@@ -17,9 +19,11 @@
 //! ```
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests make and remove scratch files of their own"))]
 
+mod authority_file;
 mod blocks;
 pub mod catalog;
 mod clock;
+mod consumers;
 pub mod directory;
 pub mod disk;
 pub mod durable;
@@ -34,6 +38,8 @@ mod streams;
 pub mod transport;
 mod verify;
 
+pub use authority_file::{AuthorityFile, authority_file};
+pub use identity::CertificateFiles;
 pub use serve::{Ready, ServeOptions, serve};
 pub use verify::{LogReport, StreamReport, VerifyReport, verify};
 

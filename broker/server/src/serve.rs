@@ -26,11 +26,12 @@ use tracing::{info, warn};
 use crate::blocks::Blocks;
 use crate::catalog::{Catalog, CatalogAtStart};
 use crate::clock;
+use crate::consumers::Consumers;
 use crate::directory::{DataDirectory, DirectoryOptions, check_machine};
 use crate::files::{FileJob, FileThread, set_aside};
-use crate::identity::BrokerIdentity;
+use crate::identity::{BrokerIdentity, CertificateFiles};
 use crate::lane::{Arrival, Inbox, Lane, RecoveredStream, name, settings_of};
-use crate::net::{self, Net, READ_MEMORY_KIB};
+use crate::net::{self, Connections, Door, Net, READ_MEMORY_KIB};
 use crate::recover::{Found, recover_log};
 use crate::start_error::StartError;
 use crate::streams::Streams;
@@ -44,6 +45,10 @@ pub struct ServeOptions {
     pub listen: SocketAddr,
     /// Takes any credential and weaker file systems, on loopback only.
     pub dev: bool,
+    /// With `dev`: on other addresses too. It is warned of for as long as it is so.
+    pub dev_anyone_on_the_network: bool,
+    /// A certificate of the operator's, in place of one under the broker's own CA.
+    pub certificate: Option<CertificateFiles>,
     /// Lanes; this release runs one.
     pub lanes: u16,
     /// Largest path MTU that is looked for, up to 6,500.
@@ -79,14 +84,20 @@ pub fn serve(options: ServeOptions) -> Result<(), StartError> {
     if options.lanes != 1 {
         return Err(StartError::LanesUnsupported { lanes: options.lanes });
     }
-    if options.dev && !options.listen.ip().is_loopback() {
+    let open_to_anyone = options.dev && !options.listen.ip().is_loopback();
+    if open_to_anyone && !options.dev_anyone_on_the_network {
         return Err(StartError::DevNotLoopback { listen: options.listen });
     }
     check_machine()?;
     let mut warnings = raise_open_files();
+    warnings.extend(open_to_anyone.then(|| OPEN_TO_ANYONE.to_owned()));
     let directory = DataDirectory::open(&options.data, DirectoryOptions { dev: options.dev })?;
     warnings.extend(directory.warnings().iter().cloned());
-    let identity = BrokerIdentity::load_or_create(&directory)?;
+    let mut identity = BrokerIdentity::load_or_create(&directory)?;
+    if let Some(files) = &options.certificate {
+        identity = identity.with_certificate(files)?;
+        warnings.extend(identity.warning());
+    }
     let (socket, buffers) = open_socket(options.listen)?;
     warnings.extend(buffers.warning());
     let address = socket.local_addr().map_err(StartError::socket(options.listen))?;
@@ -97,7 +108,8 @@ pub fn serve(options: ServeOptions) -> Result<(), StartError> {
 
     let inbox = Inbox::default();
     let (files, file_thread) = FileThread::start(Arc::clone(&directory), catalog.clone(), inbox.clone())?;
-    let streams = Streams::new(&at_start.streams);
+    let (streams, consumers) = (Streams::new(&at_start.streams), Consumers::new(&at_start.consumers));
+    at_start.keys.iter().for_each(|key| identity.add_key(key));
     let ready = Ready { address, data: options.data, streams: at_start.streams.len(), took: Duration::ZERO, warnings };
     recovered.unfinished.drain(..).for_each(|path| files.push(FileJob::RemoveUnfinished { path }));
     start_chores(&files, recovered.chores, &at_start.condemned);
@@ -111,6 +123,8 @@ pub fn serve(options: ServeOptions) -> Result<(), StartError> {
         identity,
         catalog: catalog.clone(),
         streams,
+        consumers,
+        connections: Connections::default(),
         inbox: inbox.clone(),
         files,
         directory,
@@ -133,7 +147,10 @@ pub fn serve(options: ServeOptions) -> Result<(), StartError> {
             // The lane has said why on its way out.
             Err(_) => process::abort(),
         }
-        stop.await;
+        tokio::select! {
+            () = stop => {}
+            () = warn_again(), if open_to_anyone => {}
+        }
         info!("stopping: sealing every log");
         inbox.push(Arrival::Stop);
         Ok(())
@@ -153,6 +170,8 @@ struct LanePlan {
     identity: BrokerIdentity,
     catalog: Catalog,
     streams: Streams,
+    consumers: Consumers,
+    connections: Connections,
     inbox: Inbox,
     files: FileThread,
     directory: Arc<DataDirectory>,
@@ -196,18 +215,22 @@ fn run_lane(plan: LanePlan) {
 type Serving = oneshot::Sender<Result<(), StartError>>;
 
 async fn start_lane(plan: LanePlan) -> (Serving, Result<(Endpoint, JoinHandle<()>), StartError>) {
-    let LanePlan { socket, mtu, dev, identity, catalog, streams, inbox, files, directory, recovered, serving, .. } =
-        plan;
+    let LanePlan { socket, mtu, dev, identity, catalog, inbox, files, directory, recovered, serving, .. } = plan;
+    let (streams, consumers, connections) = (plan.streams, plan.consumers, plan.connections);
     let started = async {
         let ring = StartError::ring;
         let directory_id = directory.id();
         let (blocks, reader) = Blocks::new(directory).map_err(ring)?;
-        let lane = Lane::new(inbox.clone(), files, blocks.clone(), directory_id, recovered).map_err(ring)?;
+        let lane = Lane::new(inbox.clone(), files, blocks.clone(), directory_id, consumers.clone(), recovered)
+            .map_err(ring)?;
         let endpoint = endpoint(socket, mtu, &identity)?;
         let net = Net {
             identity,
             catalog,
             streams,
+            consumers,
+            connections,
+            door: Door::default(),
             inbox,
             blocks,
             directory_id,
@@ -329,6 +352,14 @@ fn pin(core: Option<usize>) -> rustix::io::Result<()> {
     sched_setaffinity(None, &cores)
 }
 
+/// Says it again and again, for as long as the broker runs.
+async fn warn_again() {
+    loop {
+        tokio::time::sleep(WARNED_EVERY).await;
+        warn!("{OPEN_TO_ANYONE}");
+    }
+}
+
 fn stop_signal() -> Result<impl Future<Output = ()>, StartError> {
     let on = |kind| signal(kind).map_err(StartError::io("listen for signals as", "the main thread"));
     let (mut terminate, mut interrupt) = (on(SignalKind::terminate())?, on(SignalKind::interrupt())?);
@@ -340,6 +371,10 @@ fn stop_signal() -> Result<impl Future<Output = ()>, StartError> {
     })
 }
 
+const OPEN_TO_ANYONE: &str =
+    "in development mode on the network: whoever reaches this port may read and change everything";
+/// How often that is said.
+const WARNED_EVERY: Duration = Duration::from_secs(60);
 /// How long a port that is in use is tried.
 const PORT_WAIT_MAX: Duration = Duration::from_secs(5);
 const PORT_POLL: Duration = Duration::from_millis(50);

@@ -168,8 +168,8 @@ pub enum StartError {
     },
     /// A secret can be read by others.
     #[error(
-        "{} can be read by others (mode {mode:04o}); the keys in it may be known: chmod go= it, or remove the keys \
-         directory to have new ones made",
+        "{} can be read by others (mode {mode:04o}); the keys in it may be known: chmod go= it, and have new ones made \
+         (revoke the access keys, or remove the keys directory)",
         path.display()
     )]
     KeysOpenToOthers {
@@ -190,6 +190,14 @@ pub enum StartError {
         /// What is wrong with it.
         why: String,
     },
+    /// The operator's certificate or its key is of no use.
+    #[error("{} cannot be used as the broker's certificate or its key: {why}", path.display())]
+    CertificateUnusable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it and what to do.
+        why: String,
+    },
     /// Making a key or a certificate failed.
     #[error("cannot make {what}: {why}; this is a fault of the broker or of the system's random numbers")]
     Cryptography {
@@ -205,7 +213,10 @@ pub enum StartError {
         lanes: u16,
     },
     /// `--dev` trusts everybody, so it is for this host alone.
-    #[error("--dev takes any credential, so it listens on loopback only, not on {listen}; use --listen 127.0.0.1:4567")]
+    #[error(
+        "--dev takes any credential, so it listens on loopback only, not on {listen}; use --listen 127.0.0.1:4567, or trust everybody who can reach it with \
+         --dev-anyone-on-the-network"
+    )]
     DevNotLoopback {
         /// What was asked for.
         listen: SocketAddr,

@@ -1,8 +1,9 @@
-//! The streams that there are, by name: what describes and lists them without asking the catalog.
+//! The streams that there are, by name and by incarnation: what describes, lists and resolves them without
+//! asking the catalog.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use rheos_core::catalog::{StreamRecord, stream_not_found};
 use rheos_protocol::error::WireError;
@@ -11,42 +12,123 @@ use rheos_protocol::name::StreamName;
 
 /// All streams; every clone is the same.
 #[derive(Debug, Clone)]
-pub(crate) struct Streams(Arc<RwLock<BTreeMap<String, Arc<StreamRecord>>>>);
+pub(crate) struct Streams(Arc<RwLock<Known>>);
+
+/// The same streams twice.
+#[derive(Debug, Default)]
+struct Known {
+    by_name: BTreeMap<String, Arc<StreamRecord>>,
+    by_incarnation: BTreeMap<u64, Arc<StreamRecord>>,
+}
 
 impl Streams {
     pub(crate) fn new(records: &[Arc<StreamRecord>]) -> Streams {
-        let named = |record: &Arc<StreamRecord>| (record.name.as_str().to_owned(), Arc::clone(record));
-        Streams(Arc::new(RwLock::new(records.iter().map(named).collect())))
+        let streams = Streams(Arc::default());
+        records.iter().for_each(|record| streams.add(Arc::clone(record)));
+        streams
     }
 
     pub(crate) fn add(&self, record: Arc<StreamRecord>) {
         let name = record.name.as_str().to_owned();
-        let mut streams = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.write();
         // Of two lives of a name that come here in the wrong order the later one stays.
-        let newer = streams.get(&name).is_none_or(|there| there.incarnation < record.incarnation);
+        let newer = known.by_name.get(&name).is_none_or(|there| there.incarnation < record.incarnation);
         if newer {
-            streams.insert(name, record);
+            known.by_incarnation.insert(record.incarnation, Arc::clone(&record));
+            if let Some(older) = known.by_name.insert(name, record) {
+                known.by_incarnation.remove(&older.incarnation);
+            }
         }
     }
 
     pub(crate) fn remove(&self, record: &StreamRecord) {
-        let mut streams = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if streams.get(record.name.as_str()).is_some_and(|there| there.incarnation == record.incarnation) {
-            streams.remove(record.name.as_str());
+        let mut known = self.write();
+        if known.by_incarnation.remove(&record.incarnation).is_some() {
+            known.by_name.remove(record.name.as_str());
         }
     }
 
     /// The stream of this name.
     pub(crate) fn named(&self, name: &StreamName) -> Result<Arc<StreamRecord>, WireError> {
-        let streams = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        streams.get(name.as_str()).cloned().ok_or_else(|| stream_not_found(name))
+        self.read().by_name.get(name.as_str()).cloned().ok_or_else(|| stream_not_found(name))
+    }
+
+    /// The stream of which this is the present life. What somebody who may not see it is told if there is none
+    /// is not decided here.
+    pub(crate) fn by_incarnation(&self, incarnation: u64) -> Option<Arc<StreamRecord>> {
+        self.read().by_incarnation.get(&incarnation).cloned()
     }
 
     /// Up to `limit` streams whose names sort after `after`, and whether more follow.
     pub(crate) fn page(&self, after: &str, limit: usize) -> (Vec<StreamSummary>, bool) {
-        let streams = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let mut following = streams.range::<str, _>((Bound::Excluded(after), Bound::Unbounded));
-        let page = following.by_ref().take(limit).map(|(_, record)| record.summary()).collect();
-        (page, following.next().is_some())
+        let known = self.read();
+        let following = known.by_name.range::<str, _>((Bound::Excluded(after), Bound::Unbounded));
+        page(following.map(|(_, record)| record), limit)
+    }
+
+    /// The same of those streams alone that are named, in order of their names.
+    pub(crate) fn page_of(
+        &self,
+        names: impl IntoIterator<Item = impl AsRef<str>>,
+        after: &str,
+        limit: usize,
+    ) -> (Vec<StreamSummary>, bool) {
+        let known = self.read();
+        let following = names.into_iter().filter(|name| name.as_ref() > after);
+        page(following.filter_map(|name| known.by_name.get(name.as_ref())), limit)
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Known> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Known> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn page<'a>(mut following: impl Iterator<Item = &'a Arc<StreamRecord>>, limit: usize) -> (Vec<StreamSummary>, bool) {
+    let page = following.by_ref().take(limit).map(|record| record.summary()).collect();
+    (page, following.next().is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use rheos_core::catalog::plan_stream;
+    use rheos_protocol::message::CreateStream;
+
+    use super::*;
+
+    fn record(name: &str, incarnation: u64) -> Arc<StreamRecord> {
+        let create = CreateStream { name: name.to_owned(), shards: 1, retention_ms: 0, record_bytes_max: 0 };
+        Arc::new(plan_stream(&create, 1_700_000_000_000, incarnation, 1, None).expect("it is in order"))
+    }
+
+    #[test]
+    fn both_ways_lead_to_the_same_life() {
+        let streams = Streams::new(&[record("a", 1), record("b", 2)]);
+        let name = StreamName::new("a").expect("it is a name");
+        streams.add(record("a", 3));
+        assert_eq!(streams.by_incarnation(1), None, "a later life has its name");
+        streams.add(record("a", 1));
+        assert_eq!((streams.by_incarnation(1), streams.named(&name)), (None, Ok(record("a", 3))));
+        streams.remove(&record("a", 1));
+        assert_eq!(streams.by_incarnation(3), Some(record("a", 3)), "what is gone already takes nothing with it");
+        streams.remove(&record("a", 3));
+        assert!(streams.by_incarnation(3).is_none() && streams.named(&name).is_err());
+        assert_eq!(streams.by_incarnation(2), Some(record("b", 2)));
+    }
+
+    #[test]
+    fn a_page_of_some_streams_is_in_order_and_goes_on() {
+        let streams = Streams::new(&["a", "b", "c", "d"].map(|name| record(name, u64::from(name.as_bytes()[0]))));
+        let of = |names: &[&str], after: &str, limit| {
+            let (page, more) = streams.page_of(names, after, limit);
+            (page.into_iter().map(|stream| stream.name).collect::<String>(), more)
+        };
+        assert_eq!(of(&["a", "c", "none"], "", 9), ("ac".to_owned(), false));
+        assert_eq!(of(&["a", "c", "d"], "", 2), ("ac".to_owned(), true));
+        assert_eq!(of(&["a", "c", "d"], "c", 2), ("d".to_owned(), false));
+        assert_eq!(of(&[], "", 2), (String::new(), false));
     }
 }

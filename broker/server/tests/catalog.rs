@@ -2,6 +2,8 @@
 //! damaged file is never believed.
 #![allow(clippy::disallowed_methods, reason = "tests make and remove scratch files of their own")]
 
+#[path = "catalog/access.rs"]
+mod access;
 mod scratch;
 
 use std::collections::BTreeSet;
@@ -77,7 +79,10 @@ fn refusal(directory: &DataDirectory) -> StartError {
 fn streams_are_made_deleted_and_kept_over_a_restart() {
     let (_scratch, directory) = new_directory();
     let (catalog, at_start) = open(&directory);
-    assert_eq!(at_start, CatalogAtStart { streams: vec![], logs: [].into(), condemned: vec![] });
+    assert_eq!(
+        at_start,
+        CatalogAtStart { streams: vec![], logs: [].into(), condemned: vec![], consumers: vec![], keys: vec![] }
+    );
     let path = directory.layout().catalog_path();
     assert_eq!(fs::metadata(&path).expect("it is there").mode() & 0o777, 0o600);
     assert!(!directory.layout().catalog_unfinished_path().exists());

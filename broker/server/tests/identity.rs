@@ -12,7 +12,8 @@ use std::time::{Duration, SystemTime};
 use rheos_broker::directory::{DataDirectory, DirectoryOptions};
 use rheos_broker::identity::{AccessKey, BrokerIdentity, Principal};
 use rheos_broker::start_error::StartError;
-use rheos_protocol::message::ALPN;
+use rheos_core::catalog::{KeyRecord, plan_key};
+use rheos_protocol::message::{ALPN, Access, CreateKey, KeyPolicy};
 use ring::hmac;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConnection};
@@ -222,7 +223,7 @@ fn hello_is_believed_with_the_right_proof_alone() {
     let good = proof(&secret, &exporter);
     assert_eq!(
         identity.verify_hello(&id, &good, &exporter),
-        Some(Principal { key_id: id.clone(), name: "admin".to_owned(), admin: true })
+        Some(Principal { key_id: id.clone(), name: "admin".to_owned(), policy: KeyPolicy::everywhere(Access::Admin) })
     );
     assert_eq!(identity.verify_hello(&id, &good, &other), None, "a proof is good for one connection");
     assert_eq!(identity.verify_hello(&id, &proof("wrong", &exporter), &exporter), None);
@@ -234,6 +235,55 @@ fn hello_is_believed_with_the_right_proof_alone() {
         forged[bit / 8] ^= 1 << (bit % 8);
         assert_eq!(identity.verify_hello(&id, &forged, &exporter), None, "bit {bit}");
     }
+}
+
+fn made_key(name: &str, everywhere: Access) -> KeyRecord {
+    let AccessKey { id, secret } = AccessKey::generate().expect("there are random numbers");
+    let policy = KeyPolicy { everywhere, streams: vec![("orders".to_owned(), Access::ReadWrite)] };
+    plan_key(&CreateKey { name: name.to_owned(), policy }, &id, &secret, 1).expect("it is in order")
+}
+
+#[test]
+fn a_made_key_is_believed_until_it_is_revoked() {
+    let (_scratch, directory) = new_directory();
+    let identity = load(&directory);
+    let another_lane = identity.clone();
+    let (one, other) = (made_key("one", Access::ReadOnly), made_key("other", Access::None));
+    let exporter = [7; 32];
+    let verify =
+        |key: &KeyRecord, secret: &str| another_lane.verify_hello(&key.id, &proof(secret, &exporter), &exporter);
+    assert_eq!(verify(&one, &one.secret), None, "it is not known yet");
+    identity.add_key(&one);
+    identity.add_key(&other);
+    let principal = verify(&one, &one.secret).expect("it is known");
+    assert_eq!(
+        (principal.key_id, principal.name, principal.policy),
+        (one.id.clone(), "one".to_owned(), one.policy.clone())
+    );
+    assert_eq!(verify(&one, &other.secret), None, "another key's secret proves nothing");
+    assert_eq!(verify(&one, &identity.admin.secret), None);
+    assert!(another_lane.is_live(&one.id) && another_lane.is_live(&identity.admin.id) && !another_lane.is_live("RK"));
+
+    let mut listed = vec![one.describe(), other.describe()];
+    listed.sort_by(|one, other| one.id.cmp(&other.id));
+    assert_eq!(another_lane.keys_page("", 2), (listed.clone(), false));
+    assert_eq!(another_lane.keys_page("", 1), (listed[..1].to_vec(), true));
+    assert_eq!(another_lane.keys_page(&listed[0].id, 1), (listed[1..].to_vec(), false));
+    assert!(!format!("{identity:?} {listed:?} {one:?}").contains(&one.secret));
+
+    for id_or_name in ["one", &one.id] {
+        assert_eq!(another_lane.live_key_id(id_or_name).as_deref(), Some(one.id.as_str()));
+    }
+    assert_eq!(another_lane.live_key_id("nobody"), None);
+    identity.revoke_key(&one.id);
+    assert_eq!(another_lane.live_key_id("one"), None);
+    assert_eq!(verify(&one, &one.secret), None);
+    assert!(!another_lane.is_live(&one.id) && verify(&other, &other.secret).is_some());
+    // The administrator's own key is the directory's, not the catalog's.
+    identity.revoke_key(&identity.admin.id);
+    assert!(
+        another_lane.verify_hello(&identity.admin.id, &proof(&identity.admin.secret, &exporter), &exporter).is_some()
+    );
 }
 
 #[test]

@@ -5,10 +5,14 @@ use std::path::PathBuf;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+use crate::consumer::ConsumerCommand;
+use crate::context::ContextCommand;
 use crate::get::GetCommand;
+use crate::key::KeyCommand;
 use crate::put::PutCommand;
 use crate::serve::ServeCommand;
 use crate::stream::StreamCommand;
+use crate::tls::TlsCommand;
 use crate::verify::VerifyCommand;
 
 /// Streams of records on one machine: durable, ordered, fast.
@@ -27,7 +31,8 @@ Examples:
   rheos serve
   rheos stream create flights --shards 4
   rheos put flights --key-from carrier flights.csv
-  rheos get flights --from latest --follow";
+  rheos get flights --from latest --follow
+  rheos key create dashboard --read-only";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -36,6 +41,14 @@ pub(crate) enum Command {
     Stream(StreamCommand),
     Put(PutCommand),
     Get(GetCommand),
+    #[command(subcommand)]
+    Consumer(ConsumerCommand),
+    #[command(subcommand)]
+    Key(KeyCommand),
+    #[command(subcommand)]
+    Context(ContextCommand),
+    #[command(subcommand)]
+    Tls(TlsCommand),
     Verify(VerifyCommand),
 }
 
@@ -59,14 +72,40 @@ pub(crate) struct Global {
     )]
     pub(crate) data: PathBuf,
 
+    /// Context to use (see rheos context). Which broker, strongest first: --url, --data, --context,
+    /// RHEOS_URL, RHEOS_CONTEXT, RHEOS_DATA, the context in use, ./rheos-data
+    #[arg(long, global = true, env = "RHEOS_CONTEXT", hide_env_values = true, value_name = "NAME")]
+    pub(crate) context: Option<String>,
+
     /// How results are printed: for people, or as one JSON object a line
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
     pub(crate) output: Output,
 
-    /// Whether `--data` was typed: then it is stronger than RHEOS_URL.
+    /// Which of these says where the broker is.
     #[arg(skip)]
-    pub(crate) data_was_typed: bool,
+    pub(crate) place: Place,
 }
+
+/// What says where the broker is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Place {
+    Url,
+    Data,
+    Context,
+    /// Nothing: the context in use, else the usual data directory.
+    #[default]
+    Unsaid,
+}
+
+/// What is typed is stronger than the environment.
+const STRONGEST_FIRST: [(ValueSource, &str, Place); 6] = [
+    (ValueSource::CommandLine, "url", Place::Url),
+    (ValueSource::CommandLine, "data", Place::Data),
+    (ValueSource::CommandLine, "context", Place::Context),
+    (ValueSource::EnvVariable, "url", Place::Url),
+    (ValueSource::EnvVariable, "context", Place::Context),
+    (ValueSource::EnvVariable, "data", Place::Data),
+];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
@@ -81,11 +120,19 @@ impl Arguments {
     pub(crate) fn read() -> Arguments {
         let matches = Arguments::command().get_matches();
         let mut arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-        let source = |name| innermost(&matches).value_source(name);
-        let typed = |name| source(name) == Some(ValueSource::CommandLine);
-        arguments.global.data_was_typed = typed("data") && !typed("url");
+        arguments.global.place = place(innermost(&matches));
         arguments
     }
+}
+
+fn place(matches: &ArgMatches) -> Place {
+    let is_empty = |name: &str| matches.get_raw(name).is_none_or(|mut values| values.all(|value| value.is_empty()));
+    // An empty variable of the environment says nothing.
+    let says = |source, name| {
+        matches.value_source(name) == Some(source) && (source == ValueSource::CommandLine || !is_empty(name))
+    };
+    let strongest = STRONGEST_FIRST.into_iter().find(|(source, name, _)| says(*source, name));
+    strongest.map_or(Place::Unsaid, |(_, _, place)| place)
 }
 
 /// Global options arrive at the last subcommand, wherever they were typed.

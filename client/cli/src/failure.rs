@@ -21,6 +21,14 @@ impl Failure {
         Failure::Told(message.into())
     }
 
+    /// The line.
+    pub(crate) fn message(&self) -> &str {
+        match self {
+            Failure::Told(message) | Failure::Usage(message) => message,
+            Failure::ReaderGone => "nobody reads the output",
+        }
+    }
+
     /// Prints the line and gives the exit code.
     pub(crate) fn report(self) -> ExitCode {
         let (message, code) = match self {
@@ -36,9 +44,12 @@ impl Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
         let hint = match &error {
-            Error::Broker(error) if error.code == ErrorCode::StreamNotFound => {
-                "; `rheos stream list` shows what there is"
-            }
+            Error::Broker(error) => match error.code {
+                ErrorCode::StreamNotFound => "; `rheos stream list` shows what there is",
+                ErrorCode::ConsumerNotFound => "; `rheos consumer list STREAM` shows what there is",
+                ErrorCode::KeyNotFound => "; `rheos key list` shows what there is",
+                _ => "",
+            },
             _ => "",
         };
         Failure::Told(format!("{error}{hint}"))
@@ -51,6 +62,11 @@ pub(crate) fn not_written(error: io::Error) -> Failure {
         io::ErrorKind::BrokenPipe => Failure::ReaderGone,
         _ => Failure::Told(format!("cannot write to standard output: {error}")),
     }
+}
+
+/// Says beside the result what a person may want to know.
+pub(crate) fn note(message: &str) {
+    let _ = writeln!(io::stderr().lock(), "{message}");
 }
 
 /// Says something that does not end the command.

@@ -12,7 +12,7 @@ use rheos_client::{Client, Error, Position, ReadBatches, Reader, StreamDescripti
 use tokio::sync::mpsc;
 
 use crate::arguments::Global;
-use crate::broker;
+use crate::broker::{self, Named, found};
 use crate::failure::{Failure, warn};
 use crate::units::parse_position;
 use printer::Printer;
@@ -55,7 +55,8 @@ Examples:
 
 pub(crate) async fn run(command: &GetCommand, global: &Global) -> Result<(), Failure> {
     let client = broker::connect(global).await?;
-    let stream = client.describe_stream(&command.stream).await?;
+    let described = client.describe_stream(&command.stream).await;
+    let stream = found(&client, Named::Stream(&command.stream), described).await?;
     let readers = readers(command, &client, &stream)?;
     let mut printer = Printer::new(global.output, command.limit);
     let outcome = match command.follow {

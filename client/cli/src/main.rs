@@ -14,12 +14,19 @@
 
 mod arguments;
 mod broker;
+mod confirm;
+mod consumer;
+mod context;
+mod contexts;
 mod failure;
 mod get;
+mod key;
+mod near;
 mod output;
 mod put;
 mod serve;
 mod stream;
+mod tls;
 mod units;
 mod verify;
 
@@ -40,9 +47,13 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
     match &arguments.command {
         Command::Serve(command) => serve::run(command, global),
         Command::Verify(command) => verify::run(command, global),
+        Command::Context(command) => context::run(command, global),
+        Command::Tls(command) => tls::run(command, global),
         Command::Stream(command) => on_runtime(stream::run(command, global)),
         Command::Put(command) => on_runtime(put::run(command, global)),
         Command::Get(command) => on_runtime(get::run(command, global)),
+        Command::Consumer(command) => on_runtime(consumer::run(command, global)),
+        Command::Key(command) => on_runtime(key::run(command, global)),
     }
 }
 

@@ -25,7 +25,7 @@ use source::Source;
 use tally::Tally;
 
 use crate::arguments::Global;
-use crate::broker;
+use crate::broker::{self, Named, found};
 use crate::failure::Failure;
 use crate::units::parse_duration_ms;
 
@@ -110,7 +110,7 @@ pub(crate) async fn run(command: &PutCommand, global: &Global) -> Result<(), Fai
     let mut acks = command.acks.as_deref().map(Acks::create).transpose()?;
     let options = broker::options(global)?.delivery_timeout(command.delivery_timeout);
     let client = rheos_client::Client::connect(options).await?;
-    let producer = client.producer(&command.stream).await?;
+    let producer = found(&client, Named::Stream(&command.stream), client.producer(&command.stream).await).await?;
 
     let names: Vec<String> = sources.iter().map(|source| source.name.clone()).collect();
     let progress = Progress::new(sources.iter().map(|source| source.bytes).sum());

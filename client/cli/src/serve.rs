@@ -2,9 +2,10 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use clap::Args;
-use rheos_broker::{Ready, ServeOptions};
+use rheos_broker::{CertificateFiles, Ready, ServeOptions};
 use serde_json::json;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -23,6 +24,16 @@ pub(crate) struct ServeCommand {
     /// Development mode: any credential is accepted and any file system will do; loopback only
     #[arg(long)]
     dev: bool,
+    /// With --dev: on other addresses too. Whoever reaches the port may read and change everything
+    #[arg(long, requires = "dev")]
+    dev_anyone_on_the_network: bool,
+    /// Your own certificate in place of the broker's CA: PEM, the server's first, then each that signed
+    /// the one before. Clients pin the last
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The private key of --tls-cert: PEM, readable by its owner alone
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
     /// Lanes, each one core's worth of the broker; this release runs one
     #[arg(long, value_name = "N", default_value_t = 1)]
     lanes: u16,
@@ -40,6 +51,7 @@ connection string in its admin.url, which only its owner can read.
 
 Examples:
   rheos serve --data /var/lib/rheos --listen 0.0.0.0:4567
+  rheos serve --tls-cert chain.pem --tls-key key.pem
   rheos serve --dev --data /tmp/rheos";
 
 pub(crate) fn run(command: &ServeCommand, global: &Global) -> Result<(), Failure> {
@@ -50,10 +62,14 @@ pub(crate) fn run(command: &ServeCommand, global: &Global) -> Result<(), Failure
         .with_target(false)
         .init();
     let (how, dev) = (global.output, command.dev);
+    let files = command.tls_cert.clone().zip(command.tls_key.clone());
+    let certificate = files.map(|(chain, key)| CertificateFiles { chain, key });
     rheos_broker::serve(ServeOptions {
         data: global.data.clone(),
         listen: command.listen,
         dev,
+        dev_anyone_on_the_network: command.dev_anyone_on_the_network,
+        certificate,
         lanes: command.lanes,
         mtu: command.mtu,
         core: command.core,
@@ -91,10 +107,14 @@ fn banner(ready: &Ready, dev: bool, terminal: bool) -> String {
         count(ready.streams as u64, "stream"),
         show_duration_ms(ready.took.as_millis() as u64),
         ready.address,
-        match dev {
-            true =>
+        match (dev, ready.address.ip().is_loopback()) {
+            (true, true) =>
                 format!("development mode: any credential is accepted; rheos --url dev:{} stream list", ready.address),
-            false => format!("on this host: rheos --data {data} stream list; elsewhere: the URL in {data}/admin.url"),
+            (true, false) => format!(
+                "development mode: any credential is accepted, anyone's; on this host: rheos --data {data} stream list"
+            ),
+            (false, _) =>
+                format!("on this host: rheos --data {data} stream list; elsewhere: the URL in {data}/admin.url"),
         },
     );
     if terminal {

@@ -24,7 +24,7 @@ pub(crate) enum StreamCommand {
 
 pub(crate) async fn run(command: &StreamCommand, global: &Global) -> Result<(), Failure> {
     if let StreamCommand::Delete(command) = command {
-        delete::confirm(command)?;
+        delete::ask(command)?;
     }
     let client = broker::connect(global).await?;
     let outcome = match command {

@@ -14,12 +14,19 @@ struct Broker {
 
 impl Broker {
     fn start(data: &Path, listen: &str) -> Broker {
-        let mut command = rheos(data, &["serve", "--dev", "--output", "json", "--listen", listen]);
+        Broker::start_with(data, listen, &[]).0
+    }
+
+    /// The same with more arguments; also gives what the broker said of itself.
+    fn start_with(data: &Path, listen: &str, arguments: &[&str]) -> (Broker, Value) {
+        let usual = ["serve", "--dev", "--output", "json", "--listen", listen];
+        let mut command = rheos(data, &[&usual, arguments].concat());
         let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let ready: Value = serde_json::from_str(&line).expect("the broker says that it is ready, or why not above");
-        Broker { process, address: ready["address"].as_str().unwrap().to_owned() }
+        let address = ready["address"].as_str().unwrap().to_owned();
+        (Broker { process, address }, ready)
     }
 
     fn kill(mut self) -> String {
@@ -121,4 +128,63 @@ fn a_start_that_cannot_be_says_why_in_one_line() {
         assert!(text.starts_with("error: ") && text.contains(why) && text.lines().count() == 1, "{text}");
     }
     assert_eq!(run(&data, &["serve", "--mtu", "9000"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_certificate_of_the_operators_is_what_clients_trust() {
+    let directory = tempfile::tempdir().unwrap();
+    let (data, path) = (directory.path().join("data"), |name: &str| directory.path().join(name));
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut certificate = rcgen::CertificateParams::new(["streams.example.com".to_owned()]).unwrap();
+    certificate.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let certificate = certificate.self_signed(&key).unwrap().pem();
+    std::fs::write(path("chain.pem"), &certificate).unwrap();
+    std::fs::write(path("key.pem"), key.serialize_pem()).unwrap();
+    set_mode(&path("key.pem"), 0o644);
+    let (chain, key) = (path("chain.pem"), path("key.pem"));
+    let tls = ["--tls-cert", chain.to_str().unwrap(), "--tls-key", key.to_str().unwrap()];
+    let refused = run(&data, &[&["serve", "--dev", "--listen", "127.0.0.1:0"], &tls[..]].concat());
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(said.starts_with("error: ") && said.contains("key.pem") && said.contains("mode 0644"), "{said}");
+    assert_eq!((refused.status.code(), said.lines().count()), (Some(1), 1));
+
+    set_mode(&key, 0o600);
+    let (broker, _) = Broker::start_with(&data, "127.0.0.1:0", &tls);
+    let url = std::fs::read_to_string(data.join("admin.url")).unwrap();
+    assert!(url.ends_with("&name=streams.example.com\n"), "{url}");
+    stdout(&run(&data, &["stream", "create", "orders"]));
+    let pem = stdout(&run(&data, &["tls", "ca"]));
+    assert!(pem.lines().eq(certificate.lines()), "{pem}");
+    let ca: Value = serde_json::from_str(&stdout(&run(&data, &["tls", "ca", "--output", "json"]))).unwrap();
+    assert!(url.contains(&format!("?ca=sha256:{}&", ca["sha256"].as_str().unwrap())), "{url}");
+    // Another name is not in it.
+    let other = rheos(&data, &["stream", "list", "--url", &url.replace("streams.", "other.")]).output().unwrap();
+    assert_eq!(other.status.code(), Some(1), "{other:?}");
+    broker.stop();
+
+    // Without it the broker's own CA is back.
+    let broker = Broker::start(&data, "127.0.0.1:0");
+    assert!(stdout(&run(&data, &["stream", "list"])).contains("orders"));
+    assert!(!stdout(&run(&data, &["tls", "ca"])).lines().eq(certificate.lines()));
+    broker.stop();
+}
+
+#[test]
+fn development_mode_on_the_network_is_for_who_says_so_twice() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let (broker, ready) = Broker::start_with(&data, "0.0.0.0:0", &["--dev-anyone-on-the-network"]);
+    let warnings = ready["warnings"].to_string();
+    assert!(warnings.contains("whoever reaches this port may read and change everything"), "{warnings}");
+    stdout(&run(&data, &["stream", "list"]));
+    broker.stop();
+    let alone = run(&data, &["serve", "--dev-anyone-on-the-network"]);
+    assert_eq!(alone.status.code(), Some(2));
+    let halves = [["serve", "--tls-cert", "x"], ["serve", "--tls-key", "x"]];
+    assert!(halves.iter().all(|half| run(&data, half).status.code() == Some(2)));
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
 }

@@ -6,12 +6,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rheos_protocol::limits::LIST_PAGE_MAX;
 use rheos_protocol::message::{CreateStream, Position, Reply, Request, StreamDescription, StreamSummary, Welcome};
 use rheos_protocol::name::StreamName;
 
 use crate::core::{Alive, Core};
 use crate::error::Error;
+use crate::listing::all_pages;
 use crate::options::ConnectOptions;
 use crate::producer::Producer;
 use crate::reader::Reader;
@@ -21,7 +21,7 @@ use crate::reader::Reader;
 /// It connects again by itself, with waits that grow, when the connection breaks.
 #[derive(Debug, Clone)]
 pub struct Client {
-    core: Arc<Core>,
+    pub(crate) core: Arc<Core>,
     alive: Arc<Alive>,
 }
 
@@ -100,21 +100,8 @@ impl Client {
     ///
     /// As for [`list_streams_page`](Self::list_streams_page).
     pub async fn list_streams(&self) -> Result<Vec<StreamSummary>, Error> {
-        let mut streams: Vec<StreamSummary> = Vec::new();
-        loop {
-            let after = streams.last().map_or("", |stream| &stream.name);
-            let (page, more) = self.list_streams_page(after, LIST_PAGE_MAX).await?;
-            if let (Some(first), Some(last)) = (page.first(), streams.last())
-                && first.name <= last.name
-            {
-                return Err(Error::protocol("a page of a listing begins before the last one ended"));
-            }
-            let ended = !more || page.is_empty();
-            streams.extend(page);
-            if ended {
-                return Ok(streams);
-            }
-        }
+        let request = |after, limit| Request::ListStreams { after, limit };
+        all_pages(&self.core, request, streams_of, |stream| &stream.name).await
     }
 
     /// Up to `limit` (1 to 1,000) streams whose names sort after `after`, and whether more follow.
@@ -124,10 +111,7 @@ impl Client {
     /// When the broker refuses, or the connection cannot be made.
     pub async fn list_streams_page(&self, after: &str, limit: u32) -> Result<(Vec<StreamSummary>, bool), Error> {
         let request = Request::ListStreams { after: after.to_owned(), limit };
-        match self.core.ask(&request).await? {
-            Reply::Streams(streams, more) => Ok((streams, more)),
-            other => Err(unexpected("list streams", &other)),
-        }
+        streams_of(self.core.ask(&request).await?)
     }
 
     /// Deletes a stream and everything in it.
@@ -200,12 +184,19 @@ impl Client {
     }
 
     /// Asks for a change: once sent, a lost connection leaves the outcome open.
-    async fn ask_once(&self, request: &Request, what: impl FnOnce() -> String) -> Result<Reply, Error> {
+    pub(crate) async fn ask_once(&self, request: &Request, what: impl FnOnce() -> String) -> Result<Reply, Error> {
         let session = self.core.link.session().await?;
         match session.request(request).await {
             Err(Error::Lost { why }) => Err(Error::Indeterminate { what: what(), why }),
             outcome => outcome,
         }
+    }
+}
+
+fn streams_of(reply: Reply) -> Result<(Vec<StreamSummary>, bool), Error> {
+    match reply {
+        Reply::Streams(streams, more) => Ok((streams, more)),
+        other => Err(unexpected("list streams", &other)),
     }
 }
 

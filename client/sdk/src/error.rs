@@ -151,7 +151,7 @@ pub enum Error {
         /// The highest shard number.
         last: u32,
     },
-    /// A name cannot be a stream's.
+    /// A name cannot be a stream's, a consumer's or a key's.
     #[error(transparent)]
     BadName(#[from] BadName),
     /// The client was closed.

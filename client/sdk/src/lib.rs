@@ -36,11 +36,13 @@
 
 #![forbid(unsafe_code)]
 
+mod admin;
 mod client;
 mod core;
 mod error;
 mod frames;
 mod link;
+mod listing;
 mod options;
 mod producer;
 mod random;
@@ -59,5 +61,8 @@ pub use session::quic_config_for_ca;
 /// The protocol crate: batches, records, errors and limits.
 pub use rheos_protocol as protocol;
 pub use rheos_protocol::error::{ErrorCode, Retry, WireError};
-pub use rheos_protocol::message::{Position, ShardDescription, StreamDescription, StreamSummary, Welcome};
+pub use rheos_protocol::message::{
+    Access, ConsumerDescription, KeyDescription, KeyPolicy, NewKey, Position, ShardDescription, StreamDescription,
+    StreamSummary, Welcome,
+};
 pub use rheos_protocol::record::{Record, RecordView};

@@ -9,10 +9,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use rheos_protocol::limits::{DATA_STREAMS_MAX, TEXT_BYTES_MAX};
+use rustls::pki_types::ServerName;
 
 use crate::error::Error;
 use crate::transport::{MTU_BOUND_DEFAULT, MTU_BOUND_LEAST, MTU_BOUND_MAX};
-use crate::verifier::Trust;
+use crate::verifier::{SERVER_NAME_DEFAULT, Trust};
 
 /// The port of a connection string that names none.
 const PORT_DEFAULT: u16 = 4567;
@@ -42,6 +43,8 @@ pub struct ConnectOptions {
     /// `None` proves nothing: a broker in development mode accepts that.
     pub(crate) secret: Option<String>,
     pub(crate) trust: Trust,
+    /// The name in the server's certificate.
+    pub(crate) server_name: String,
     pub(crate) name: String,
     pub(crate) mtu_bound: u16,
     pub(crate) put_streams: u8,
@@ -51,7 +54,8 @@ pub struct ConnectOptions {
 
 impl ConnectOptions {
     /// Reads a connection string: `rheos://ID:SECRET@HOST:PORT?ca=sha256:HEX`. The port may be left
-    /// out (4567); an IPv6 address stands in brackets.
+    /// out (4567); an IPv6 address stands in brackets. `&name=DNSNAME` says which name the server's
+    /// certificate is for, whatever the host; without it that is `rheos`.
     ///
     /// # Errors
     ///
@@ -66,7 +70,8 @@ impl ConnectOptions {
         }
         let (host, port) = host_and_port(host)?;
         let trust = Trust::Ca(ca_of(query)?);
-        Ok(ConnectOptions::new(host, port, key_id.to_owned(), Some(secret.to_owned()), trust))
+        let options = ConnectOptions::new(host, port, key_id.to_owned(), Some(secret.to_owned()), trust);
+        Ok(ConnectOptions { server_name: server_name_of(query)?, ..options })
     }
 
     /// Reads a connection string from a file, such as `admin.url` in a broker's data directory.
@@ -111,6 +116,7 @@ impl ConnectOptions {
             key_id,
             secret,
             trust,
+            server_name: SERVER_NAME_DEFAULT.to_owned(),
             name: concat!("rheos-client ", env!("CARGO_PKG_VERSION")).to_owned(),
             mtu_bound: MTU_BOUND_DEFAULT,
             put_streams: 8,
@@ -168,6 +174,66 @@ impl ConnectOptions {
         self
     }
 
+    /// The same broker at another address, `HOST` or `HOST:PORT`: where others reach it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadUrl`], which says what is wrong with the address.
+    pub fn at(mut self, address: &str) -> Result<ConnectOptions, Error> {
+        (self.host, self.port) = host_and_port(address)?;
+        Ok(self)
+    }
+
+    /// The connection string of another access key at the same broker.
+    ///
+    /// It holds the secret: it belongs into a file of mode 0600, never into a log.
+    ///
+    /// ```
+    /// use rheos_client::ConnectOptions;
+    ///
+    /// let ca = "0f".repeat(32);
+    /// let admin = ConnectOptions::from_url(&format!("rheos://RKADMIN:hush@broker:4567?ca=sha256:{ca}"))?;
+    /// assert_eq!(admin.url_with("RKBILLING", "s3cret")?, format!("rheos://RKBILLING:s3cret@broker:4567?ca=sha256:{ca}"));
+    /// # Ok::<(), rheos_client::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadUrl`] where these options name no CA: they are for a broker in development mode.
+    pub fn url_with(&self, key_id: &str, secret: &str) -> Result<String, Error> {
+        self.url_of(&format!("{key_id}:{secret}"))
+    }
+
+    /// The connection string without its secret, for people to see.
+    ///
+    /// # Errors
+    ///
+    /// As for [`url_with`](Self::url_with).
+    pub fn url_without_secret(&self) -> Result<String, Error> {
+        self.url_of(&self.key_id)
+    }
+
+    fn url_of(&self, credential: &str) -> Result<String, Error> {
+        let Trust::Ca(ca) = self.trust else {
+            return Err(bad("a connection to a broker in development mode does not know the broker's CA"));
+        };
+        let mut url = format!("rheos://{credential}@{}?ca=sha256:{}", self.address(), hex::encode(ca));
+        if self.server_name != SERVER_NAME_DEFAULT {
+            url += &format!("&name={}", self.server_name);
+        }
+        Ok(url)
+    }
+
+    /// Id of the access key.
+    pub fn key_id(&self) -> &str {
+        &self.key_id
+    }
+
+    /// Whether the broker is on this host, as far as its address says.
+    pub fn is_loopback(&self) -> bool {
+        self.host == "localhost" || self.host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    }
+
     /// Host and port as they were given.
     pub fn address(&self) -> String {
         match self.host.parse::<IpAddr>() {
@@ -183,6 +249,7 @@ impl fmt::Debug for ConnectOptions {
             .field("address", &self.address())
             .field("key_id", &self.key_id)
             .field("trust", &self.trust)
+            .field("server_name", &self.server_name)
             .field("name", &self.name)
             .finish_non_exhaustive()
     }
@@ -206,16 +273,30 @@ fn host_and_port(text: &str) -> Result<(String, u16), Error> {
     if host.is_empty() || port == 0 {
         return Err(bad("it names no host, or port 0"));
     }
+    if host.contains(|c: char| c.is_whitespace() || c.is_control() || "@/?#&".contains(c)) {
+        return Err(bad(format!("{host:?} is not a host")));
+    }
     Ok((host.to_owned(), port))
 }
 
 fn ca_of(query: &str) -> Result<[u8; 32], Error> {
-    let ca = query.split('&').find_map(|pair| pair.strip_prefix("ca="));
-    let hash = ca.ok_or_else(|| bad("it does not name the broker's CA (?ca=sha256:...)"))?;
+    let hash = parameter(query, "ca=").ok_or_else(|| bad("it does not name the broker's CA (?ca=sha256:...)"))?;
     let hash = hash.strip_prefix("sha256:").ok_or_else(|| bad("its ca does not begin with sha256:"))?;
     let mut bytes = [0u8; 32];
     hex::decode_to_slice(hash, &mut bytes).map_err(|_| bad("its ca is not 64 hexadecimal digits"))?;
     Ok(bytes)
+}
+
+fn server_name_of(query: &str) -> Result<String, Error> {
+    let name = parameter(query, "name=").unwrap_or(SERVER_NAME_DEFAULT);
+    match ServerName::try_from(name) {
+        Ok(_) => Ok(name.to_owned()),
+        Err(_) => Err(bad(format!("its name {name:?} is not a DNS name"))),
+    }
+}
+
+fn parameter<'a>(query: &'a str, key: &str) -> Option<&'a str> {
+    query.split('&').find_map(|pair| pair.strip_prefix(key))
 }
 
 fn bad(why: impl Into<String>) -> Error {
@@ -255,7 +336,27 @@ mod tests {
             assert_eq!(options.address(), expected);
             assert_eq!((options.key_id.as_str(), options.secret.as_deref()), ("RK1", Some("s-_3")));
             assert_eq!(options.trust, Trust::Ca([0xab; 32]));
+            assert_eq!(options.server_name, "rheos");
         }
+    }
+
+    #[test]
+    fn connection_strings_are_written_as_they_were_read() {
+        let ca = "ab".repeat(32);
+        for host in ["broker:4567", "[fd00::1]:9"] {
+            for name in ["", "&name=streams.example.com"] {
+                let url = format!("rheos://RK1:hush@{host}?ca=sha256:{ca}{name}");
+                let options = ConnectOptions::from_url(&url).unwrap();
+                assert_eq!(options.url_with("RK1", "hush").unwrap(), url);
+                assert_eq!(options.url_without_secret().unwrap(), url.replace(":hush", ""));
+                assert!(!format!("{options:?}").contains("hush"), "{options:?}");
+                let moved = options.at("10.0.0.1:7").unwrap();
+                assert_eq!(moved.url_with("RK1", "hush").unwrap(), url.replace(host, "10.0.0.1:7"));
+            }
+        }
+        let dev = ConnectOptions::dev("127.0.0.1:4567".parse().unwrap()).unwrap();
+        assert!(dev.url_with("RK1", "hush").is_err_and(|error| !error.to_string().contains("hush")));
+        assert!(dev.is_loopback());
     }
 
     #[test]
@@ -270,6 +371,9 @@ mod tests {
             ("rheos://RK1:hush@host".to_owned(), "does not name the broker's CA"),
             ("rheos://RK1:hush@host?ca=sha256:12".to_owned(), "64 hexadecimal"),
             (format!("rheos://RK1:hush@?ca=sha256:{ca}"), "no host"),
+            (format!("rheos://RK1:hush@ho/st?ca=sha256:{ca}"), "\"ho/st\" is not a host"),
+            (format!("rheos://RK1:hush@host?ca=sha256:{ca}&name="), "\"\" is not a DNS name"),
+            (format!("rheos://RK1:hush@host?name=a b&ca=sha256:{ca}"), "\"a b\" is not a DNS name"),
         ] {
             let message = ConnectOptions::from_url(&url).expect_err(&url).to_string();
             assert!(message.contains(why) && !message.contains("hush"), "{url}: {message}");

@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::frames::{FrameReader, connection_lost, send_request};
 use crate::options::ConnectOptions;
 use crate::transport;
-use crate::verifier::{SERVER_NAME, Trust, Verifier};
+use crate::verifier::{Trust, Verifier};
 
 /// How long a broker may take to answer over UDP, and again to answer Hello.
 const ANSWER_MAX: Duration = Duration::from_secs(3);
@@ -51,7 +51,7 @@ impl Session {
         let mut config = quic_config(provider, Arc::clone(&verifier));
         config.transport_config(Arc::new(transport::connection(options.mtu_bound)));
         let connecting =
-            endpoint.connect_with(config, address, SERVER_NAME).map_err(|error| failed(error.to_string()))?;
+            endpoint.connect_with(config, address, &options.server_name).map_err(|error| failed(error.to_string()))?;
         let connection = match timeout(ANSWER_MAX, connecting).await {
             Err(_) | Ok(Err(ConnectionError::TimedOut)) => {
                 return Err(Error::Unanswered { address, waited: ANSWER_MAX });

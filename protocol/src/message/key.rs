@@ -79,6 +79,17 @@ pub struct NewKey {
     pub secret: String,
 }
 
+impl std::fmt::Display for Access {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Access::None => "none",
+            Access::ReadOnly => "read-only",
+            Access::ReadWrite => "read-write",
+            Access::Admin => "admin",
+        })
+    }
+}
+
 impl std::fmt::Debug for NewKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("NewKey").field("id", &self.id).finish_non_exhaustive()

@@ -35,6 +35,8 @@ fn main() -> ExitCode {
         data: PathBuf::from(data),
         listen: listen.parse().expect("the second argument is an address"),
         dev,
+        dev_anyone_on_the_network: false,
+        certificate: None,
         lanes: 1,
         mtu: 1452,
         core: None,

@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_has_not_said_hello_gets_little_and_not_for_long() {
-    let ground = Ground::new().await;
+    let ground = ground().await;
     let address = ground.broker.address();
     let mut closed = Vec::new();
     // Those who say nothing, and those who say half a Hello, are closed after five seconds.
@@ -62,7 +62,7 @@ async fn whoever_has_not_said_hello_gets_little_and_not_for_long() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_credential_that_is_not_right_opens_nothing() {
-    let ground = Ground::new().await;
+    let ground = ground().await;
     let address = ground.broker.address();
     let Key(id, secret) = ground.key.clone();
     let other = RawClient::connect(address).await.expect("a handshake is everybody's");

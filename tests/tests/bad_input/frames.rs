@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn frames_that_are_none_are_answered_with_a_number() {
-    let ground = Ground::new().await;
+    let ground = ground().await;
     let (id, good) = (ground.stream.incarnation, good_batch(&ground.stream, b"data"));
     let whole = put_frame(1, &good);
     let close = Answer::Close;
@@ -104,7 +104,7 @@ async fn frames_that_are_none_are_answered_with_a_number() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn puts_and_reads_of_what_is_not_there_are_refused_by_name() {
-    let ground = Ground::new().await;
+    let ground = ground().await;
     let id = ground.stream.incarnation;
     let put = |bytes: Vec<u8>| put_frame(1, &bytes).to_vec();
     let one = |key: &str, data: &[u8]| record(key, Some(0), data);
@@ -211,7 +211,7 @@ async fn puts_and_reads_of_what_is_not_there_are_refused_by_name() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_largest_record_is_stored_and_read_where_a_stream_allows_it() {
-    let ground = Ground::new().await;
+    let ground = ground().await;
     let client = ground.broker.client().await;
     let spec = StreamSpec { record_bytes_max: RECORD_BYTES_MAX, ..StreamSpec::new("large", 1) };
     let large = client.create_stream(spec).await.expect("10 MiB are allowed");
@@ -234,7 +234,7 @@ async fn the_largest_record_is_stored_and_read_where_a_stream_allows_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_put_stream_answers_each_wrong_put_in_its_turn() {
-    let ground = Ground::new().await;
+    let ground = ground().await;
     let (raw, good) = (ground.client().await, good_batch(&ground.stream, b"data"));
     let mut bad = good.clone();
     *bad.last_mut().expect("it has bytes") ^= 1;
@@ -274,7 +274,7 @@ async fn a_put_stream_answers_each_wrong_put_in_its_turn() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_with_more_fields_than_we_know_is_understood() {
-    let ground = Ground::new().await;
+    let ground = ground().await;
     let raw = ground.client().await;
     let mut payload = bytes::BytesMut::new();
     FieldWriter::text(&mut payload, "target");

@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_has_so_many_streams_and_no_more() {
-    let ground = Ground::new().await;
+    let ground = ground().await;
     let client = ground.client().await;
     let mut open = Vec::new();
     while let Ok(opened) = timeout(Duration::from_secs(1), client.send(&[1, 0])).await {
@@ -25,9 +25,8 @@ async fn a_connection_has_so_many_streams_and_no_more() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crowd_of_connections_leaves_room_for_more() {
-    // Beyond 512 a newcomer has to prove its address first.
     const CROWD: usize = 560;
-    let ground = Ground::new().await;
+    let ground = ground().await;
     let mut crowd = Vec::new();
     for _ in 0..CROWD {
         crowd.push(timeout(PATIENCE, ground.client()).await.expect("there is room for many"));
@@ -44,7 +43,7 @@ async fn a_crowd_of_connections_leaves_room_for_more() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn half_puts_left_open_cost_a_bounded_memory() {
-    let ground = Ground::new().await;
+    let ground = ground().await;
     let sent = Arc::new(AtomicU64::new(0));
     let client = Arc::new(ground.client().await);
     let mut senders = Vec::new();
@@ -82,7 +81,7 @@ async fn come_to_rest(number: &AtomicU64) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_never_reads_its_acks_loses_its_stream() {
     const PUTS: u64 = 60_000;
-    let ground = Ground::new().await;
+    let ground = ground().await;
     let client = RawClient::admitted_with(ground.broker.address(), &ground.key, narrow(4 << 10)).await;
     let good = good_batch(&ground.stream, b"data");
     let (mut send, mut receive) = client.send(&put_frame(0, &good)).await.expect("the connection stands");
@@ -110,7 +109,7 @@ async fn whoever_never_reads_its_acks_loses_its_stream() {
 async fn reads_that_are_never_read_hold_up_nobody() {
     const HOSTILE: usize = 4;
     const READS_EACH: usize = 60;
-    let ground = Ground::new().await;
+    let ground = ground().await;
     let raw = ground.client().await;
     let megabyte = good_batch(&ground.stream, &vec![5; 1 << 20]);
     for _ in 0..20 {

@@ -7,10 +7,10 @@ mod frames;
 mod hostile;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use rheos_client::protocol::batch::{BatchBuilder, BatchHeader, HEADER_BYTES, ProducerStamp};
+use rheos_client::protocol::batch::{BatchHeader, HEADER_BYTES, ProducerStamp};
 use rheos_client::protocol::frame::kind;
 use rheos_client::protocol::limits::{
     BATCH_RECORDS_MAX, CONTROL_FRAME_BYTES_MAX, CONTROL_STREAMS_MAX, DATA_STREAMS_MAX, PUT_FRAME_BYTES_MAX,
@@ -18,115 +18,19 @@ use rheos_client::protocol::limits::{
 };
 use rheos_client::protocol::message::{CreateStream, Read, Reply, Request, Subscribe};
 use rheos_client::protocol::wire::FieldWriter;
-use rheos_client::{ErrorCode, Outcome, Position, Record, StreamDescription, StreamSpec};
-use rheos_tests::broker_process::{Broker, Place};
+use rheos_client::{ErrorCode, Position, StreamSpec};
+use rheos_tests::broker_process::Place;
+use rheos_tests::ground::{Ground, PATIENCE, good_batch};
 use rheos_tests::raw_client::{Ended, Key, RawClient, frame, header, narrow, put_frame, read_reply, request_frame};
-use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Far longer than anything takes: a test that waits so long has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// How much more memory a broker may use after small mischief.
 const GROWTH_BYTES_MAX: u64 = 96 << 20;
-/// Puts and reads of the well-behaved client that must follow each mischief.
-const PUTS_AFTER: u64 = 20;
 
-/// A broker with a well-behaved client.
-struct Ground {
-    broker: Broker,
-    key: Key,
-    stream: StreamDescription,
-    good: GoodClient,
-    memory_before: u64,
-    _place: Place,
-}
-
-impl Ground {
-    async fn new() -> Ground {
-        let mut place = Place::new(env!("CARGO_BIN_EXE_test-broker"), env!("CARGO_TARGET_TMPDIR"));
-        let broker = place.start();
-        let key = Key::of_admin(place.data());
-        let client = broker.client().await;
-        let stream = client.create_stream(StreamSpec::new("target", 2)).await.expect("the broker is new");
-        client.close().await;
-        let good = GoodClient::start(&broker).await;
-        good.go_on().await;
-        let memory_before = broker.memory_bytes();
-        Ground { broker, key, stream, good, memory_before, _place: place }
-    }
-
-    async fn client(&self) -> RawClient {
-        RawClient::admitted(self.broker.address(), &self.key).await
-    }
-
-    /// The well-behaved client goes on, and the broker has not grown by more than this.
-    async fn unharmed(&self, growth_bytes_max: u64) {
-        self.good.go_on().await;
-        let grown = self.broker.memory_bytes().saturating_sub(self.memory_before);
-        assert!(grown <= growth_bytes_max, "the broker has grown by {} MiB", grown >> 20);
-    }
-
-    /// Ends everything in order.
-    async fn end(self) {
-        self.unharmed(u64::MAX).await;
-        self.good.end().await;
-        let said = self.broker.stop();
-        assert!(!said.contains("panicked"), "{said}");
-    }
-}
-
-/// Puts and reads for as long as it lives, and is never refused, cut off or left waiting.
-struct GoodClient {
-    rounds: Arc<AtomicU64>,
-    round: Arc<Notify>,
-    stop: Arc<AtomicBool>,
-    task: JoinHandle<()>,
-}
-
-impl GoodClient {
-    async fn start(broker: &Broker) -> GoodClient {
-        let client = broker.client().await;
-        client.create_stream(StreamSpec::new("good", 1)).await.expect("the broker is new");
-        let producer = client.producer("good").await.expect("the stream is there");
-        let (rounds, round, stop) =
-            (Arc::<AtomicU64>::default(), Arc::new(Notify::new()), Arc::<AtomicBool>::default());
-        let (counted, told, stopped) = (Arc::clone(&rounds), Arc::clone(&round), Arc::clone(&stop));
-        let task = tokio::spawn(async move {
-            let mut due = 0;
-            while !stopped.load(Ordering::Relaxed) {
-                let ticket = producer.put(Record::new("good", format!("record {due}"))).await.expect("it is small");
-                let Outcome::Acked { sequence, .. } = ticket.await else { panic!("a good put was not acked") };
-                assert_eq!(sequence, due, "nothing was put twice or lost");
-                let mut reader = client.reader("good", 0, Position::AtSequence(due)).await.expect("it is there");
-                let read = reader.next().await.expect("what was acked is read").expect("the client is open");
-                assert_eq!((read.sequence, &read.record.data[..]), (due, format!("record {due}").as_bytes()));
-                due += 1;
-                counted.store(due, Ordering::Relaxed);
-                told.notify_waiters();
-            }
-            client.close().await;
-        });
-        GoodClient { rounds, round, stop, task }
-    }
-
-    /// Waits until it has put and read a few times more.
-    async fn go_on(&self) {
-        let until = self.rounds.load(Ordering::Relaxed) + PUTS_AFTER;
-        let wait = async {
-            while self.rounds.load(Ordering::Relaxed) < until {
-                assert!(!self.task.is_finished(), "the well-behaved client was disturbed");
-                let _ = timeout(Duration::from_millis(100), self.round.notified()).await;
-            }
-        };
-        timeout(PATIENCE, wait).await.expect("the well-behaved client goes on");
-    }
-
-    async fn end(self) {
-        self.stop.store(true, Ordering::Relaxed);
-        self.task.await.expect("it was never disturbed");
-    }
+async fn ground() -> Ground {
+    Ground::new(Place::new(env!("CARGO_BIN_EXE_test-broker"), env!("CARGO_TARGET_TMPDIR"))).await
 }
 
 /// What the broker is to do about something.
@@ -193,12 +97,4 @@ fn record(key: &str, explicit_hash_key: Option<u128>, data: &[u8]) -> Vec<u8> {
     body.extend_from_slice(key.as_bytes());
     body.extend_from_slice(data);
     body
-}
-
-/// A batch of one good record for shard 0.
-fn good_batch(stream: &StreamDescription, data: &[u8]) -> Vec<u8> {
-    let mut builder = BatchBuilder::default();
-    let record = Record { explicit_hash_key: Some(0), ..Record::new("key", data.to_vec()) };
-    builder.push(&record.view(), RECORD_BYTES_MAX).expect("it is within the limits");
-    builder.finish(stream.incarnation, 0, ProducerStamp::default()).to_vec()
 }

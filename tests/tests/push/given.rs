@@ -43,6 +43,7 @@ async fn what_is_behind_the_tail_comes_from_the_disk_and_goes_over_into_the_tail
 async fn a_subscription_begins_where_it_is_told_to() {
     let ground = Ground::new(1).await;
     ground.put(0..100, 100).await;
+    ground.register((2..20).map(|id| format!("c-{id}")).chain(["beyond".to_owned()])).await;
     let mut subscriber = ground.subscriber(0, "latest", Position::Latest, PLENTY).await;
     assert_eq!(subscriber.subscribed().await, 100);
     for (id, (position, start)) in [
@@ -126,6 +127,8 @@ async fn a_stop_and_a_deletion_are_said() {
     let mut subscriber = ground.subscriber(0, "one", Position::Latest, PLENTY).await;
     subscriber.subscribed().await;
     let other = ground.client.create_stream(StreamSpec::new("other", 1)).await.expect("there is room");
+    let of = ConsumerOf { stream: "other".to_owned(), consumer: "one".to_owned() };
+    subscriber.client.ask(&Request::RegisterConsumer(of)).await.expect("it is new");
     let request = subscribe(other.incarnation, 0, "one", Position::Latest, PLENTY);
     subscriber.send(2, &Request::Subscribe(request)).await;
     subscriber.subscribed().await;
@@ -136,4 +139,23 @@ async fn a_stop_and_a_deletion_are_said() {
     tokio::task::spawn_blocking(move || broker.stop()).await.expect("it stops");
     let (1, Pushed::End(end)) = subscriber.pushed().await else { panic!("nothing was said") };
     assert!(matches!(end, PushEnd::GoingAway(_)), "{end:?}");
+}
+
+#[tokio::test]
+async fn only_a_registered_consumer_is_given_anything() {
+    let ground = Ground::new(1).await;
+    let mut subscriber = ground.subscriber(0, "here", Position::Latest, PLENTY).await;
+    subscriber.subscribed().await;
+    let request = subscribe(ground.stream.incarnation, 0, "elsewhere", Position::Latest, PLENTY);
+    subscriber.send(2, &Request::Subscribe(request)).await;
+    let (2, Reply::Error(error)) = subscriber.answer().await else { panic!("nobody has registered it") };
+    assert_eq!(error.code, ErrorCode::ConsumerNotFound, "{error}");
+
+    let of = ConsumerOf { stream: "pushed".to_owned(), consumer: "here".to_owned() };
+    let answer = subscriber.client.ask(&Request::DeregisterConsumer(of)).await;
+    assert_eq!(answer, Ok(Reply::Done));
+    let (1, Pushed::End(end)) = subscriber.pushed().await else { panic!("it goes on") };
+    assert_eq!(end, PushEnd::Deregistered);
+    ground.put(0..3, 10).await;
+    assert!(subscriber.pushed_within(Duration::from_millis(300)).await.is_none());
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use quinn::TransportConfig;
-use rheos_client::protocol::message::{PushEnd, Reply, Request};
+use rheos_client::protocol::message::{ConsumerOf, PushEnd, Reply, Request};
 use rheos_client::{Client, ErrorCode, Outcome, Position, Producer, Record, StreamDescription, StreamSpec};
 use rheos_tests::broker_process::{Broker, Place};
 use rheos_tests::raw_client::{Key, RawClient};
@@ -45,8 +45,19 @@ impl Ground {
         RawClient::admitted_with(self.broker.address(), &Key::of_admin(self.place.data()), roomy()).await
     }
 
-    /// A subscriber of a shard, as this consumer.
+    /// Registers consumers of the stream.
+    async fn register(&self, names: impl IntoIterator<Item = String>) {
+        let client = self.raw().await;
+        for consumer in names {
+            let of = ConsumerOf { stream: self.stream.name.clone(), consumer };
+            let answer = client.ask(&Request::RegisterConsumer(of)).await;
+            assert!(matches!(answer, Ok(Reply::Consumer(_))), "{answer:?}");
+        }
+    }
+
+    /// A subscriber of a shard, as this consumer, which is registered first.
     async fn subscriber(&self, shard: u32, consumer: &str, position: Position, credit: u64) -> Subscriber {
+        self.register([consumer.to_owned()]).await;
         let first = subscribe(self.stream.incarnation, shard, consumer, position, credit);
         Subscriber::open(self.raw().await, 1, first).await
     }

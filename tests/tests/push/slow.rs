@@ -54,6 +54,7 @@ async fn one_that_stops_reading_goes_on_where_it_was() {
 async fn one_whose_windows_stay_full_is_closed_with_a_code() {
     let ground = Ground::new(1).await;
     let key = Key::of_admin(ground.place.data());
+    ground.register(["stuck".to_owned()]).await;
     let client = RawClient::admitted_with(ground.broker.address(), &key, narrow(4_096)).await;
     let request = subscribe(ground.stream.incarnation, 0, "stuck", Position::TrimHorizon, PLENTY);
     let frame = rheos_tests::raw_client::request_frame(&Request::Subscribe(request));
@@ -71,6 +72,7 @@ async fn one_that_lets_no_stream_be_opened_is_closed_with_a_code() {
     let key = Key::of_admin(ground.place.data());
     let mut transport = roomy();
     transport.max_concurrent_uni_streams(0u32.into());
+    ground.register(["shut".to_owned()]).await;
     let client = RawClient::admitted_with(ground.broker.address(), &key, transport).await;
     let request = subscribe(ground.stream.incarnation, 0, "shut", Position::TrimHorizon, PLENTY);
     let frame = rheos_tests::raw_client::request_frame(&Request::Subscribe(request));
@@ -95,6 +97,7 @@ async fn a_second_subscription_stream_ends_the_connection() {
 #[tokio::test]
 async fn a_thousand_subscriptions_follow_puts_and_vanish() {
     let ground = Ground::new(1).await;
+    ground.register((1..1_000).map(|at| format!("consumer-{at}"))).await;
     let mut many = ground.subscriber(0, "consumer-0", Position::Latest, 64 << 10).await;
     for at in 1..1_000 {
         let name = format!("consumer-{at}");

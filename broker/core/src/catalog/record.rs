@@ -32,54 +32,14 @@ use rheos_protocol::limits::{
     NAME_CHARS_MAX, RECORD_BYTES_LEAST, RECORD_BYTES_MAX, RETENTION_MS_LEAST, RETENTION_MS_MAX, SHARDS_MAX,
 };
 use rheos_protocol::name::StreamName;
-use rheos_protocol::wire::{FieldReader, FieldWriter, Malformed};
-use xxhash_rust::xxh3::xxh3_64;
+use rheos_protocol::wire::{FieldReader, FieldWriter};
 
+use super::envelope::{BadRecord, ended, seal, unseal};
 use super::{LOGS_OF_STREAM_MAX, SHARDS_LISTED_MAX, ShardRecord, ShardState, StreamRecord};
 
 const MAGIC: [u8; 4] = *b"RHT1";
 const VERSION: u32 = 1;
 const SHARD_BYTES: usize = 57;
-const CHECKSUM_BYTES: usize = 8;
-
-/// Why bytes are no stream record.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum BadStreamRecord {
-    /// They are not even meant to be one.
-    NotARecord,
-    /// A later release has written it.
-    Newer {
-        /// The record's version.
-        found: u32,
-        /// The newest version known here.
-        known: u32,
-    },
-    /// They are not what was written.
-    Checksum,
-    /// They are what was written, and say what cannot be.
-    Impossible(&'static str),
-}
-
-impl std::fmt::Display for BadStreamRecord {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            BadStreamRecord::NotARecord => write!(f, "it is no stream record"),
-            BadStreamRecord::Newer { found, known } => {
-                write!(f, "the stream record has version {found} and this release knows up to {known}")
-            }
-            BadStreamRecord::Checksum => write!(f, "the stream record's checksum is wrong"),
-            BadStreamRecord::Impossible(why) => write!(f, "the stream record cannot be: {why}"),
-        }
-    }
-}
-
-impl std::error::Error for BadStreamRecord {}
-
-impl From<Malformed> for BadStreamRecord {
-    fn from(malformed: Malformed) -> BadStreamRecord {
-        BadStreamRecord::Impossible(malformed.why)
-    }
-}
 
 impl StreamRecord {
     /// The record as the catalog stores it.
@@ -91,45 +51,28 @@ impl StreamRecord {
         if let Err(why) = prove(&self.shards, self.log_count, self.retention_ms, self.record_bytes_max) {
             panic!("stream {} was changed: {why}", self.name);
         }
-        let mut out = Vec::with_capacity(64 + self.name.as_str().len() + self.shards.len() * SHARD_BYTES);
-        out.put_slice(&MAGIC);
-        out.put_u32_le(VERSION);
-        out.put_u64_le(self.incarnation);
-        out.put_u64_le(self.created_ms);
-        out.put_u64_le(self.retention_ms);
-        out.put_u32_le(self.record_bytes_max);
-        out.put_u32_le(self.log_count);
-        out.put_u32_le(u32::try_from(self.shards.len()).expect("they are counted above"));
-        FieldWriter::text(&mut out, self.name.as_str());
-        self.shards.iter().for_each(|shard| shard.encode(&mut out));
-        out.put_u64_le(xxh3_64(&out));
-        out
+        let capacity = 64 + self.name.as_str().len() + self.shards.len() * SHARD_BYTES;
+        seal(MAGIC, VERSION, capacity, |out| {
+            out.put_u64_le(self.incarnation);
+            out.put_u64_le(self.created_ms);
+            out.put_u64_le(self.retention_ms);
+            out.put_u32_le(self.record_bytes_max);
+            out.put_u32_le(self.log_count);
+            out.put_u32_le(u32::try_from(self.shards.len()).expect("they are counted above"));
+            FieldWriter::text(out, self.name.as_str());
+            self.shards.iter().for_each(|shard| shard.encode(out));
+        })
     }
 
     /// Reads a record and proves it.
     ///
     /// # Errors
     ///
-    /// [`BadStreamRecord`] says why the bytes cannot be believed.
-    pub fn decode(bytes: &[u8]) -> Result<StreamRecord, BadStreamRecord> {
-        let mut head = FieldReader::new("stream record", bytes);
-        if head.array::<4>() != Ok(MAGIC) {
-            return Err(BadStreamRecord::NotARecord);
-        }
-        // The version stands where every version has it, and says how to read the rest.
-        let found = head.u32().map_err(|_| BadStreamRecord::NotARecord)?;
-        if found > VERSION {
-            return Err(BadStreamRecord::Newer { found, known: VERSION });
-        }
-        let (covered, checksum) = bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or(BadStreamRecord::Checksum)?;
-        if found == 0 || xxh3_64(covered) != u64::from_le_bytes(*checksum) {
-            return Err(BadStreamRecord::Checksum);
-        }
-        let mut fields = FieldReader::new("stream record", &covered[8..]);
+    /// [`BadRecord`] says why the bytes cannot be believed.
+    pub fn decode(bytes: &[u8]) -> Result<StreamRecord, BadRecord> {
+        let mut fields = unseal(MAGIC, VERSION, bytes)?;
         let record = StreamFields::decode(&mut fields)?;
-        if !fields.rest().is_empty() {
-            return Err(BadStreamRecord::Impossible("something follows its last shard"));
-        }
+        ended(&fields)?;
         record.prove()
     }
 }
@@ -146,22 +89,22 @@ pub(super) struct StreamFields {
 }
 
 impl StreamFields {
-    fn decode(fields: &mut FieldReader<'_>) -> Result<StreamFields, BadStreamRecord> {
+    fn decode(fields: &mut FieldReader<'_>) -> Result<StreamFields, BadRecord> {
         let (incarnation, created_ms, retention_ms) = (fields.u64()?, fields.u64()?, fields.u64()?);
         let (record_bytes_max, log_count, shard_count) = (fields.u32()?, fields.u32()?, fields.u32()? as usize);
         let name = StreamName::new(fields.text(NAME_CHARS_MAX)?)
-            .map_err(|_| BadStreamRecord::Impossible("its name is no stream name"))?;
+            .map_err(|_| BadRecord::Impossible("its name is no stream name"))?;
         if shard_count > SHARDS_LISTED_MAX || shard_count.saturating_mul(SHARD_BYTES) != fields.rest().len() {
-            return Err(BadStreamRecord::Impossible("its count of shards is not what follows"));
+            return Err(BadRecord::Impossible("its count of shards is not what follows"));
         }
         let shards = (0..shard_count).map(|_| ShardRecord::decode(fields)).collect::<Result<_, _>>()?;
         Ok(StreamFields { name, incarnation, created_ms, retention_ms, record_bytes_max, log_count, shards })
     }
 
     /// The record, when it can be.
-    pub(super) fn prove(self) -> Result<StreamRecord, BadStreamRecord> {
+    pub(super) fn prove(self) -> Result<StreamRecord, BadRecord> {
         let StreamFields { name, incarnation, created_ms, retention_ms, record_bytes_max, log_count, shards } = self;
-        let open = prove(&shards, log_count, retention_ms, record_bytes_max).map_err(BadStreamRecord::Impossible)?;
+        let open = prove(&shards, log_count, retention_ms, record_bytes_max).map_err(BadRecord::Impossible)?;
         Ok(StreamRecord { name, incarnation, created_ms, retention_ms, record_bytes_max, log_count, shards, open })
     }
 }
@@ -182,13 +125,13 @@ impl ShardRecord {
         out.put_u32_le(self.log);
     }
 
-    fn decode(fields: &mut FieldReader<'_>) -> Result<ShardRecord, BadStreamRecord> {
+    fn decode(fields: &mut FieldReader<'_>) -> Result<ShardRecord, BadRecord> {
         let shard = fields.u32()?;
         let range = HashRange { first: fields.u128()?, last: fields.u128()? };
         let state = match (fields.u8()?, fields.u64()?) {
             (0, 0) => ShardState::Open,
             (1, end_sequence) => ShardState::Closed { end_sequence },
-            _ => return Err(BadStreamRecord::Impossible("a shard is neither open nor closed")),
+            _ => return Err(BadRecord::Impossible("a shard is neither open nor closed")),
         };
         let (parent, adjacent_parent) = (fields.u32()?.checked_sub(1), fields.u32()?.checked_sub(1));
         Ok(ShardRecord { shard, range, state, parent, adjacent_parent, log: fields.u32()? })

@@ -14,8 +14,9 @@ use redb::{Database, DatabaseError, Durability, ReadableDatabase};
 use rheos_protocol::error::{ErrorCode, WireError};
 
 use super::CatalogAtStart;
-use super::tables::{self, Change, FORMAT, Outcome, Tables, Unbelievable};
-use crate::directory::{FILE_MODE, LOCK_POLL, Layout};
+use super::read::{self, Unbelievable};
+use super::tables::{Change, FORMAT, Outcome, Tables};
+use crate::directory::{FILE_MODE, LOCK_POLL, Layout, refuse_if_open_to_others};
 use crate::durable;
 use crate::start_error::StartError;
 
@@ -65,11 +66,14 @@ impl Store {
         }
         let database = open_file(&path).map_err(|error| start_error(&path, error.into()))?;
         let transaction = database.begin_read().map_err(|error| start_error(&path, error.into()))?;
-        let (at_start, shards) = tables::read(&transaction, directory_id).map_err(|error| match error {
+        let (at_start, shards) = read::read(&transaction, directory_id).map_err(|error| match error {
             Unbelievable::Newer(found) => StartError::CatalogNewer { path: path.clone(), found, known: FORMAT },
             Unbelievable::Damaged(why) => StartError::CatalogDamaged { path: path.clone(), why: one_line(&why) },
         })?;
         drop(transaction);
+        if !at_start.keys.is_empty() {
+            refuse_if_open_to_others(&path)?;
+        }
         Ok((Store { path, database: Some(database), shards }, at_start))
     }
 
@@ -153,7 +157,7 @@ impl Store {
     /// After a transaction of unknown outcome the shards must be counted anew.
     fn open_again(&mut self) -> Result<(), redb::Error> {
         let database = open_file(&self.path)?;
-        self.shards = tables::shards(&database.begin_read()?)?;
+        self.shards = read::shards(&database.begin_read()?)?;
         self.database = Some(database);
         Ok(())
     }
@@ -178,7 +182,7 @@ impl Store {
         let database = self.database.as_ref().expect("it was just opened");
         let Some(committed) = perhaps else { return Ok(None) };
         let Some(number) = committed.number else { return Ok(Some(committed)) };
-        if tables::transactions(&database.begin_read()?)? != number {
+        if read::transactions(&database.begin_read()?)? != number {
             return Ok(None);
         }
         // After a sync that failed it may be there in the kernel's memory alone. Another transaction

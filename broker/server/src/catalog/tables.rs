@@ -5,40 +5,45 @@
 //! logs        incarnation, log        -> lowest kept, highest prepared; a row for every log of a stream
 //! condemned   incarnation             -> its number of logs: deleted, files still to be removed
 //! names       name                    -> creation second of its last deleted life, for a few seconds
+//! consumers   incarnation, name       -> consumer record; they go with their stream
+//! keys        id                      -> key record, its secret with it
 //! meta        format, directory, next incarnation, newest creation second gone from names, transactions
 //! ```
 //!
-//! What must hold: a change that is refused has written nothing; everything read back is proved
-//! before it is believed.
+//! What must hold: a change that is refused has written nothing; a secret is in no `Debug` text and no message. A catalog from before there were
+//! consumers and keys has no tables of them, and that is the same as empty ones.
 
-use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
+use redb::{ReadableTable, ReadableTableMetadata, Table, TableDefinition, WriteTransaction};
 use rheos_core::catalog::{
-    BadStreamRecord, LogRecord, StreamRecord, admit_shards, creation_second, plan_stream, stream_exists,
-    stream_not_found, tombstone_may_go,
+    ConsumerRecord, KeyRecord, LogRecord, StreamRecord, admit_consumer, admit_key, admit_shards, consumer_exists,
+    consumer_not_found, creation_second, key_exists, key_not_found, plan_consumer, plan_key, plan_stream,
+    stream_exists, stream_not_found, tombstone_may_go,
 };
 use rheos_protocol::error::{ErrorCode, WireError};
-use rheos_protocol::message::CreateStream;
-use rheos_protocol::name::StreamName;
+use rheos_protocol::message::{CreateKey, CreateStream};
+use rheos_protocol::name::{ConsumerName, StreamName};
 
-use super::CatalogAtStart;
+use crate::identity::AccessKey;
 
 /// The newest format that this release reads and writes.
 pub(super) const FORMAT: u64 = 1;
 
-const STREAMS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("streams");
-const LOGS: TableDefinition<'_, (u64, u32), (u64, u64)> = TableDefinition::new("logs");
-const CONDEMNED: TableDefinition<'_, u64, u32> = TableDefinition::new("condemned");
-const NAMES: TableDefinition<'_, &str, u64> = TableDefinition::new("names");
-const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+pub(super) const STREAMS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("streams");
+pub(super) const LOGS: TableDefinition<'_, (u64, u32), (u64, u64)> = TableDefinition::new("logs");
+pub(super) const CONDEMNED: TableDefinition<'_, u64, u32> = TableDefinition::new("condemned");
+pub(super) const NAMES: TableDefinition<'_, &str, u64> = TableDefinition::new("names");
+pub(super) const CONSUMERS: TableDefinition<'_, (u64, &str), &[u8]> = TableDefinition::new("consumers");
+pub(super) const KEYS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("keys");
+pub(super) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 
-const META_FORMAT: &str = "format";
-const META_DIRECTORY: &str = "directory";
-const META_NEXT_INCARNATION: &str = "next incarnation";
-const META_NEWEST_GONE: &str = "newest creation second gone from names";
-const META_TRANSACTIONS: &str = "transactions";
+pub(super) const META_FORMAT: &str = "format";
+pub(super) const META_DIRECTORY: &str = "directory";
+pub(super) const META_NEXT_INCARNATION: &str = "next incarnation";
+pub(super) const META_NEWEST_GONE: &str = "newest creation second gone from names";
+pub(super) const META_TRANSACTIONS: &str = "transactions";
 
 /// Something that is asked of the catalog.
 #[derive(Debug, Clone)]
@@ -51,6 +56,14 @@ pub(super) enum Change {
     Raise { incarnation: u64, log: u32, raise: Raise },
     /// Forget a condemned incarnation.
     Forget { incarnation: u64 },
+    /// Register a consumer of the stream of this name.
+    RegisterConsumer { stream: StreamName, consumer: String, now_ms: u64 },
+    /// Deregister one.
+    DeregisterConsumer { stream: StreamName, consumer: ConsumerName },
+    /// Keep an access key that was just drawn.
+    CreateKey { create: CreateKey, key: AccessKey, now_ms: u64 },
+    /// Revoke the access key of this id or name.
+    RevokeKey { id_or_name: String },
 }
 
 /// Which number of a log is raised, and to which segment.
@@ -65,6 +78,10 @@ pub(super) enum Raise {
 pub(super) enum Changed {
     /// This stream was made or deleted.
     Stream(Arc<StreamRecord>),
+    /// This consumer was registered or deregistered.
+    Consumer(Arc<ConsumerRecord>),
+    /// This key was made or revoked.
+    Key(Arc<KeyRecord>),
     /// It was done.
     Done,
 }
@@ -75,7 +92,7 @@ pub(super) type Outcome = Result<Changed, WireError>;
 impl Change {
     /// Whether it makes the catalog larger.
     pub(super) fn is_create(&self) -> bool {
-        matches!(self, Change::Create { .. })
+        matches!(self, Change::Create { .. } | Change::RegisterConsumer { .. } | Change::CreateKey { .. })
     }
 }
 
@@ -84,29 +101,26 @@ impl Changed {
     pub(super) fn into_stream(self) -> Arc<StreamRecord> {
         match self {
             Changed::Stream(stream) => stream,
-            Changed::Done => panic!("a stream that was made or deleted is answered with its record"),
+            other => panic!("a stream that was made or deleted is answered with its record, not {other:?}"),
         }
     }
-}
 
-/// Why what was read cannot be believed.
-#[derive(Debug)]
-pub(super) enum Unbelievable {
-    /// A later release has written it.
-    Newer(u64),
-    /// It cannot be.
-    Damaged(String),
-}
-
-impl From<redb::TableError> for Unbelievable {
-    fn from(error: redb::TableError) -> Unbelievable {
-        Unbelievable::Damaged(error.to_string())
+    /// The consumer of a change that registers or deregisters one.
+    pub(super) fn into_consumer(self) -> Arc<ConsumerRecord> {
+        match self {
+            Changed::Consumer(consumer) => consumer,
+            other => {
+                panic!("a consumer that was registered or deregistered is answered with its record, not {other:?}")
+            }
+        }
     }
-}
 
-impl From<redb::StorageError> for Unbelievable {
-    fn from(error: redb::StorageError) -> Unbelievable {
-        Unbelievable::Damaged(error.to_string())
+    /// The key of a change that makes or revokes one.
+    pub(super) fn into_key(self) -> Arc<KeyRecord> {
+        match self {
+            Changed::Key(key) => key,
+            other => panic!("a key that was made or revoked is answered with its record, not {other:?}"),
+        }
     }
 }
 
@@ -116,6 +130,8 @@ pub(super) struct Tables<'txn> {
     logs: Table<'txn, (u64, u32), (u64, u64)>,
     condemned: Table<'txn, u64, u32>,
     names: Table<'txn, &'static str, u64>,
+    consumers: Table<'txn, (u64, &'static str), &'static [u8]>,
+    keys: Table<'txn, &'static str, &'static [u8]>,
     meta: Table<'txn, &'static str, u64>,
     /// Shards of all streams.
     shards: u64,
@@ -141,6 +157,8 @@ impl<'txn> Tables<'txn> {
             logs: transaction.open_table(LOGS)?,
             condemned: transaction.open_table(CONDEMNED)?,
             names: transaction.open_table(NAMES)?,
+            consumers: transaction.open_table(CONSUMERS)?,
+            keys: transaction.open_table(KEYS)?,
             meta: transaction.open_table(META)?,
             shards,
             has_changed: false,
@@ -157,6 +175,10 @@ impl<'txn> Tables<'txn> {
                 self.has_changed |= self.condemned.remove(*incarnation)?.is_some();
                 Ok(Ok(Changed::Done))
             }
+            Change::RegisterConsumer { stream, consumer, now_ms } => self.register_consumer(stream, consumer, *now_ms),
+            Change::DeregisterConsumer { stream, consumer } => self.deregister_consumer(stream, consumer),
+            Change::CreateKey { create, key, now_ms } => self.create_key(create, key, *now_ms),
+            Change::RevokeKey { id_or_name } => self.revoke_key(id_or_name),
         }
     }
 
@@ -205,14 +227,9 @@ impl<'txn> Tables<'txn> {
     }
 
     fn delete_stream(&mut self, name: &StreamName) -> Result<Outcome, redb::Error> {
-        let Some(decoded) = self.streams.get(name.as_str())?.map(|bytes| StreamRecord::decode(bytes.value())) else {
-            return Ok(Err(stream_not_found(name)));
-        };
-        let stream = match decoded {
+        let stream = match self.stream(name)? {
             Ok(stream) => stream,
-            Err(error) => {
-                return Ok(Err(internal(format!("the catalog's record of stream {name} is damaged: {error}"))));
-            }
+            Err(refusal) => return Ok(Err(refusal)),
         };
 
         self.has_changed = true;
@@ -220,6 +237,9 @@ impl<'txn> Tables<'txn> {
         self.streams.remove(name.as_str())?;
         for log in 0..stream.log_count {
             self.logs.remove((stream.incarnation, log))?;
+        }
+        for consumer in self.consumers.extract_from_if(consumers_of(stream.incarnation), |_, _| true)? {
+            consumer?;
         }
         self.condemned.insert(stream.incarnation, stream.log_count)?;
         self.names.insert(name.as_str(), stream.created_second())?;
@@ -246,6 +266,88 @@ impl<'txn> Tables<'txn> {
         }
     }
 
+    fn register_consumer(&mut self, stream: &StreamName, consumer: &str, now_ms: u64) -> Result<Outcome, redb::Error> {
+        let planned = self.stream(stream)?.and_then(|stream| plan_consumer(consumer, stream.incarnation, now_ms));
+        let consumer = match planned {
+            Ok(consumer) => consumer,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let place = (consumer.incarnation, consumer.name.as_str());
+        if self.consumers.get(place)?.is_some() {
+            return Ok(Err(consumer_exists(stream, &consumer.name)));
+        }
+        let there = self.consumers.range(consumers_of(consumer.incarnation))?.count() as u64;
+        if let Err(refusal) = admit_consumer(stream, there) {
+            return Ok(Err(refusal));
+        }
+        self.has_changed = true;
+        self.consumers.insert(place, consumer.encode().as_slice())?;
+        Ok(Ok(Changed::Consumer(Arc::new(consumer))))
+    }
+
+    fn deregister_consumer(&mut self, stream: &StreamName, consumer: &ConsumerName) -> Result<Outcome, redb::Error> {
+        let incarnation = match self.stream(stream)? {
+            Ok(stream) => stream.incarnation,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let place = (incarnation, consumer.as_str());
+        let Some(decoded) = self.consumers.get(place)?.map(|bytes| ConsumerRecord::decode(bytes.value())) else {
+            return Ok(Err(consumer_not_found(stream, consumer)));
+        };
+        let record = match decoded {
+            Ok(record) => record,
+            Err(error) => return Ok(Err(internal(format!("consumer {consumer} of stream {stream}: {error}")))),
+        };
+        self.has_changed = true;
+        self.consumers.remove(place)?;
+        Ok(Ok(Changed::Consumer(Arc::new(record))))
+    }
+
+    fn create_key(&mut self, create: &CreateKey, key: &AccessKey, now_ms: u64) -> Result<Outcome, redb::Error> {
+        let key = match plan_key(create, &key.id, &key.secret, now_ms) {
+            Ok(key) => key,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        // Whoever revokes a key may name it by either, so neither may mean another key.
+        for taken in [key.name.as_str(), &key.id] {
+            if self.key(taken)?.is_some() {
+                return Ok(Err(key_exists(&key.name)));
+            }
+        }
+        if let Err(refusal) = admit_key(self.keys.len()?) {
+            return Ok(Err(refusal));
+        }
+        self.has_changed = true;
+        self.keys.insert(key.id.as_str(), key.encode().as_slice())?;
+        Ok(Ok(Changed::Key(Arc::new(key))))
+    }
+
+    fn revoke_key(&mut self, id_or_name: &str) -> Result<Outcome, redb::Error> {
+        let Some(key) = self.key(id_or_name)? else {
+            return Ok(Err(key_not_found(id_or_name)));
+        };
+        self.has_changed = true;
+        self.keys.remove(key.id.as_str())?;
+        Ok(Ok(Changed::Key(Arc::new(key))))
+    }
+
+    fn stream(&self, name: &StreamName) -> Result<Result<StreamRecord, WireError>, redb::Error> {
+        let Some(bytes) = self.streams.get(name.as_str())? else { return Ok(Err(stream_not_found(name))) };
+        let damaged = |error| internal(format!("the catalog's record of stream {name} is damaged: {error}"));
+        Ok(StreamRecord::decode(bytes.value()).map_err(damaged))
+    }
+
+    /// The key of this id or name. One that is damaged, which a start would have refused, is none.
+    fn key(&self, id_or_name: &str) -> Result<Option<KeyRecord>, redb::Error> {
+        for row in self.keys.iter()? {
+            match KeyRecord::decode(row?.1.value()) {
+                Ok(key) if key.id == id_or_name || key.name.as_str() == id_or_name => return Ok(Some(key)),
+                _ => {}
+            }
+        }
+        Ok(None)
+    }
+
     /// Their newest second stays in `meta`, for the case that the clock is set back behind it.
     fn remove_old_tombstones(&mut self, now_ms: u64) -> Result<(), redb::Error> {
         let mut newest = self.meta(META_NEWEST_GONE)?;
@@ -263,92 +365,9 @@ impl<'txn> Tables<'txn> {
     }
 }
 
-/// How many transactions have changed the catalog: tells whether one of unknown outcome has.
-pub(super) fn transactions(transaction: &ReadTransaction) -> Result<u64, redb::Error> {
-    Ok(transaction.open_table(META)?.get(META_TRANSACTIONS)?.map_or(0, |number| number.value()))
-}
-
-/// Counts the shards of all streams. A record that cannot be read counts for nothing here.
-pub(super) fn shards(transaction: &ReadTransaction) -> Result<u64, redb::Error> {
-    let mut shards = 0;
-    for row in transaction.open_table(STREAMS)?.iter()? {
-        shards += StreamRecord::decode(row?.1.value()).map_or(0, |stream| stream.shards.len() as u64);
-    }
-    Ok(shards)
-}
-
-/// Reads everything and proves that it fits together. Also returns the number of shards.
-pub(super) fn read(transaction: &ReadTransaction, directory_id: u64) -> Result<(CatalogAtStart, u64), Unbelievable> {
-    let next_incarnation = read_meta(transaction, directory_id)?;
-    let streams = read_streams(transaction)?;
-    let logs = read_logs(transaction)?;
-    let condemned = transaction.open_table(CONDEMNED)?;
-    let condemned = condemned.iter()?.map(|row| Ok(row?.0.value())).collect::<Result<Vec<_>, redb::StorageError>>()?;
-    // A change would make it otherwise; a start finds out first.
-    transaction.open_table(NAMES)?;
-
-    let mut incarnations: Vec<u64> = streams.iter().map(|stream| stream.incarnation).chain(condemned.clone()).collect();
-    incarnations.sort_unstable();
-    if !incarnations.is_sorted_by(|one, next| one < next) {
-        return Err(Unbelievable::Damaged("two streams are of one incarnation".to_owned()));
-    }
-    if incarnations.last().is_some_and(|last| *last >= next_incarnation) {
-        return Err(Unbelievable::Damaged("its next incarnation is in use".to_owned()));
-    }
-    let expected: usize = streams.iter().map(|stream| stream.log_count as usize).sum();
-    let is_there = |stream: &StreamRecord, log| logs.contains_key(&(stream.incarnation, log));
-    let all_there = streams.iter().all(|stream| (0..stream.log_count).all(|log| is_there(stream, log)));
-    if expected != logs.len() || !all_there {
-        return Err(Unbelievable::Damaged("its logs are not those of its streams".to_owned()));
-    }
-    let shards = streams.iter().map(|stream| stream.shards.len() as u64).sum();
-    Ok((CatalogAtStart { streams, logs, condemned }, shards))
-}
-
-/// Proves the format and whose the catalog is, and returns the next incarnation.
-fn read_meta(transaction: &ReadTransaction, directory_id: u64) -> Result<u64, Unbelievable> {
-    let meta = transaction.open_table(META)?;
-    let number = |key: &str| match meta.get(key)? {
-        Some(value) => Ok(value.value()),
-        None => Err(Unbelievable::Damaged(format!("it has no {key}"))),
-    };
-    match number(META_FORMAT)? {
-        FORMAT => {}
-        newer if newer > FORMAT => return Err(Unbelievable::Newer(newer)),
-        never => return Err(Unbelievable::Damaged(format!("format {never} never was"))),
-    }
-    if number(META_DIRECTORY)? != directory_id {
-        return Err(Unbelievable::Damaged("it belongs to another data directory".to_owned()));
-    }
-    number(META_NEXT_INCARNATION)
-}
-
-fn read_streams(transaction: &ReadTransaction) -> Result<Vec<Arc<StreamRecord>>, Unbelievable> {
-    let mut streams = Vec::new();
-    for row in transaction.open_table(STREAMS)?.iter()? {
-        let (name, bytes) = row?;
-        let stream = StreamRecord::decode(bytes.value()).map_err(|error| match error {
-            BadStreamRecord::Newer { found, .. } => Unbelievable::Newer(found.into()),
-            error => Unbelievable::Damaged(format!("stream {:?}: {error}", name.value())),
-        })?;
-        if stream.name.as_str() != name.value() {
-            return Err(Unbelievable::Damaged(format!("stream {:?} stands under another name", name.value())));
-        }
-        streams.push(Arc::new(stream));
-    }
-    Ok(streams)
-}
-
-fn read_logs(transaction: &ReadTransaction) -> Result<BTreeMap<(u64, u32), LogRecord>, Unbelievable> {
-    let mut logs = BTreeMap::new();
-    for row in transaction.open_table(LOGS)?.iter()? {
-        let (log, numbers) = row?;
-        let ((incarnation, log), (lowest_kept, highest_prepared)) = (log.value(), numbers.value());
-        let record = LogRecord::new(lowest_kept, highest_prepared)
-            .map_err(|error| Unbelievable::Damaged(format!("log {log} of incarnation {incarnation}: {error}")))?;
-        logs.insert((incarnation, log), record);
-    }
-    Ok(logs)
+/// The places of all consumers of one life of a stream: no name sorts before the empty one, or after this.
+fn consumers_of(incarnation: u64) -> RangeInclusive<(u64, &'static str)> {
+    (incarnation, "")..=(incarnation, "\u{10ffff}")
 }
 
 fn internal(message: String) -> WireError {

@@ -31,7 +31,7 @@ fn create(name: &str, shards: u32) -> Change {
 
 fn transactions(store: &Store) -> u64 {
     let database = store.database.as_ref().expect("it is open");
-    tables::transactions(&database.begin_read().expect("it reads")).expect("it reads")
+    read::transactions(&database.begin_read().expect("it reads")).expect("it reads")
 }
 
 #[test]
@@ -254,7 +254,7 @@ fn what_cannot_be_found_out_is_said_to_be_unknown() {
         }
         assert_eq!(meanwhile.expect_err("there is no file").code, ErrorCode::Internal);
         store.perform(&[create(&format!("after-{operations}"), 1)])[0].clone().expect("the file is back");
-        let counted = tables::shards(&store.database.as_ref().expect("it is open").begin_read().expect("it reads"));
+        let counted = read::shards(&store.database.as_ref().expect("it is open").begin_read().expect("it reads"));
         assert_eq!(store.shards(), counted.expect("it reads"));
     }
     assert!(unknown > 0, "a commit that failed on the way is one");

@@ -89,6 +89,11 @@ impl Layout {
         self.root.join("admin.url")
     }
 
+    /// The certificate that clients pin.
+    pub fn ca_path(&self) -> PathBuf {
+        self.root.join("ca.pem")
+    }
+
     /// Where files go that the catalog does not know.
     pub fn aside_dir(&self) -> PathBuf {
         self.root.join("aside")

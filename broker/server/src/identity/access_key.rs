@@ -11,6 +11,7 @@
 
 use std::fmt;
 
+use rheos_protocol::message::KeyPolicy;
 use ring::hmac;
 
 use crate::directory::random_bytes;
@@ -41,8 +42,8 @@ pub struct Principal {
     pub key_id: String,
     /// What the key was made for.
     pub name: String,
-    /// Whether it may do everything.
-    pub admin: bool,
+    /// What the key may do. Never changes during the key's life.
+    pub policy: KeyPolicy,
 }
 
 /// An access key ready to check proofs.

@@ -27,7 +27,7 @@ pub(super) const SERVER_NAME: &str = "rheos";
 /// A server certificate with less than this left is replaced at start.
 pub(super) const RENEWED_BEFORE_END: Duration = Duration::from_secs(30 * DAY_SECONDS);
 
-const CERTIFICATE_END: &str = "-----END CERTIFICATE-----";
+pub(super) const CERTIFICATE_END: &str = "-----END CERTIFICATE-----";
 const DAY_SECONDS: u64 = 86_400;
 const AUTHORITY_LIFE: Duration = Duration::from_secs(3650 * DAY_SECONDS);
 const SERVER_LIFE: Duration = Duration::from_secs(365 * DAY_SECONDS);

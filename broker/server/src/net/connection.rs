@@ -11,7 +11,9 @@ use rheos_protocol::limits::HELLO_MS_MAX;
 use rheos_protocol::message::{EXPORTER_LABEL, Hello, PROTOCOL_VERSION, Reply, Request, Welcome};
 use tracing::debug;
 
+use super::connections::revoked;
 use super::dispatch::{Authenticated, request};
+use super::door::Counted;
 use super::frames::{Frame, Frames};
 use super::put_stream::take_puts;
 use super::share::Share;
@@ -20,17 +22,24 @@ use super::{Net, close_code};
 use crate::identity::Principal;
 use crate::transport;
 
-/// Serves a connection until either side closes it.
-pub(super) async fn serve(connection: Connection, net: Arc<Net>) {
+/// Serves a connection until either side closes it; until it is admitted it counts as a stranger.
+pub(super) async fn serve(connection: Connection, net: Arc<Net>, stranger: Counted) {
     let hello = tokio::time::timeout(Duration::from_millis(HELLO_MS_MAX), greet(&connection, &net)).await;
-    let principal = match hello {
-        Ok(Ok(principal)) => Arc::new(principal),
+    let (principal, _admitted) = match hello {
+        Ok(Ok((principal, admitted))) => (Arc::new(principal), admitted),
         Ok(Err(error)) => return close(&connection, &error),
         Err(_) => {
             let message = format!("no Hello came within {HELLO_MS_MAX} ms");
             return close(&connection, &WireError::new(ErrorCode::Unauthenticated, message));
         }
     };
+    drop(stranger);
+    // Listed first and asked then, so that no key is revoked between the two.
+    let key_id = &principal.principal().key_id;
+    let _place = net.connections.add(key_id, &connection);
+    if !net.is_live(principal.principal()) {
+        return close(&connection, &revoked(key_id));
+    }
     transport::admit(&connection);
     let share = Arc::new(Share::default());
     while let Ok((send, recv)) = connection.accept_bi().await {
@@ -51,13 +60,13 @@ fn close(connection: &Connection, error: &WireError) {
 }
 
 /// Takes the Hello and answers it. The answer is waited for, so that a refusal arrives before the close.
-async fn greet(connection: &Connection, net: &Net) -> Result<Authenticated<Principal>, WireError> {
+async fn greet(connection: &Connection, net: &Net) -> Result<(Authenticated<Principal>, Counted), WireError> {
     let (mut send, mut recv) = connection.accept_bi().await.map_err(|error| lost(&error.to_string()))?;
     let frame = first_frame(&mut Frames::before_hello(), &mut recv).await?;
-    let answer = prove(connection, net, &frame);
+    let answer = prove(connection, net, &frame).and_then(|proved| Ok((proved, net.door.admit()?)));
     let mut out = BytesMut::new();
     match &answer {
-        Ok((_, welcome)) => Reply::Welcome(welcome.clone()).write(frame.header.id, &mut out),
+        Ok(((_, welcome), _)) => Reply::Welcome(welcome.clone()).write(frame.header.id, &mut out),
         Err(error) => Reply::Error(error.clone()).write(frame.header.id, &mut out),
     }
     send.write_all(&out).await.map_err(|error| lost(&error.to_string()))?;
@@ -65,7 +74,7 @@ async fn greet(connection: &Connection, net: &Net) -> Result<Authenticated<Princ
     if answer.is_err() {
         drop(send.stopped().await);
     }
-    Ok(answer?.0)
+    answer.map(|((principal, _), admitted)| (principal, admitted))
 }
 
 fn prove(connection: &Connection, net: &Net, frame: &Frame) -> Result<(Authenticated<Principal>, Welcome), WireError> {

@@ -3,90 +3,51 @@
 //! What must hold: nothing is done for anybody who is not [`Authenticated`], and nothing before
 //! [`authorise`] has said yes to the principal, the action and the resource as it was resolved.
 
+mod authority;
+mod consumers;
+mod keys;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::BytesMut;
 use quinn::SendStream;
 use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::limits::LIST_PAGE_MAX;
-use rheos_protocol::message::{Hello, Reply, Request};
+use rheos_protocol::message::{Access, KeyPolicy, Reply, Request, StreamSummary};
 use rheos_protocol::name::StreamName;
-use tokio::sync::oneshot;
+use tokio::sync::{MutexGuard, oneshot};
 
+use super::connections::revoked;
 use super::frames::Frame;
 use super::share::Share;
 use super::{Net, reading, stopping};
 use crate::clock;
-use crate::identity::{BrokerIdentity, Principal};
+use crate::identity::Principal;
 use crate::lane::Arrival;
+use crate::streams::Streams;
 
-/// Proof that a peer is who it says. Made here alone, by a Hello that holds.
-#[derive(Debug)]
-pub(super) struct Authenticated<T>(T);
+pub(super) use authority::{Action, Authenticated, Resource, authorise};
 
-impl Authenticated<Principal> {
-    /// The principal whose Hello this is, when its proof holds for this connection.
-    pub(super) fn hello(identity: &BrokerIdentity, hello: &Hello, exporter: &[u8; 32], dev: bool) -> Option<Self> {
-        let proved = identity.verify_hello(&hello.key_id, &hello.proof, exporter);
-        let anybody = || Principal { key_id: hello.key_id.clone(), name: "dev".to_owned(), admin: true };
-        proved.or_else(|| dev.then(anybody)).map(Authenticated)
-    }
-}
-
-/// What a principal may be allowed to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Action {
-    Ping,
-    CreateStream,
-    DescribeStream,
-    ListStreams,
-    DeleteStream,
-    PutRecords,
-    GetRecords,
-    Subscribe,
-}
-
-/// On what.
-#[derive(Debug)]
-pub(super) enum Resource {
-    /// The broker itself.
-    Broker,
-    /// A stream by its name, which need not exist.
-    Stream(StreamName),
-    /// A life of a stream.
-    Incarnation(u64),
-}
-
-/// Whether the principal may. For now an administrator may do everything and nobody else anything.
-pub(super) fn authorise(
-    principal: &Authenticated<Principal>,
-    action: Action,
-    resource: &Resource,
-) -> Result<(), WireError> {
-    if principal.0.admin {
-        return Ok(());
-    }
-    let message = match resource {
-        Resource::Broker => format!("{} may not {action:?}", principal.0.name),
-        Resource::Stream(name) => format!("{} may not {action:?} on stream {name}", principal.0.name),
-        Resource::Incarnation(id) => format!("{} may not {action:?} on stream incarnation {id:x}", principal.0.name),
-    };
-    Err(WireError::new(ErrorCode::Denied, message))
-}
-
-/// The action and the resource of a request; `None` for what is no request of an admitted connection.
-fn needs(request: &Request) -> Result<Option<(Action, Resource)>, WireError> {
-    let stream = |name: &str| Ok::<_, WireError>(Resource::Stream(stream_name(name)?));
+/// The action and the resource of a request; `None` for what is no request of its own on an admitted
+/// connection: Hello is said once, credit and the end of a subscription belong to a subscription stream.
+fn needs(streams: &Streams, request: &Request) -> Result<Option<(Action, Resource)>, WireError> {
     Ok(Some(match request {
-        Request::Ping => (Action::Ping, Resource::Broker),
-        Request::Read(read) => (Action::GetRecords, Resource::Incarnation(read.incarnation)),
-        Request::CreateStream(create) => (Action::CreateStream, stream(&create.name)?),
-        Request::DescribeStream(name) => (Action::DescribeStream, stream(name)?),
-        Request::DeleteStream(name) => (Action::DeleteStream, stream(name)?),
-        Request::ListStreams { .. } => (Action::ListStreams, Resource::Broker),
-        Request::Subscribe(subscribe) => (Action::Subscribe, Resource::Incarnation(subscribe.incarnation)),
-        // A connection says Hello once; the rest is not performed yet.
-        _ => return Ok(None),
+        Request::Ping => (Action::Ping, Resource::broker()),
+        Request::Read(read) => (Action::GetRecords, Resource::incarnation(streams, read.incarnation)),
+        Request::CreateStream(create) => (Action::CreateStream, Resource::stream(&create.name)?),
+        Request::DescribeStream(name) => (Action::DescribeStream, Resource::stream(name)?),
+        Request::DeleteStream(name) => (Action::DeleteStream, Resource::stream(name)?),
+        Request::ListStreams { .. } => (Action::ListStreams, Resource::broker()),
+        Request::RegisterConsumer(of) => (Action::RegisterConsumer, Resource::stream(&of.stream)?),
+        Request::DescribeConsumer(of) => (Action::DescribeConsumer, Resource::stream(&of.stream)?),
+        Request::ListConsumers { stream, .. } => (Action::ListConsumers, Resource::stream(stream)?),
+        Request::DeregisterConsumer(of) => (Action::DeregisterConsumer, Resource::stream(&of.stream)?),
+        Request::Subscribe(subscribe) => (Action::Subscribe, Resource::incarnation(streams, subscribe.incarnation)),
+        Request::CreateKey(_) => (Action::CreateKey, Resource::broker()),
+        Request::ListKeys { .. } => (Action::ListKeys, Resource::broker()),
+        Request::RevokeKey(_) => (Action::RevokeKey, Resource::broker()),
+        Request::Hello(_) | Request::Credit(_) | Request::Unsubscribe => return Ok(None),
     }))
 }
 
@@ -102,7 +63,7 @@ pub(super) async fn request(
     let request = Request::decode(frame.header.kind, &frame.payload)
         .map_err(|malformed| WireError::new(ErrorCode::BadFrame, malformed.to_string()))?;
     let allowed = request.ok_or_else(|| unsupported(frame.header.kind)).and_then(|request| {
-        allow(principal, &request)?;
+        allow(&net.streams, principal, &request)?;
         Ok(request)
     });
     let outcome = match allowed {
@@ -111,7 +72,7 @@ pub(super) async fn request(
             Ok(read) => return read.send(share, &mut send, id).await,
             Err(error) => Err(error),
         },
-        Ok(request) => perform(net, request).await,
+        Ok(request) => perform(net, principal, request).await,
         Err(error) => Err(error),
     };
     let mut out = BytesMut::new();
@@ -119,16 +80,21 @@ pub(super) async fn request(
     share.answer(&mut send, &mut [out.freeze()]).await
 }
 
-pub(super) fn allow(principal: &Authenticated<Principal>, request: &Request) -> Result<(), WireError> {
-    let (action, resource) = needs(request)?.ok_or_else(|| unsupported(request.kind()))?;
+/// Whether the principal may have a request performed.
+pub(super) fn allow(
+    streams: &Streams,
+    principal: &Authenticated<Principal>,
+    request: &Request,
+) -> Result<(), WireError> {
+    let (action, resource) = needs(streams, request)?.ok_or_else(|| unsupported(request.kind()))?;
     authorise(principal, action, &resource)
 }
 
-async fn perform(net: &Net, request: Request) -> Result<Reply, WireError> {
+async fn perform(net: &Net, principal: &Authenticated<Principal>, request: Request) -> Result<Reply, WireError> {
     match request {
         Request::Ping => Ok(Reply::Pong),
         Request::CreateStream(create) => {
-            let _order = net.changes.lock().await;
+            let _order = in_turn(net, principal).await?;
             let record = net.catalog.create_stream(create, clock::now().wall_ms, net.lanes).await?;
             let (done, told) = oneshot::channel();
             net.inbox.push(Arrival::StreamCreated { record: Arc::clone(&record), done });
@@ -139,20 +105,47 @@ async fn perform(net: &Net, request: Request) -> Result<Reply, WireError> {
         Request::DescribeStream(name) => Ok(Reply::Stream(net.streams.named(&stream_name(&name)?)?.describe(|_| 0))),
         Request::ListStreams { after, limit } => {
             let limit = limit.clamp(1, LIST_PAGE_MAX) as usize;
-            let (page, more) = net.streams.page(&after, limit);
+            let (page, more) = list_streams(&net.streams, &principal.principal().policy, &after, limit);
             Ok(Reply::Streams(page, more))
         }
         Request::DeleteStream(name) => {
-            let _order = net.changes.lock().await;
+            let _order = in_turn(net, principal).await?;
             let record = net.catalog.delete_stream(&stream_name(&name)?).await?;
             net.streams.remove(&record);
+            net.consumers.remove_stream(record.incarnation);
             let (done, told) = oneshot::channel();
             net.inbox.push(Arrival::StreamDeleted { record, done });
             told.await.map_err(|_| stopping())?;
             Ok(Reply::Done)
         }
+        Request::RegisterConsumer(of) => consumers::register(net, principal, &of).await,
+        Request::DescribeConsumer(of) => consumers::describe(net, &of),
+        Request::ListConsumers { stream, after, limit } => consumers::list(net, &stream, &after, limit),
+        Request::DeregisterConsumer(of) => consumers::deregister(net, principal, &of).await,
+        Request::CreateKey(create) => keys::create(net, principal, create).await,
+        Request::ListKeys { after, limit } => Ok(keys::list(net, &after, limit)),
+        Request::RevokeKey(id_or_name) => keys::revoke(net, principal, &id_or_name).await,
         request => Err(unsupported(request.kind())),
     }
+}
+
+/// Has changes of the catalog wait for each other. Who has waited may have lost its key meanwhile.
+async fn in_turn<'a>(net: &'a Net, principal: &Authenticated<Principal>) -> Result<MutexGuard<'a, ()>, WireError> {
+    let order = net.changes.lock().await;
+    if !net.is_live(principal.principal()) {
+        return Err(revoked(&principal.principal().key_id));
+    }
+    Ok(order)
+}
+
+/// Only streams that the key may see; who may not see all is granted a few by name.
+fn list_streams(streams: &Streams, policy: &KeyPolicy, after: &str, limit: usize) -> (Vec<StreamSummary>, bool) {
+    if policy.everywhere >= Access::ReadOnly {
+        return streams.page(after, limit);
+    }
+    let seen = policy.streams.iter().filter(|(_, access)| *access >= Access::ReadOnly);
+    let seen: BTreeSet<&str> = seen.map(|(stream, _)| stream.as_str()).collect();
+    streams.page_of(seen, after, limit)
 }
 
 fn stream_name(text: &str) -> Result<StreamName, WireError> {
@@ -164,61 +157,4 @@ fn unsupported(kind: u16) -> WireError {
 }
 
 #[cfg(test)]
-mod tests {
-    use rheos_protocol::message::{CreateStream, Position, Read, Subscribe};
-
-    use super::*;
-
-    fn every_request() -> Vec<Request> {
-        let create = CreateStream { name: "s".to_owned(), shards: 1, retention_ms: 0, record_bytes_max: 0 };
-        let subscribe = Subscribe {
-            incarnation: 1,
-            shard: 0,
-            consumer: "c".to_owned(),
-            epoch: 1,
-            position: Position::Latest,
-            credit: 1,
-        };
-        let hello = Hello {
-            version_min: 1,
-            version_max: 1,
-            features: 0,
-            key_id: "k".to_owned(),
-            proof: [0; 32],
-            client: "t".to_owned(),
-        };
-        vec![
-            Request::Hello(hello),
-            Request::Ping,
-            Request::Read(Read { incarnation: 1, shard: 0, position: Position::Latest, bytes_max: 1 }),
-            Request::CreateStream(create),
-            Request::DescribeStream("s".to_owned()),
-            Request::ListStreams { after: String::new(), limit: 1 },
-            Request::DeleteStream("s".to_owned()),
-            Request::Subscribe(subscribe),
-            Request::Credit(1),
-            Request::Unsubscribe,
-        ]
-    }
-
-    #[test]
-    fn every_operation_has_an_action_and_is_denied_to_nobody() {
-        let nobody = Authenticated(Principal { key_id: "n".to_owned(), name: "nobody".to_owned(), admin: false });
-        for request in every_request() {
-            // Exhaustive: a new request does not compile until it stands here and above.
-            let performed = match request {
-                Request::Ping
-                | Request::Read(_)
-                | Request::CreateStream(_)
-                | Request::DescribeStream(_)
-                | Request::ListStreams { .. }
-                | Request::DeleteStream(_)
-                | Request::Subscribe(_) => true,
-                _ => false,
-            };
-            let error = allow(&nobody, &request).expect_err("nobody may do anything");
-            let expected = if performed { ErrorCode::Denied } else { ErrorCode::Unsupported };
-            assert_eq!(error.code, expected, "{request:?}");
-        }
-    }
-}
+mod tests;

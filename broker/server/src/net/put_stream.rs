@@ -19,6 +19,8 @@ use crate::lane::Arrival;
 
 /// Pieces of a stream that are taken in one call.
 const CHUNKS_AT_ONCE: usize = 64;
+/// Most lives of streams that a put stream remembers; it usually carries one.
+const ALLOWED_MAX: usize = 16;
 /// Wait that a put is told which found no room for its bytes while they came.
 const HALVES_RETRY_MS: u32 = 100;
 
@@ -34,7 +36,7 @@ pub(super) async fn take_puts(
 ) -> Result<(), WireError> {
     let stream = net.put_streams.fetch_add(1, Ordering::Relaxed);
     net.inbox.push(Arrival::PutStreamOpened { stream, replies: send });
-    let puts = Puts { stream, net, principal };
+    let mut puts = Puts { stream, net, principal, allowed: Vec::new() };
     puts.take(first);
     let mut chunks = vec![Bytes::new(); CHUNKS_AT_ONCE];
     let ended = loop {
@@ -61,25 +63,28 @@ struct Puts<'a> {
     stream: u64,
     net: &'a Net,
     principal: &'a Authenticated<Principal>,
+    /// Lives of streams that the principal may put to. Neither its grants nor their names ever change.
+    allowed: Vec<u64>,
 }
 
 impl Puts<'_> {
-    fn take_all(&self, frames: &mut Frames, chunk: &mut Bytes) -> Result<(), WireError> {
+    fn take_all(&mut self, frames: &mut Frames, chunk: &mut Bytes) -> Result<(), WireError> {
         while let Some(frame) = frames.next(chunk)? {
             self.take(frame);
         }
         Ok(())
     }
 
-    fn take(&self, frame: Frame) {
+    fn take(&mut self, frame: Frame) {
         let (stream, id) = (self.stream, frame.header.id);
-        self.net.inbox.push(match self.batch(frame) {
+        let arrival = match self.batch(frame) {
             Ok(batch) => Arrival::Put { stream, frame: id, batch },
             Err(error) => Arrival::PutRefused { stream, frame: id, error: Box::new(error) },
-        });
+        };
+        self.net.inbox.push(arrival);
     }
 
-    fn batch(&self, frame: Frame) -> Result<PutBatch, WireError> {
+    fn batch(&mut self, frame: Frame) -> Result<PutBatch, WireError> {
         if frame.header.kind != kind::PUT {
             let message = format!("a put stream carries puts, not frames of kind {}", frame.header.kind);
             return Err(WireError::new(ErrorCode::Unsupported, message));
@@ -88,8 +93,22 @@ impl Puts<'_> {
             return Err(too_many_halves());
         }
         let batch = PutBatch::parse(frame.payload).map_err(|bad| refusal(&bad))?;
-        authorise(self.principal, Action::PutRecords, &Resource::Incarnation(batch.header().incarnation))?;
+        self.allow(batch.header().incarnation)?;
         Ok(batch)
+    }
+
+    /// Looks a life of a stream up once. When it is deleted later, the lane says so.
+    fn allow(&mut self, incarnation: u64) -> Result<(), WireError> {
+        if self.allowed.contains(&incarnation) {
+            return Ok(());
+        }
+        let resource = Resource::incarnation(&self.net.streams, incarnation);
+        authorise(self.principal, Action::PutRecords, &resource)?;
+        if self.allowed.len() == ALLOWED_MAX {
+            self.allowed.clear();
+        }
+        self.allowed.push(incarnation);
+        Ok(())
     }
 }
 

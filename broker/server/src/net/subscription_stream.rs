@@ -94,7 +94,7 @@ impl Subscriber<'_> {
     async fn subscribe(&self, id: u64, subscribe: Subscribe) {
         // Whoever sends the answers has gone only when the whole stream is on its way out.
         let Ok(answer) = self.answers.clone().reserve_owned().await else { return };
-        if let Err(error) = allow(self.principal, &Request::Subscribe(subscribe.clone())) {
+        if let Err(error) = allow(&self.net.streams, self.principal, &Request::Subscribe(subscribe.clone())) {
             return drop(answer.send(Answer { id, reply: Reply::Error(error) }));
         }
         let (peer, connection) = (self.peer, self.connection.clone());

@@ -1,12 +1,12 @@
 //! `rheos stream delete`
 
-use std::io::{self, BufRead, IsTerminal, Write};
-
 use clap::Args;
 use rheos_client::Client;
 use serde_json::json;
 
 use crate::arguments::Output;
+use crate::broker::{Named, found};
+use crate::confirm::confirm;
 use crate::failure::Failure;
 use crate::output;
 
@@ -20,30 +20,15 @@ pub(crate) struct DeleteCommand {
     yes: bool,
 }
 
-/// Asks on a terminal; elsewhere nobody can answer, and `--yes` is needed.
-pub(super) fn confirm(command: &DeleteCommand) -> Result<(), Failure> {
+pub(super) fn ask(command: &DeleteCommand) -> Result<(), Failure> {
     let name = &command.name;
-    if command.yes {
-        return Ok(());
-    }
-    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-        return Err(Failure::new(format!(
-            "stream {name} is not deleted: without a terminal to ask on, --yes is needed"
-        )));
-    }
-    let mut answer = String::new();
-    let asked = write!(io::stderr(), "Delete stream {name} and everything in it? [y/N] ");
-    let read = asked.and_then(|()| io::stdin().lock().read_line(&mut answer));
-    match (read, answer.trim().to_ascii_lowercase().as_str()) {
-        (Ok(_), "y" | "yes") => Ok(()),
-        (Ok(_), _) => Err(Failure::new(format!("stream {name} is not deleted"))),
-        (Err(error), _) => Err(Failure::new(format!("stream {name} is not deleted: cannot ask: {error}"))),
-    }
+    let question = format!("Delete stream {name} and everything in it?");
+    confirm(command.yes, &question, &format!("stream {name} is not deleted"))
 }
 
 pub(super) async fn run(command: &DeleteCommand, client: &Client, how: Output) -> Result<(), Failure> {
     let name = &command.name;
-    client.delete_stream(name).await?;
+    found(client, Named::Stream(name), client.delete_stream(name).await).await?;
     match how {
         Output::Json => output::json(&json!({ "name": name, "deleted": true })),
         Output::Text => output::line(&format!("stream {name} is deleted")),

@@ -5,6 +5,7 @@ use rheos_client::{Client, ShardDescription};
 
 use super::as_json;
 use crate::arguments::Output;
+use crate::broker::{Named, found};
 use crate::failure::Failure;
 use crate::output;
 use crate::units::{show_bytes, show_duration_ms, show_time_ms};
@@ -17,7 +18,8 @@ pub(crate) struct DescribeCommand {
 }
 
 pub(super) async fn run(command: &DescribeCommand, client: &Client, how: Output) -> Result<(), Failure> {
-    let stream = client.describe_stream(&command.name).await?;
+    let described = client.describe_stream(&command.name).await;
+    let stream = found(client, Named::Stream(&command.name), described).await?;
     if how == Output::Json {
         return output::json(&as_json(&stream));
     }

@@ -1,6 +1,8 @@
 // A tiny broker in this process, for tests alone: it speaks the protocol, keeps everything in memory,
 // numbers puts as a broker does, and misbehaves when it is told to.
 
+mod admin;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -75,6 +77,7 @@ struct Stream {
 struct State {
     streams: BTreeMap<String, Stream>,
     incarnation_next: u64,
+    admin: admin::Admin,
     acts: VecDeque<Act>,
     puts: Vec<PutSeen>,
     reads: Vec<Position>,
@@ -538,7 +541,7 @@ impl State {
                 let page: Vec<_> = later.by_ref().take(limit as usize).map(summary).collect();
                 Reply::Streams(page, later.next().is_some())
             }
-            other => return Err(WireError::new(ErrorCode::Unsupported, format!("{other:?}"))),
+            other => return self.administer(other),
         })
     }
 }

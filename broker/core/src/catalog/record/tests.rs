@@ -2,6 +2,7 @@
 
 use rheos_protocol::message::CreateStream;
 
+use super::super::envelope::CHECKSUM_BYTES;
 use super::super::plan_stream;
 use super::*;
 
@@ -116,9 +117,9 @@ fn no_flipped_bit_and_no_missing_byte_goes_unseen() {
 #[test]
 fn a_newer_version_is_recognised_whatever_follows() {
     let newer = [&MAGIC[..], &7u32.to_le_bytes(), b"anything"].concat();
-    assert_eq!(StreamRecord::decode(&newer), Err(BadStreamRecord::Newer { found: 7, known: 1 }));
-    assert_eq!(StreamRecord::decode(b"something else"), Err(BadStreamRecord::NotARecord));
-    assert_eq!(StreamRecord::decode(b""), Err(BadStreamRecord::NotARecord));
+    assert_eq!(StreamRecord::decode(&newer), Err(BadRecord::Newer { found: 7, known: 1 }));
+    assert_eq!(StreamRecord::decode(b"something else"), Err(BadRecord::NotARecord));
+    assert_eq!(StreamRecord::decode(b""), Err(BadRecord::NotARecord));
 }
 
 #[test]

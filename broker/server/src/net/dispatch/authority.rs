@@ -1,0 +1,179 @@
+//! Who may do what: the one place that says yes or no.
+//!
+//! What must hold: a decision is made on a resource as it was resolved, so an incarnation counts as the
+//! stream that it is a life of; what is not there and what may not be seen are answered alike, unless the
+//! principal may see everything anyway.
+
+use std::sync::Arc;
+
+use rheos_core::catalog::StreamRecord;
+use rheos_protocol::error::{ErrorCode, WireError};
+use rheos_protocol::message::{Access, Hello, KeyPolicy};
+use rheos_protocol::name::StreamName;
+
+use crate::identity::{BrokerIdentity, Principal};
+use crate::streams::Streams;
+
+/// Proof that a peer is who it says. Made here alone, by a Hello that holds.
+#[derive(Debug)]
+pub(in crate::net) struct Authenticated<T>(T);
+
+impl Authenticated<Principal> {
+    /// The principal whose Hello this is, when its proof holds for this connection.
+    pub(in crate::net) fn hello(
+        identity: &BrokerIdentity,
+        hello: &Hello,
+        exporter: &[u8; 32],
+        dev: bool,
+    ) -> Option<Self> {
+        let proved = identity.verify_hello(&hello.key_id, &hello.proof, exporter);
+        let policy = KeyPolicy::everywhere(Access::Admin);
+        let anybody = || Principal { key_id: hello.key_id.clone(), name: "dev".to_owned(), policy };
+        proved.or_else(|| dev.then(anybody)).map(Authenticated)
+    }
+
+    /// Whoever a test says.
+    #[cfg(test)]
+    pub(super) fn assumed(principal: Principal) -> Self {
+        Authenticated(principal)
+    }
+
+    /// Who it is.
+    pub(in crate::net) fn principal(&self) -> &Principal {
+        &self.0
+    }
+}
+
+/// What a principal may be allowed to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::net) enum Action {
+    Ping,
+    CreateStream,
+    DescribeStream,
+    ListStreams,
+    DeleteStream,
+    PutRecords,
+    GetRecords,
+    RegisterConsumer,
+    DescribeConsumer,
+    ListConsumers,
+    DeregisterConsumer,
+    Subscribe,
+    CreateKey,
+    ListKeys,
+    RevokeKey,
+}
+
+/// What an action needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Need {
+    /// A key, whatever it may do.
+    AnyKey,
+    /// So much access to the stream.
+    WithStream(Access),
+    /// So much access to every stream.
+    Everywhere(Access),
+}
+
+impl Action {
+    /// The action in words, as they stand before its object, and what it needs.
+    fn row(self) -> (&'static str, Need) {
+        use Access::{Admin, ReadOnly, ReadWrite};
+        use Need::{AnyKey, Everywhere, WithStream};
+        match self {
+            Action::Ping => ("ping", AnyKey),
+            Action::CreateStream => ("create", Everywhere(Admin)),
+            Action::DescribeStream => ("describe", WithStream(ReadOnly)),
+            Action::ListStreams => ("list streams", AnyKey),
+            Action::DeleteStream => ("delete", Everywhere(Admin)),
+            Action::PutRecords => ("put records into", WithStream(ReadWrite)),
+            Action::GetRecords => ("read records from", WithStream(ReadOnly)),
+            Action::RegisterConsumer => ("register a consumer of", WithStream(ReadWrite)),
+            Action::DescribeConsumer => ("describe a consumer of", WithStream(ReadOnly)),
+            Action::ListConsumers => ("list the consumers of", WithStream(ReadOnly)),
+            Action::DeregisterConsumer => ("deregister a consumer of", WithStream(ReadWrite)),
+            Action::Subscribe => ("subscribe to", WithStream(ReadOnly)),
+            Action::CreateKey => ("create access keys", Everywhere(Admin)),
+            Action::ListKeys => ("list access keys", Everywhere(Admin)),
+            Action::RevokeKey => ("revoke access keys", Everywhere(Admin)),
+        }
+    }
+}
+
+/// On what, resolved: cannot be made of an incarnation without looking whose it is.
+#[derive(Debug, Clone)]
+pub(in crate::net) struct Resource(Resolved);
+
+#[derive(Debug, Clone)]
+enum Resolved {
+    /// The broker itself.
+    Broker,
+    /// A stream by its name, which need not exist.
+    Stream(StreamName),
+    /// A life of a stream, and which; none when there is no such life.
+    Life(u64, Option<Arc<StreamRecord>>),
+}
+
+impl Resource {
+    /// The broker itself.
+    pub(in crate::net) fn broker() -> Resource {
+        Resource(Resolved::Broker)
+    }
+
+    /// The stream of this name, which need not exist.
+    ///
+    /// # Errors
+    /// `BadRequest` when it is no name.
+    pub(in crate::net) fn stream(name: &str) -> Result<Resource, WireError> {
+        Ok(Resource(Resolved::Stream(super::stream_name(name)?)))
+    }
+
+    /// The stream of which this is a life.
+    pub(in crate::net) fn incarnation(streams: &Streams, incarnation: u64) -> Resource {
+        Resource(Resolved::Life(incarnation, streams.by_incarnation(incarnation)))
+    }
+}
+
+/// Whether the principal may.
+///
+/// # Errors
+/// `Denied`, which says which grant is missing. `StreamNotFound` for a life that there is not, to who may see
+/// every stream.
+pub(in crate::net) fn authorise(
+    principal: &Authenticated<Principal>,
+    action: Action,
+    resource: &Resource,
+) -> Result<(), WireError> {
+    let (words, need) = action.row();
+    let Principal { key_id, name, policy } = &principal.0;
+    let with_resource = match &resource.0 {
+        Resolved::Broker => policy.everywhere,
+        Resolved::Stream(stream) => policy.with_stream(stream.as_str()),
+        Resolved::Life(_, Some(stream)) => policy.with_stream(stream.name.as_str()),
+        Resolved::Life(incarnation, None) if policy.everywhere >= Access::ReadOnly => {
+            let message = format!("no stream has incarnation {incarnation:x}; it may have been deleted");
+            return Err(WireError::new(ErrorCode::StreamNotFound, message));
+        }
+        Resolved::Life(_, None) => policy.everywhere,
+    };
+    let (needed, has, every) = match need {
+        Need::AnyKey => return Ok(()),
+        Need::WithStream(access) => (access, with_resource, false),
+        Need::Everywhere(access) => (access, policy.everywhere, true),
+    };
+    if has >= needed {
+        return Ok(());
+    }
+    let object = match &resource.0 {
+        Resolved::Broker => String::new(),
+        Resolved::Stream(stream) => format!(" stream {stream}"),
+        // Who may not see a stream does not learn from its incarnation what it is called, or that there is one.
+        Resolved::Life(_, Some(stream)) if has > Access::None => format!(" stream {}", stream.name),
+        Resolved::Life(incarnation, _) => format!(" the stream of incarnation {incarnation:x}"),
+    };
+    let place = if every { "every stream" } else { "that stream" };
+    let message = format!(
+        "access key {name} ({key_id}) may not {words}{object}: it needs a grant of {needed} for {place} and has {has}"
+    );
+    Err(WireError::new(ErrorCode::Denied, message))
+}

@@ -1,0 +1,58 @@
+//! Requests about registered consumers.
+
+use std::sync::Arc;
+
+use rheos_core::catalog::consumer_not_found;
+use rheos_protocol::error::{ErrorCode, WireError};
+use rheos_protocol::limits::LIST_PAGE_MAX;
+use rheos_protocol::message::{ConsumerOf, Reply};
+use rheos_protocol::name::ConsumerName;
+
+use super::authority::Authenticated;
+use super::{Net, in_turn, stream_name};
+use crate::clock;
+use crate::identity::Principal;
+
+pub(super) async fn register(
+    net: &Net,
+    principal: &Authenticated<Principal>,
+    of: &ConsumerOf,
+) -> Result<Reply, WireError> {
+    let _order = in_turn(net, principal).await?;
+    let wall_ms = clock::now().wall_ms;
+    let record = net.catalog.register_consumer(&stream_name(&of.stream)?, &of.consumer, wall_ms).await?;
+    net.consumers.add(Arc::clone(&record));
+    Ok(Reply::Consumer(record.describe(net.consumers.next_epoch(wall_ms))))
+}
+
+/// Whoever describes a consumer is about to subscribe as it, so each description has an epoch of its own.
+pub(super) fn describe(net: &Net, of: &ConsumerOf) -> Result<Reply, WireError> {
+    let stream = net.streams.named(&stream_name(&of.stream)?)?;
+    let name = consumer_name(&of.consumer)?;
+    let record =
+        net.consumers.named(stream.incarnation, &name).ok_or_else(|| consumer_not_found(&stream.name, &name))?;
+    Ok(Reply::Consumer(record.describe(net.consumers.next_epoch(clock::now().wall_ms))))
+}
+
+pub(super) fn list(net: &Net, stream: &str, after: &str, limit: u32) -> Result<Reply, WireError> {
+    let stream = net.streams.named(&stream_name(stream)?)?;
+    let limit = limit.clamp(1, LIST_PAGE_MAX) as usize;
+    let (page, more) = net.consumers.page(stream.incarnation, after, limit);
+    Ok(Reply::Consumers(page.iter().map(|record| record.describe(0)).collect(), more))
+}
+
+pub(super) async fn deregister(
+    net: &Net,
+    principal: &Authenticated<Principal>,
+    of: &ConsumerOf,
+) -> Result<Reply, WireError> {
+    let _order = in_turn(net, principal).await?;
+    let name = consumer_name(&of.consumer)?;
+    let record = net.catalog.deregister_consumer(&stream_name(&of.stream)?, &name).await?;
+    net.consumer_deregistered(record.incarnation, &record.name).await?;
+    Ok(Reply::Done)
+}
+
+fn consumer_name(text: &str) -> Result<ConsumerName, WireError> {
+    ConsumerName::new(text).map_err(|bad| WireError::new(ErrorCode::BadRequest, format!("consumer: {bad}")))
+}

@@ -1,0 +1,215 @@
+//! Every request, asked by every kind of key: a table that a new request does not compile without.
+
+use std::collections::BTreeSet;
+
+use rheos_core::catalog::{StreamRecord, plan_stream};
+use rheos_protocol::frame::kind;
+use rheos_protocol::message::{ConsumerOf, CreateKey, CreateStream, Hello, Position, Read, Subscribe};
+
+use super::*;
+
+/// The stream that is asked for, and its life.
+const STREAM: (&str, u64) = ("orders", 7);
+/// Another one.
+const OTHER: (&str, u64) = ("audit", 8);
+/// A life that no stream has.
+const UNKNOWN: u64 = 99;
+
+/// Kinds of keys, in the order of the columns.
+fn principals() -> [Authenticated<Principal>; 7] {
+    let on = |stream: &str, access| KeyPolicy { everywhere: Access::None, streams: vec![(stream.to_owned(), access)] };
+    [
+        ("nobody", KeyPolicy::default()),
+        ("reader", KeyPolicy::everywhere(Access::ReadOnly)),
+        ("writer", KeyPolicy::everywhere(Access::ReadWrite)),
+        ("admin", KeyPolicy::everywhere(Access::Admin)),
+        ("reader-of-it", on(STREAM.0, Access::ReadOnly)),
+        ("writer-of-it", on(STREAM.0, Access::ReadWrite)),
+        ("writer-of-another", on(OTHER.0, Access::ReadWrite)),
+    ]
+    .map(|(name, policy)| {
+        Authenticated::assumed(Principal { key_id: format!("RK{name}"), name: name.to_owned(), policy })
+    })
+}
+
+/// What each kind of key is told: yes, Denied, Unsupported.
+fn row(request: &Request) -> &'static str {
+    match request {
+        //                                   nobody | everywhere: ro rw admin | on it: ro rw | on another: rw
+        Request::Hello(_) => "UUUUUUU",
+        Request::Ping => "yyyyyyy",
+        Request::Read(_) => "DyyyyyD",
+        Request::CreateStream(_) => "DDDyDDD",
+        Request::DescribeStream(_) => "DyyyyyD",
+        Request::ListStreams { .. } => "yyyyyyy",
+        Request::DeleteStream(_) => "DDDyDDD",
+        Request::RegisterConsumer(_) => "DDyyDyD",
+        Request::DescribeConsumer(_) => "DyyyyyD",
+        Request::ListConsumers { .. } => "DyyyyyD",
+        Request::DeregisterConsumer(_) => "DDyyDyD",
+        Request::Subscribe(_) => "DyyyyyD",
+        Request::Credit(_) => "UUUUUUU",
+        Request::Unsubscribe => "UUUUUUU",
+        Request::CreateKey(_) => "DDDyDDD",
+        Request::ListKeys { .. } => "DDDyDDD",
+        Request::RevokeKey(_) => "DDDyDDD",
+    }
+}
+
+/// A put is no request: its payload is a batch.
+const PUT_ROW: &str = "DDyyDyD";
+
+fn every_request() -> Vec<Request> {
+    let of = ConsumerOf { stream: STREAM.0.to_owned(), consumer: "c".to_owned() };
+    let hello = Hello {
+        version_min: 1,
+        version_max: 1,
+        features: 0,
+        key_id: "k".to_owned(),
+        proof: [0; 32],
+        client: "t".to_owned(),
+    };
+    vec![
+        Request::Hello(hello),
+        Request::Ping,
+        read_of(STREAM.1),
+        Request::CreateStream(create(STREAM.0)),
+        Request::DescribeStream(STREAM.0.to_owned()),
+        Request::ListStreams { after: String::new(), limit: 1 },
+        Request::DeleteStream(STREAM.0.to_owned()),
+        Request::RegisterConsumer(of.clone()),
+        Request::DescribeConsumer(of.clone()),
+        Request::ListConsumers { stream: STREAM.0.to_owned(), after: String::new(), limit: 1 },
+        Request::DeregisterConsumer(of),
+        subscribe_to(STREAM.1),
+        Request::Credit(1),
+        Request::Unsubscribe,
+        Request::CreateKey(CreateKey { name: "k".to_owned(), policy: KeyPolicy::default() }),
+        Request::ListKeys { after: String::new(), limit: 1 },
+        Request::RevokeKey("k".to_owned()),
+    ]
+}
+
+fn create(name: &str) -> CreateStream {
+    CreateStream { name: name.to_owned(), shards: 1, retention_ms: 0, record_bytes_max: 0 }
+}
+
+fn read_of(incarnation: u64) -> Request {
+    Request::Read(Read { incarnation, shard: 0, position: Position::Latest, bytes_max: 1 })
+}
+
+fn subscribe_to(incarnation: u64) -> Request {
+    let (consumer, position) = ("c".to_owned(), Position::Latest);
+    Request::Subscribe(Subscribe { incarnation, shard: 0, consumer, epoch: 1, position, credit: 1 })
+}
+
+fn streams() -> Streams {
+    let record = |(name, incarnation): (&str, u64)| {
+        Arc::new(plan_stream(&create(name), 1_700_000_000_000, incarnation, 1, None).expect("it is in order"))
+    };
+    Streams::new(&[STREAM, OTHER].map(record) as &[Arc<StreamRecord>])
+}
+
+fn put_to(streams: &Streams, principal: &Authenticated<Principal>, incarnation: u64) -> Result<(), WireError> {
+    authorise(principal, Action::PutRecords, &Resource::incarnation(streams, incarnation))
+}
+
+fn letter(outcome: &Result<(), WireError>) -> char {
+    match outcome.as_ref().map_err(|error| error.code) {
+        Ok(()) => 'y',
+        Err(ErrorCode::Denied) => 'D',
+        Err(ErrorCode::Unsupported) => 'U',
+        Err(ErrorCode::StreamNotFound) => 'N',
+        Err(other) => panic!("nobody is told {other:?}"),
+    }
+}
+
+fn told(mut ask: impl FnMut(&Authenticated<Principal>) -> Result<(), WireError>) -> String {
+    principals().iter().map(|principal| letter(&ask(principal))).collect()
+}
+
+#[test]
+fn every_request_of_every_kind_of_key_is_answered_as_the_table_says() {
+    let streams = streams();
+    for request in every_request() {
+        assert_eq!(told(|who| allow(&streams, who, &request)), row(&request), "{request:?}");
+    }
+    assert_eq!(told(|who| put_to(&streams, who, STREAM.1)), PUT_ROW);
+}
+
+#[test]
+fn no_kind_of_request_is_missing_from_the_table() {
+    let asked: BTreeSet<u16> = every_request().iter().map(Request::kind).chain([kind::PUT]).collect();
+    let requests: BTreeSet<u16> = kind::ALL.iter().map(|(_, kind)| *kind).filter(|kind| kind % 2 == 0).collect();
+    assert_eq!(asked, requests);
+}
+
+#[test]
+fn nobody_finds_out_which_streams_there_are() {
+    let streams = streams();
+    for request in [read_of(UNKNOWN), subscribe_to(UNKNOWN)] {
+        assert_eq!(told(|who| allow(&streams, who, &request)), "DNNNDDD", "{request:?}");
+    }
+    assert_eq!(told(|who| put_to(&streams, who, UNKNOWN)), "DNNNDDD");
+    // To who may not see it, a life that there is reads like one that there is not.
+    let [nobody, .., writer_of_another] = principals();
+    for who in [nobody, writer_of_another] {
+        let hidden = allow(&streams, &who, &read_of(STREAM.1)).expect_err("it may not").message;
+        let none = allow(&streams, &who, &read_of(UNKNOWN)).expect_err("there is none").message;
+        assert_eq!(hidden.replace("incarnation 7", "incarnation 63"), none);
+        assert!(!hidden.contains(STREAM.0), "{hidden}");
+    }
+}
+
+#[test]
+fn a_refusal_says_who_may_not_do_what_and_which_grant_is_missing() {
+    let (streams, [nobody, reader, writer, _, reader_of_it, ..]) = (streams(), principals());
+    let message = |outcome: Result<(), WireError>| outcome.expect_err("it is denied").message;
+    assert_eq!(
+        message(put_to(&streams, &reader_of_it, STREAM.1)),
+        "access key reader-of-it (RKreader-of-it) may not put records into stream orders: it needs a grant of read-write \
+         for that stream and has read-only"
+    );
+    assert_eq!(
+        message(allow(&streams, &nobody, &Request::DescribeStream("orders".to_owned()))),
+        "access key nobody (RKnobody) may not describe stream orders: it needs a grant of read-only for that stream and \
+         has none"
+    );
+    assert_eq!(
+        message(allow(&streams, &writer, &Request::DeleteStream("orders".to_owned()))),
+        "access key writer (RKwriter) may not delete stream orders: it needs a grant of admin for every stream and has \
+         read-write"
+    );
+    assert_eq!(
+        message(allow(&streams, &reader, &Request::RevokeKey("k".to_owned()))),
+        "access key reader (RKreader) may not revoke access keys: it needs a grant of admin for every stream and has \
+         read-only"
+    );
+}
+
+#[test]
+fn a_listing_holds_what_the_key_may_see() {
+    let streams = streams();
+    let seen = principals().map(|who| {
+        let (page, more) = list_streams(&streams, &who.principal().policy, "", 10);
+        assert!(!more);
+        page.into_iter().map(|stream| stream.name).collect::<Vec<_>>().join(" ")
+    });
+    assert_eq!(seen, ["", "audit orders", "audit orders", "audit orders", "orders", "orders", "audit"]);
+    // Of several grants of a key, in pages.
+    let grant = |stream: &str| (stream.to_owned(), Access::ReadOnly);
+    let policy = KeyPolicy { everywhere: Access::None, streams: vec![grant("orders"), grant("gone"), grant("audit")] };
+    let page = |after: &str| {
+        let (page, more) = list_streams(&streams, &policy, after, 1);
+        (page.into_iter().map(|stream| stream.name).collect::<String>(), more)
+    };
+    assert_eq!(page(""), ("audit".to_owned(), true));
+    assert_eq!(page("audit"), ("orders".to_owned(), false));
+}
+
+#[test]
+fn no_name_is_no_resource() {
+    let [.., writer_of_another] = principals();
+    let bad = allow(&streams(), &writer_of_another, &Request::DescribeStream("a b".to_owned()));
+    assert_eq!(bad.expect_err("it is no name").code, ErrorCode::BadRequest);
+}

@@ -1,0 +1,96 @@
+//! `rheos consumer`: who is registered to have a stream pushed.
+
+use clap::{Args, Subcommand};
+use rheos_client::{Client, ConsumerDescription};
+use serde_json::{Value, json};
+
+use crate::arguments::{Global, Output};
+use crate::broker::{self, Named, found};
+use crate::failure::Failure;
+use crate::output;
+use crate::units::show_time_ms;
+
+/// Register, list and deregister consumers of a stream
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConsumerCommand {
+    Register(RegisterCommand),
+    List(ListCommand),
+    Deregister(DeregisterCommand),
+}
+
+/// Register a consumer: every shard of the stream can be pushed to it
+#[derive(Debug, Args)]
+pub(crate) struct RegisterCommand {
+    /// The stream
+    stream: String,
+    /// 1 to 128 of a-z A-Z 0-9 _ . -
+    name: String,
+}
+
+/// List the consumers of a stream
+#[derive(Debug, Args)]
+pub(crate) struct ListCommand {
+    /// The stream
+    stream: String,
+}
+
+/// Deregister a consumer: what is pushed to it ends
+#[derive(Debug, Args)]
+pub(crate) struct DeregisterCommand {
+    /// The stream
+    stream: String,
+    /// The consumer
+    name: String,
+}
+
+pub(crate) async fn run(command: &ConsumerCommand, global: &Global) -> Result<(), Failure> {
+    let client = broker::connect(global).await?;
+    let outcome = match command {
+        ConsumerCommand::Register(command) => register(command, &client, global.output).await,
+        ConsumerCommand::List(command) => list(command, &client, global.output).await,
+        ConsumerCommand::Deregister(command) => deregister(command, &client, global.output).await,
+    };
+    client.close().await;
+    outcome
+}
+
+async fn register(command: &RegisterCommand, client: &Client, how: Output) -> Result<(), Failure> {
+    let RegisterCommand { stream, name } = command;
+    let registered = client.register_consumer(stream, name).await;
+    let consumer = found(client, Named::Stream(stream), registered).await?;
+    match how {
+        Output::Json => output::json(&as_json(stream, &consumer)),
+        Output::Text => output::line(&format!("consumer {name} of stream {stream} is registered")),
+    }
+}
+
+async fn list(command: &ListCommand, client: &Client, how: Output) -> Result<(), Failure> {
+    let stream = &command.stream;
+    let consumers = found(client, Named::Stream(stream), client.list_consumers(stream).await).await?;
+    match how {
+        Output::Json => consumers.iter().try_for_each(|consumer| output::json(&as_json(stream, consumer))),
+        Output::Text => {
+            let row = |consumer: &ConsumerDescription| [consumer.name.clone(), show_time_ms(consumer.created_ms)];
+            output::table(["NAME", "REGISTERED"], &consumers.iter().map(row).collect::<Vec<_>>())
+        }
+    }
+}
+
+async fn deregister(command: &DeregisterCommand, client: &Client, how: Output) -> Result<(), Failure> {
+    let DeregisterCommand { stream, name } = command;
+    let deregistered = client.deregister_consumer(stream, name).await;
+    found(client, Named::Consumer { stream, name }, deregistered).await?;
+    match how {
+        Output::Json => output::json(&json!({ "stream": stream, "name": name, "deregistered": true })),
+        Output::Text => output::line(&format!("consumer {name} of stream {stream} is deregistered")),
+    }
+}
+
+fn as_json(stream: &str, consumer: &ConsumerDescription) -> Value {
+    json!({
+        "stream": stream,
+        "name": consumer.name,
+        "incarnation": format!("{:016x}", consumer.incarnation),
+        "created_ms": consumer.created_ms,
+    })
+}

@@ -1,0 +1,45 @@
+//! `rheos key list`
+
+use clap::Args;
+use rheos_client::KeyDescription;
+use serde_json::{Map, Value, json};
+
+use super::{access_text, policy_text};
+use crate::arguments::{Global, Output};
+use crate::broker;
+use crate::failure::Failure;
+use crate::output;
+use crate::units::show_time_ms;
+
+/// List all access keys, without their secrets
+#[derive(Debug, Args)]
+pub(crate) struct ListCommand {}
+
+pub(super) async fn run(global: &Global) -> Result<(), Failure> {
+    let client = broker::connect(global).await?;
+    let listed = client.list_keys().await;
+    client.close().await;
+    let keys = listed?;
+    match global.output {
+        Output::Json => keys.iter().try_for_each(|key| output::json(&as_json(key))),
+        Output::Text => {
+            let rows: Vec<_> = keys.iter().map(row).collect();
+            output::table(["NAME", "ID", "CREATED", "ACCESS"], &rows)
+        }
+    }
+}
+
+fn row(key: &KeyDescription) -> [String; 4] {
+    [key.name.clone(), key.id.clone(), show_time_ms(key.created_ms), policy_text(&key.policy)]
+}
+
+fn as_json(key: &KeyDescription) -> Value {
+    let granted = key.policy.streams.iter().map(|(stream, access)| (stream.clone(), access_text(*access).into()));
+    json!({
+        "id": key.id,
+        "name": key.name,
+        "created_ms": key.created_ms,
+        "everywhere": access_text(key.policy.everywhere),
+        "streams": granted.collect::<Map<String, Value>>(),
+    })
+}
