@@ -4,6 +4,9 @@
 //! its data. A latency counts from where the driver's counts from, to the moment at which the
 //! consumer's task has the whole batch.
 //!
+//! As with acknowledgements, a record that was due and could not be sent counts with the time that it
+//! has waited.
+//!
 //! What must hold: a record that was never put, that arrives twice, or that does not arrive fails the
 //! run. Each consumer's count has a lock of its own, and the driver of an open loop takes none of
 //! them: consumers may run on a thread that gets few turns, and hold up no put.
@@ -118,6 +121,10 @@ impl Deliveries {
             let arrivals = lock(arrivals);
             pushes.add(&arrivals.latencies);
             records_per_s.push(arrivals.measured as f64 / schedule.measured().as_secs_f64());
+        }
+        let now = Instant::now();
+        for intended in schedule.never_sent(acks.records_sent) {
+            pushes.record_many(now - intended, self.consumers.len() as u64);
         }
         let records = acks.records_sent * self.consumers.len() as u64;
         Ok(Delivered { acks, pushes, records_per_s, records })
@@ -329,6 +336,30 @@ mod tests {
         assert_eq!(delivered.acks.latencies.count(), 400);
         assert_eq!(delivered.records, delivered.acks.records_sent * 3);
         assert_eq!(delivered.records_per_s.len(), 3);
+    }
+
+    /// Answers so late that not all that is due can be sent.
+    struct Slow(Fan);
+
+    impl Puts for Slow {
+        fn put(&self, first: u64, records: u32) -> impl Future<Output = Result<(), Failure>> + Send + 'static {
+            let put = self.0.put(first, records);
+            async move {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                put.await
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_could_not_be_sent_counts_for_each_consumer_too() {
+        let deliveries = Deliveries::new(2, Answered::Acked);
+        let slow = Slow(Fan { deliveries: Arc::clone(&deliveries), times: |_, _| 1 });
+        let window = Window { warm_up: Duration::ZERO, measured: Duration::from_millis(200) };
+        let delivered = deliveries.drive(slow, Load::Open { records_per_s: 200_000 }, window).await;
+        let delivered = delivered.expect("what was put has arrived");
+        assert!(delivered.acks.records_sent < 40_000, "{} could be sent", delivered.acks.records_sent);
+        assert_eq!(delivered.pushes.count(), 2 * 40_000);
     }
 
     #[tokio::test]

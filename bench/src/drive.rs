@@ -98,9 +98,8 @@ impl<P: Puts> Driver<P> {
 
         let mut tally = lock(&self.tally);
         let now = Instant::now();
-        // What was due and never sent has waited for at least this long.
-        for number in (records_sent..).take_while(|number| !schedule.is_over(*number)) {
-            tally.latencies.record(now - schedule.intended(number).expect("a closed loop is over"));
+        for intended in schedule.never_sent(records_sent) {
+            tally.latencies.record(now - intended);
         }
         Ok(Outcome {
             latencies: tally.latencies.clone(),

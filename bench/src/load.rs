@@ -120,8 +120,15 @@ impl Schedule {
         }
     }
 
+    /// When each record from `number` on was due that is measured and was never sent: it has waited since.
+    pub(crate) fn never_sent(&self, number: u64) -> impl Iterator<Item = Instant> + use<> {
+        let schedule = *self;
+        let intended = (number..).map_while(move |number| schedule.intended(number));
+        intended.take_while(move |at| *at < schedule.end).filter(move |at| schedule.is_measured(*at))
+    }
+
     /// Whether record `number` is due after the end; always so in a closed loop.
-    pub(crate) fn is_over(&self, number: u64) -> bool {
+    fn is_over(&self, number: u64) -> bool {
         self.intended(number).is_none_or(|intended| intended >= self.end)
     }
 }
@@ -167,6 +174,17 @@ mod tests {
             }
             assert_eq!(intended(rate.into(), rate), Duration::from_secs(1));
         }
+    }
+
+    #[test]
+    fn what_was_never_sent_is_what_is_due_in_the_measured_time() {
+        let window = Window { warm_up: Duration::from_secs(1), measured: Duration::from_secs(1) };
+        let open = Schedule::begin(Load::Open { records_per_s: 50_000 }, window);
+        for (sent, left) in [(0, 50_000), (50_000, 50_000), (99_990, 10), (100_000, 0), (100_005, 0)] {
+            assert_eq!(open.never_sent(sent).count(), left, "{sent} were sent");
+        }
+        let closed = Schedule::begin(Load::Closed { batches: 1, records: 1 }, window);
+        assert_eq!(closed.never_sent(0).count(), 0);
     }
 
     #[test]
