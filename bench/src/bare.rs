@@ -9,13 +9,16 @@
 //! u  up     bytes are counted until the stream ends; then the count comes back, u64
 //! d  down   u64 count; so many bytes come back
 //! p  put    frames: u32 payload length, payload; for each frame REPLY_BYTES come back once it is on disk
+//! s  push   an empty frame comes back, then each frame that is put from then on, once it is on the disk
 //! r  read   u64 offset, u64 count; so many bytes of the file come back, read with O_DIRECT
 //! ```
 //!
-//! Numbers are little-endian.
+//! Numbers are little-endian. A put's first 8 bytes may be the number of its first record ([`crate::load`]),
+//! which the target does not look at.
 
 pub(crate) mod client;
 pub(crate) mod commit;
+pub(crate) mod push;
 pub(crate) mod target;
 
 /// What a stream is for: its first byte.
@@ -23,6 +26,7 @@ pub(crate) const ECHO: u8 = b'e';
 pub(crate) const UP: u8 = b'u';
 pub(crate) const DOWN: u8 = b'd';
 pub(crate) const PUT: u8 = b'p';
+pub(crate) const SUBSCRIBE: u8 = b's';
 pub(crate) const READ: u8 = b'r';
 
 /// Size of a message of the echo.
@@ -33,5 +37,7 @@ pub(crate) const REPLY_BYTES: usize = 32;
 pub(crate) const FRAME_BYTES_MAX: usize = 1 << 20;
 /// Bytes of the length that begins a put frame.
 pub(crate) const LENGTH_BYTES: usize = 4;
+/// Bytes of the number at the front of a numbered put.
+pub(crate) const NUMBER_BYTES: usize = 8;
 /// The name in the target's certificate.
 pub(crate) const SERVER_NAME: &str = "rheos";

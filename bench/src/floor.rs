@@ -14,7 +14,10 @@ use rheos_broker::transport;
 
 use crate::Failure;
 use crate::bare::client::{BarePuts, Target, bulk_down, bulk_up, echo, read_file};
-use crate::drive::{BATCH_RECORDS_MAX, BATCHES_IN_FLIGHT_MAX, Load, Outcome, RECORD_BYTES, Window, drive};
+use crate::bare::push::drive_pushes;
+use crate::deliveries::Answered;
+use crate::drive::{Outcome, drive};
+use crate::load::{BATCH_RECORDS_MAX, BATCHES_IN_FLIGHT_MAX, Load, RECORD_BYTES, Window};
 use crate::machine::{ThreadTime, pin_to_core};
 use crate::pieces;
 use crate::report::{Output, Report};
@@ -59,6 +62,13 @@ pub(crate) const LOADS: [(&str, Load); 5] = [
     ("ingest", Load::Closed { batches: BATCHES_IN_FLIGHT_MAX, records: BATCH_RECORDS_MAX }),
 ];
 
+/// Loads whose records are also pushed: name, load, consumers.
+pub(crate) const PUSHES: [(&str, Load, usize); 3] = [
+    ("push_1", Load::Closed { batches: 1, records: 1 }, 1),
+    ("push_10k", Load::Open { records_per_s: 10_000 }, 1),
+    ("push5_100k", Load::Open { records_per_s: 100_000 }, 5),
+];
+
 /// Measures, prints the report, and leaves nothing behind.
 pub(crate) fn run(arguments: &FloorArguments) -> Result<(), Failure> {
     let scratch = Scratch::new(&arguments.dir)?;
@@ -97,14 +107,20 @@ async fn measure_target(arguments: &FloorArguments, target: &Target, report: &mu
     report.set_number("quic_bulk_down_client_busy", before.busy_since());
     report.set_number("bare_read_mb_s", read_file(connection, FILE_MIB << 20).await?);
 
-    for (name, load) in LOADS {
-        if !arguments.loads.is_empty() && !arguments.loads.iter().any(|asked| asked == name) {
-            continue;
-        }
+    let window = Window { warm_up: WARM_UP, measured };
+    let is_asked = |name: &str| arguments.loads.is_empty() || arguments.loads.iter().any(|asked| asked == name);
+    for (name, load) in LOADS.into_iter().filter(|(name, _)| is_asked(name)) {
         let puts = Arc::new(BarePuts::open(target.connect().await?, arguments.streams.into()).await?);
-        let outcome = drive(&puts, load, Window { warm_up: WARM_UP, measured }).await?;
+        let outcome = drive(&puts, load, window).await?;
         saturated |= outcome.client_busy > CLIENT_BUSY_MAX;
         report_load(report, &format!("bare_{name}"), load, &outcome);
+    }
+    for (name, load, consumers) in PUSHES.into_iter().filter(|(name, ..)| is_asked(name)) {
+        let streams = arguments.streams.into();
+        let delivered = drive_pushes(target, streams, consumers, load, window, Answered::Acked).await?;
+        saturated |= delivered.acks.client_busy > CLIENT_BUSY_MAX;
+        report_load(report, &format!("bare_{name}_ack"), load, &delivered.acks);
+        report.set_latencies(&format!("bare_{name}"), &delivered.pushes);
     }
     report.set("client_saturated", saturated);
     Ok(())

@@ -23,6 +23,11 @@ impl Latencies {
         self.0.saturating_record_n(nanos, count);
     }
 
+    /// Adds all that another histogram holds.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.0.add(&other.0).expect("all have the same bounds");
+    }
+
     pub(crate) fn count(&self) -> u64 {
         self.0.len()
     }
@@ -50,6 +55,9 @@ mod tests {
         assert!((499.0..=502.0).contains(&median), "{median}");
         latencies.record_many(Duration::from_secs(3600), 2000);
         assert_eq!(latencies.count(), 3000);
+        let mut both = latencies.clone();
+        both.add(&latencies);
+        assert_eq!(both.count(), 6000);
         assert!(latencies.percentile_us(99.0).expect("there are records") <= 60.1e6);
     }
 }

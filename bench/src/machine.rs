@@ -8,6 +8,7 @@ use std::path::Path;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use rustix::process::nice;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use rustix::time::{
     ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime, timerfd_create,
@@ -28,6 +29,16 @@ pub(crate) fn pin_to_core(core: usize) -> Result<(), Failure> {
         .map_err(|errno| format!("cannot run on core {core}: {errno} (choose one that this process may use)").into())
 }
 
+/// Gives the calling thread, and the threads it will start, the least claim to their core: any other that
+/// wants it goes first.
+pub(crate) fn least_claim() -> Result<(), Failure> {
+    // On Linux a thread is as nice as itself says, not its process.
+    nice(NICE_MAX)?;
+    Ok(())
+}
+
+const NICE_MAX: i32 = 19;
+
 /// Cores that a thread may run on.
 #[derive(Debug, Clone)]
 pub(crate) struct Cores(CpuSet);
@@ -38,11 +49,34 @@ impl Cores {
         Ok(Self(sched_getaffinity(None)?))
     }
 
+    /// Their numbers, in order.
+    pub(crate) fn numbers(&self) -> Vec<usize> {
+        (0..CpuSet::MAX_CPU).filter(|core| self.0.is_set(*core)).collect()
+    }
+
     /// Keeps the calling thread, and what it will start, to these.
     pub(crate) fn keep_to(&self) -> Result<(), Failure> {
         Ok(sched_setaffinity(None, &self.0)?)
     }
 }
+
+/// The time that all threads of a process have run, those that have ended too. The kernel counts it in
+/// hundredths of a second, so that it is for runs of seconds.
+pub(crate) fn process_time(pid: u32) -> Result<Duration, Failure> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    Ok(ran_by(&stat).ok_or("the kernel does not say how long a process ran")?)
+}
+
+/// The user and system time in a line of `/proc/PID/stat`, proc_pid_stat(5): fields 14 and 15, and the
+/// second, a name in parentheses, may hold anything.
+fn ran_by(stat: &str) -> Option<Duration> {
+    let (_, after_name) = stat.rsplit_once(')')?;
+    let mut ticks = after_name.split_whitespace().skip(11).map(|field| field.parse::<u64>().ok());
+    Some(Duration::from_millis((ticks.next()?? + ticks.next()??) * TICK_MS))
+}
+
+/// What the kernel counts in for programs, on every architecture that rheos runs on.
+const TICK_MS: u64 = 10;
 
 /// Bytes that all files below `directory` take on the disk; what goes meanwhile counts as nothing.
 pub(crate) fn disk_bytes(directory: &Path) -> u64 {
@@ -171,6 +205,14 @@ mod tests {
             std::hint::spin_loop();
         }
         assert!(begun.busy_since() > 0.0);
+    }
+
+    #[test]
+    fn the_time_of_a_process_is_its_user_and_system_time() {
+        let stat = "17 (a ) name) S 1 17 17 0 -1 4194560 900 0 0 0 250 50 7 7 20 0 3 0 100 0 0";
+        assert_eq!(ran_by(stat), Some(Duration::from_secs(3)));
+        assert_eq!(ran_by("17 (name) S 1"), None);
+        process_time(std::process::id()).expect("the kernel says so of this process");
     }
 
     #[test]

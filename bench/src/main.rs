@@ -13,9 +13,12 @@
 
 mod bare;
 mod broker;
+mod byte_stream;
+mod deliveries;
 mod drive;
 mod floor;
 mod latency;
+mod load;
 mod machine;
 mod pieces;
 mod put_stream;

@@ -5,16 +5,26 @@
 //! the interval in which it lies ([`pairs`]), because on a shared machine tails are mostly the
 //! host's. A line during which the client was over 90 % busy measures the client and is INVALID.
 //!
+//! Consumers whose latencies count share the client's thread with the puts, so that one clock and one
+//! core measure both sides; those that are only a burden run aside ([`aside`]).
+//!
 //! A part that fails does not stop the others; the run then ends with a failure. Everything is written
 //! below `--dir` and gone at the end; every process that is started ends with the run.
 
+mod aside;
 mod busy;
 mod catchup;
+mod egress;
 mod idle;
+mod lanes;
+mod late;
 mod lines;
 mod pairs;
+mod push;
 mod put;
+mod saturated;
 mod start;
+mod subscriptions;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -28,8 +38,8 @@ use crate::Failure;
 use crate::bare::client::Target;
 use crate::broker::process::{Broker, Data, Launch};
 use crate::broker::session::Session;
-use crate::drive::Window;
 use crate::floor::LOADS;
+use crate::load::{Load, Window};
 use crate::machine::{Cores, pin_to_core};
 use crate::report::Output;
 use crate::scratch::Scratch;
@@ -69,7 +79,7 @@ pub(crate) struct WalkArguments {
     /// The broker's program; the one beside this program when left out, built if it is not there
     #[arg(long)]
     broker: Option<PathBuf>,
-    /// GiB that are read back in a catch-up
+    /// GiB that are read back in a catch-up; a late consumer is so much behind, and one more for each second
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=64))]
     catchup_gib: u64,
     /// GiB of sealed segments that a start is measured with
@@ -92,6 +102,18 @@ enum Part {
     Busy,
     /// What shards cost that nobody uses
     Idle,
+    /// From a put to its arrival at registered consumers
+    Push,
+    /// As many bytes to registered consumers as go out
+    Egress,
+    /// More consumers than can be fed
+    Saturated,
+    /// A consumer that is far behind, and consumers that never read, beside a good one
+    Late,
+    /// What subscriptions cost that nothing is pushed to
+    Subscriptions,
+    /// Two lanes against one
+    Lanes,
 }
 
 /// What every part needs.
@@ -105,7 +127,7 @@ struct Walk<'a> {
 pub(crate) fn run(arguments: &WalkArguments) -> Result<(), Failure> {
     let launch = Launch {
         program: program(arguments)?,
-        core: arguments.server_core,
+        lane_cores: vec![arguments.server_core],
         mtu_bound: arguments.mtu,
         cores: Cores::now()?,
     };
@@ -151,6 +173,12 @@ async fn measure(walk: &Walk<'_>, part: Part, lines: &mut Lines) -> Result<(), F
         Part::Start => start::measure(walk, lines).await,
         Part::Busy => busy::measure(walk, lines).await,
         Part::Idle => idle::measure(walk, lines).await,
+        Part::Push => push::measure(walk, lines).await,
+        Part::Egress => egress::measure(walk, lines).await,
+        Part::Saturated => saturated::measure(walk, lines).await,
+        Part::Late => late::measure(walk, lines).await,
+        Part::Subscriptions => subscriptions::measure(walk, lines).await,
+        Part::Lanes => lanes::measure(walk, lines).await,
     }
 }
 
@@ -168,11 +196,21 @@ impl Walk<'_> {
     }
 
     fn start_target(&self) -> Result<Target, Failure> {
-        Target::start(self.scratch.path(), self.launch.core, self.launch.mtu_bound, TARGET_FILE_MIB)
+        Target::start(self.scratch.path(), self.arguments.server_core, self.launch.mtu_bound, TARGET_FILE_MIB)
     }
 
     async fn session(&self, broker: &Broker) -> Result<Session, Failure> {
         Session::open(broker.access(), self.launch.mtu_bound).await
+    }
+
+    /// Cores that neither a server nor the measuring client has.
+    fn spare_cores(&self) -> Vec<usize> {
+        let taken = [self.arguments.server_core, self.arguments.client_core];
+        self.launch.cores.numbers().into_iter().filter(|core| !taken.contains(core)).collect()
+    }
+
+    fn spare_core(&self) -> Option<usize> {
+        self.spare_cores().first().copied()
     }
 
     fn pairs(&self) -> std::ops::Range<u16> {
@@ -209,7 +247,7 @@ fn program(arguments: &WalkArguments) -> Result<PathBuf, Failure> {
 }
 
 /// The load of this name.
-fn load(name: &str) -> crate::drive::Load {
+fn load(name: &str) -> Load {
     LOADS.iter().find(|(known, _)| *known == name).expect("the rig has a load of this name").1
 }
 

@@ -17,8 +17,10 @@ use rheos_broker::transport;
 use super::target::Ready;
 use super::{DOWN, ECHO, ECHO_BYTES, LENGTH_BYTES, PUT, READ, REPLY_BYTES, SERVER_NAME, UP};
 use crate::Failure;
-use crate::drive::{BATCH_RECORDS_MAX, Puts, RECORD_BYTES};
+use crate::drive::Puts;
 use crate::latency::Latencies;
+use crate::load::{BATCH_RECORDS_MAX, RECORD_BYTES};
+use crate::machine::process_time;
 use crate::put_stream::{Answers, PutStream, Waiting};
 
 /// A running bare target; ends with this value.
@@ -49,6 +51,11 @@ impl Target {
         target.ready =
             serde_json::from_str(&line).map_err(|_| "the bare target ended before it served; it says why above")?;
         Ok(target)
+    }
+
+    /// The time that its process has run.
+    pub(crate) fn ran(&self) -> Result<Duration, Failure> {
+        process_time(self.child.id())
     }
 
     /// What the kernel gave the target's socket for datagrams that wait to be read.
@@ -154,6 +161,7 @@ pub(crate) struct BarePuts {
     next: AtomicUsize,
     /// The frame of each number of records.
     frames: Vec<Bytes>,
+    numbered: bool,
     connection: Connection,
 }
 
@@ -172,14 +180,22 @@ impl BarePuts {
             opened.push(PutStream::start(send, recv, BareAnswers::default()));
         }
         let frames = (0..=BATCH_RECORDS_MAX as usize).map(|records| frame(records * RECORD_BYTES)).collect();
-        Ok(Self { streams: opened, next: AtomicUsize::new(0), frames, connection })
+        Ok(Self { streams: opened, next: AtomicUsize::new(0), frames, numbered: false, connection })
+    }
+
+    /// The same, with the number of its first record at the front of each put.
+    pub(crate) fn numbered(mut self) -> Self {
+        self.numbered = true;
+        self
     }
 }
 
 impl Puts for BarePuts {
-    fn put(&self, records: u32) -> impl Future<Output = Result<(), Failure>> + Send + 'static {
+    fn put(&self, first: u64, records: u32) -> impl Future<Output = Result<(), Failure>> + Send + 'static {
         let stream = &self.streams[self.next.fetch_add(1, Ordering::Relaxed) % self.streams.len()];
-        let acked = stream.push(|_| [self.frames[records as usize].clone()]);
+        let frame = &self.frames[records as usize];
+        let acked =
+            if self.numbered { stream.push(|_| number(frame, first)) } else { stream.push(|_| [frame.clone()]) };
         async move { acked.await.map_err(|_| "the bare target closed a put stream")? }
     }
 }
@@ -201,7 +217,7 @@ impl Answers for BareAnswers {
     }
 }
 
-async fn open(connection: &Connection, purpose: u8) -> Result<(SendStream, RecvStream), Failure> {
+pub(super) async fn open(connection: &Connection, purpose: u8) -> Result<(SendStream, RecvStream), Failure> {
     let (mut send, recv) = connection.open_bi().await?;
     send.write_all(&[purpose]).await?;
     Ok((send, recv))
@@ -214,7 +230,30 @@ fn frame(payload_bytes: usize) -> Bytes {
     frame.into()
 }
 
+/// A frame whose payload begins with a number.
+fn number(frame: &Bytes, number: u64) -> [Bytes; 2] {
+    let mut head = frame[..LENGTH_BYTES].to_vec();
+    head.extend_from_slice(&number.to_le_bytes());
+    let rest = frame.slice(head.len()..);
+    [head.into(), rest]
+}
+
 /// Bytes and time as MB/s, a megabyte being a million bytes.
 pub(crate) fn megabytes_per_s(bytes: u64, elapsed: Duration) -> f64 {
     bytes as f64 / 1e6 / elapsed.as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_stands_at_the_front_of_the_payload_and_nothing_moves() {
+        let plain = frame(3 * RECORD_BYTES);
+        let numbered = number(&plain, 0x0102_0304_0506_0708).concat();
+        assert_eq!(numbered.len(), plain.len());
+        assert_eq!(numbered[..LENGTH_BYTES], plain[..LENGTH_BYTES]);
+        assert_eq!(numbered[LENGTH_BYTES..][..8], [8, 7, 6, 5, 4, 3, 2, 1]);
+        assert_eq!(numbered[LENGTH_BYTES + 8..], plain[LENGTH_BYTES + 8..]);
+    }
 }

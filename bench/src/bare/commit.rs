@@ -1,5 +1,5 @@
 //! The bare target's lane: what has arrived on all streams goes to the disk in one write, then the
-//! replies go out, then the next write begins. One write is in flight at a time.
+//! replies go out, then the pushes, then the next write begins. One write is in flight at a time.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -12,6 +12,7 @@ use bytes::{Buf, Bytes};
 use quinn::SendStream;
 use rheos_broker::disk::{AlignedBuffer, BLOCK_BYTES, BufferPool, CommitRing, POOLED_BYTES_MAX, RingWait, WriteDone};
 
+use super::push::Subscribers;
 use super::{FRAME_BYTES_MAX, LENGTH_BYTES, REPLY_BYTES};
 use crate::Failure;
 
@@ -32,6 +33,9 @@ pub(crate) enum Arrival {
     Opened {
         stream: u64,
         replies: SendStream,
+    },
+    Subscribed {
+        pushes: SendStream,
     },
     /// Some bytes of whole frames, and how many frames end in them.
     Bytes {
@@ -72,6 +76,9 @@ pub(crate) struct Lane {
     waiting: std::collections::VecDeque<(u64, Bytes, u32)>,
     /// The frames of the write in flight: stream and count.
     covered: Vec<(u64, u32)>,
+    /// Bytes of those frames; the rest of the write is padding.
+    covered_bytes: usize,
+    subscribers: Subscribers,
     arrivals: Vec<Arrival>,
     ends: Vec<WriteDone>,
 }
@@ -94,6 +101,8 @@ impl Lane {
             replies: HashMap::new(),
             waiting: Default::default(),
             covered: Vec::new(),
+            covered_bytes: 0,
+            subscribers: Subscribers::default(),
             arrivals: Vec::new(),
             ends: Vec::new(),
         })
@@ -105,6 +114,7 @@ impl Lane {
     }
 
     fn turn(&mut self, cx: &mut Context<'_>) -> Poll<Failure> {
+        self.subscribers.go_on(cx);
         loop {
             if self.wait.poll(&mut self.ring, cx).is_ready() {
                 self.ring.reap(&mut self.ends);
@@ -140,6 +150,7 @@ impl Lane {
                 Arrival::Opened { stream, replies } => {
                     self.replies.insert(stream, replies);
                 }
+                Arrival::Subscribed { pushes } => self.subscribers.add(pushes, cx),
                 Arrival::Bytes { stream, bytes, frames_ended } => self.waiting.push_back((stream, bytes, frames_ended)),
                 Arrival::Closed { stream } => {
                     self.replies.remove(&stream);
@@ -167,6 +178,7 @@ impl Lane {
                 _ => self.covered.push((stream, frames_ended)),
             }
         }
+        self.covered_bytes = buffer.len();
         buffer.pad_to_block();
         buffer
     }
@@ -177,12 +189,17 @@ impl Lane {
             if written != buffer.len() {
                 return Err(format!("{written} of {} bytes were written", buffer.len()).into());
             }
-            self.pool.put(buffer);
             for (stream, frames) in self.covered.drain(..) {
                 let Some(replies) = self.replies.get_mut(&stream) else { continue };
                 if !reply(replies, frames, cx) {
                     self.replies.remove(&stream);
                 }
+            }
+            if self.subscribers.is_empty() {
+                self.pool.put(buffer);
+            } else {
+                let frames = self.pool.share(buffer).slice(..self.covered_bytes);
+                self.subscribers.push(&frames, cx);
             }
         }
         Ok(())

@@ -17,7 +17,7 @@ use rheos_broker::transport;
 use serde::{Deserialize, Serialize};
 
 use super::commit::{Arrival, Framing, Inbox, Lane};
-use super::{DOWN, ECHO, ECHO_BYTES, PUT, READ, SERVER_NAME, UP};
+use super::{DOWN, ECHO, ECHO_BYTES, PUT, READ, SERVER_NAME, SUBSCRIBE, UP};
 use crate::Failure;
 use crate::machine::pin_to_core;
 use crate::scratch::prewritten_file;
@@ -104,6 +104,7 @@ async fn accept_streams(connection: Connection, inbox: Inbox, file: Arc<File>) {
             UP => report(tokio::spawn(take_up(send, recv))),
             DOWN => report(tokio::spawn(send_down(send, recv))),
             PUT => report(tokio::spawn(take_puts(send, recv, inbox))),
+            SUBSCRIBE => inbox.push(Arrival::Subscribed { pushes: send }),
             READ => report(tokio::spawn(send_file(send, recv, file))),
             other => eprintln!("bare-target: no stream is for {other:#04x}"),
         }

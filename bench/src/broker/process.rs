@@ -16,13 +16,14 @@ use serde::Deserialize;
 
 use super::access::Access;
 use crate::Failure;
-use crate::machine::{Cores, disk_bytes};
+use crate::machine::{Cores, disk_bytes, process_time};
 
 /// How every broker of a run is started.
 #[derive(Debug, Clone)]
 pub(crate) struct Launch {
     pub(crate) program: PathBuf,
-    pub(crate) core: usize,
+    /// The core of each lane.
+    pub(crate) lane_cores: Vec<usize>,
     pub(crate) mtu_bound: u16,
     /// The cores that the rig had before it kept to one.
     pub(crate) cores: Cores,
@@ -80,7 +81,8 @@ impl Broker {
             .args(["serve", "--output", "json", "--listen", "127.0.0.1:0"])
             .arg("--data")
             .arg(data.path())
-            .args(["--lanes", "1", "--cores", &launch.core.to_string(), "--mtu", &launch.mtu_bound.to_string()])
+            .args(lane_arguments(&launch.lane_cores))
+            .args(["--mtu", &launch.mtu_bound.to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log);
@@ -106,6 +108,11 @@ impl Broker {
     /// How to connect to it as the administrator.
     pub(crate) fn access(&self) -> &Access {
         &self.access
+    }
+
+    /// The time that its process has run, on all its threads.
+    pub(crate) fn ran(&self) -> Result<Duration, Failure> {
+        process_time(self.child.id())
     }
 
     /// Its memory that is in RAM, in bytes.
@@ -157,6 +164,12 @@ impl Drop for Broker {
     }
 }
 
+/// How a broker is told its lanes: as many as their cores, in order.
+fn lane_arguments(cores: &[usize]) -> [String; 2] {
+    let list: Vec<String> = cores.iter().map(usize::to_string).collect();
+    [CORES_OPTION.to_owned(), list.join(",")]
+}
+
 /// A line that a broker prints for programs; the one with an address says that it is ready, unless it
 /// names another event.
 #[derive(Debug, Deserialize)]
@@ -198,6 +211,7 @@ fn nobody() -> Access {
     Access { address: ([0, 0, 0, 0], 0).into(), key_id: String::new(), secret: String::new(), ca_sha256: [0; 32] }
 }
 
+const CORES_OPTION: &str = "--cores";
 const START_MAX: Duration = Duration::from_secs(120);
 const STOP_MAX: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(5);
@@ -219,11 +233,17 @@ mod tests {
     }
 
     #[test]
+    fn lanes_are_told_by_their_cores() {
+        assert_eq!(lane_arguments(&[3]), [CORES_OPTION, "3"]);
+        assert_eq!(lane_arguments(&[3, 5]), [CORES_OPTION, "3,5"]);
+    }
+
+    #[test]
     fn a_program_that_does_not_start_is_named() {
         let scratch = tempfile::tempdir().expect("there is a temporary directory");
         let cores = Cores::now().expect("the kernel says");
         let data = Data::new(scratch.path(), "test");
-        let mut launch = Launch { program: "/nowhere/rheos".into(), core: 0, mtu_bound: 1452, cores };
+        let mut launch = Launch { program: "/nowhere/rheos".into(), lane_cores: vec![0], mtu_bound: 1452, cores };
         let failure = Broker::start(&launch, &data).expect_err("it is not there").to_string();
         assert!(failure.contains("/nowhere/rheos"), "{failure}");
         launch.program = "/bin/ls".into();

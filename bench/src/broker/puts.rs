@@ -1,7 +1,8 @@
 //! Puts on a broker: each batch is a frame, on the shards in turn.
 //!
-//! The bodies are made ahead, as the bare target's frames are; a batch costs its headers alone. Each
-//! record has a partition key of its own, so that the broker routes as many keys as it gets records.
+//! The bodies are made ahead, as the bare target's frames are; a batch costs its headers alone, and
+//! where puts are numbered its checksum: the first data bytes of a batch are then the number of its
+//! first record in the run. Each record has a partition key of its own, so that the broker routes as many keys as it gets records.
 //!
 //! What must hold: a shard keeps to one put stream, and its puts are numbered in the order of the calls.
 
@@ -17,13 +18,21 @@ use rheos_protocol::hash::{HashRange, hash_key};
 use rheos_protocol::limits::{DATA_STREAMS_MAX, RECORD_BYTES_DEFAULT};
 use rheos_protocol::message::StreamDescription;
 use rheos_protocol::record::RecordView;
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::answers::FrameAnswers;
 use super::session::Session;
 use crate::Failure;
-use crate::drive::{BATCH_RECORDS_MAX, Puts, RECORD_BYTES};
+use crate::drive::Puts;
+use crate::load::{BATCH_RECORDS_MAX, RECORD_BYTES};
 use crate::put_stream::PutStream;
+
+/// Where the data of a body's first record begins: the record's own 8 bytes and its key come before.
+pub(super) const NUMBER_AT: usize = 8 + KEY_BYTES;
+/// Bytes of the number that stands there.
+pub(super) const NUMBER_BYTES: usize = 8;
+/// Length of every key of the rig.
+const KEY_BYTES: usize = 16;
 
 /// Puts to all shards of some streams, with a producer of its own.
 pub(crate) struct BrokerPuts {
@@ -31,6 +40,7 @@ pub(crate) struct BrokerPuts {
     shards: Vec<ShardPuts>,
     next: AtomicUsize,
     producer_id: u64,
+    numbered: bool,
     session: Session,
 }
 
@@ -64,13 +74,19 @@ impl BrokerPuts {
         }
         let mut streams = Vec::new();
         for _ in 0..shards.len().min(DATA_STREAMS_MAX as usize) {
-            let (send, recv) = session.open_puts().await?;
+            let (send, recv) = session.open_stream().await?;
             streams.push(PutStream::start(send, recv, FrameAnswers::default()));
         }
         if streams.is_empty() {
             return Err("puts need an open shard".into());
         }
-        Ok(Self { streams, shards, next: AtomicUsize::new(0), producer_id: new_producer(), session })
+        Ok(Self { streams, shards, next: AtomicUsize::new(0), producer_id: new_producer(), numbered: false, session })
+    }
+
+    /// The same, with the number of its first record in each put.
+    pub(crate) fn numbered(mut self) -> Self {
+        self.numbered = true;
+        self
     }
 
     /// Ends the connection: what is not acknowledged fails.
@@ -80,20 +96,31 @@ impl BrokerPuts {
 }
 
 impl Puts for BrokerPuts {
-    fn put(&self, records: u32) -> impl Future<Output = Result<(), Failure>> + Send + 'static {
+    fn put(&self, first: u64, records: u32) -> impl Future<Output = Result<(), Failure>> + Send + 'static {
         let shard = &self.shards[self.next.fetch_add(1, Ordering::Relaxed) % self.shards.len()];
-        let acked = self.streams[shard.stream].push(|id| shard.frame(id, self.producer_id, records));
+        let first = self.numbered.then_some(first);
+        let acked = self.streams[shard.stream].push(|id| shard.frame(id, self.producer_id, first, records));
         async move { acked.await.map_err(|_| "the broker closed a put stream")? }
     }
 }
 
 impl ShardPuts {
-    /// The frame of the shard's next put: headers, body.
-    fn frame(&self, id: u64, producer_id: u64, records: u32) -> [Bytes; 2] {
-        let (body, body_checksum) = self.bodies.of(records);
+    /// The frame of the shard's next put: headers with what comes before the rest of the body, and that.
+    fn frame(&self, id: u64, producer_id: u64, first: Option<u64>, records: u32) -> [Bytes; 2] {
+        let (mut body, mut body_checksum) = self.bodies.of(records);
+        let body_len = body.len() as u32;
+        let mut front = BytesMut::new();
+        if let Some(first) = first {
+            front = BytesMut::from(&body.split_to(NUMBER_AT + NUMBER_BYTES)[..]);
+            front[NUMBER_AT..].copy_from_slice(&first.to_le_bytes());
+            let mut checksum = Xxh3::new();
+            checksum.update(&front);
+            checksum.update(&body);
+            body_checksum = checksum.digest();
+        }
         let header = BatchHeader {
             record_count: records,
-            body_len: body.len() as u32,
+            body_len,
             body_checksum,
             producer: ProducerStamp { id: producer_id, epoch: 0, number: self.number.fetch_add(1, Ordering::Relaxed) },
             incarnation: self.incarnation,
@@ -101,9 +128,10 @@ impl ShardPuts {
             first_sequence: 0,
             arrival_ms: 0,
         };
-        let mut head = BytesMut::with_capacity(FRAME_HEADER_BYTES + HEADER_BYTES);
+        let mut head = BytesMut::with_capacity(FRAME_HEADER_BYTES + HEADER_BYTES + front.len());
         FrameHeader { len: header.total_len() as u32, kind: kind::PUT, id }.encode(&mut head);
         head.extend_from_slice(&header.encode());
+        head.extend_from_slice(&front);
         [head.freeze(), body]
     }
 }
@@ -121,7 +149,9 @@ impl Bodies {
         let mut builder = BatchBuilder::with_capacity(BATCH_RECORDS_MAX as usize * (RECORD_BYTES + 32));
         let data = [0x42; RECORD_BYTES];
         // A key of the right place is found by trying: as many times as the stream has shards, on average.
-        let keys = (0_u64..).map(|at| format!("key-{at:012x}")).filter(|key| range.contains(hash_key(key)));
+        let keys = (0_u64..)
+            .map(|at| format!("key-{at:0digits$x}", digits = KEY_BYTES - 4))
+            .filter(|key| range.contains(hash_key(key)));
         for key in keys.take(BATCH_RECORDS_MAX as usize) {
             let record = RecordView { partition_key: &key, explicit_hash_key: None, data: &data };
             builder.push(&record, RECORD_BYTES_DEFAULT).expect("the rig's records are within limits");
@@ -162,7 +192,8 @@ mod tests {
             bodies: Arc::new(Bodies::new(range)),
         };
         for records in 1..=BATCH_RECORDS_MAX {
-            let [head, body] = shard.frame(u64::from(records), 9, records);
+            let first = records.is_multiple_of(2).then_some(u64::from(records) << 40);
+            let [head, body] = shard.frame(u64::from(records), 9, first, records);
             let frame = FrameHeader::decode(head.first_chunk().expect("a frame has a header"));
             assert_eq!((frame.kind, frame.id), (kind::PUT, u64::from(records)));
             assert_eq!(frame.len as usize, head.len() - FRAME_HEADER_BYTES + body.len());
@@ -171,6 +202,9 @@ mod tests {
             assert_eq!(batch.header().producer, ProducerStamp { id: 9, epoch: 0, number: u64::from(records) - 1 });
             assert_eq!((batch.header().incarnation, batch.header().shard), (7, 5));
             assert_eq!(batch.records().len(), records as usize);
+            let data = batch.records().next().expect("it has a record").data;
+            let unnumbered = u64::from_le_bytes([0x42; NUMBER_BYTES]);
+            assert_eq!(data[..NUMBER_BYTES], first.unwrap_or(unnumbered).to_le_bytes());
             assert!(batch.records().all(|record| range.contains(record.hash_key()) && record.data.len() == 1024));
         }
     }

@@ -2,26 +2,41 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
-use quinn::{Connection, Endpoint, RecvStream, SendStream, TokioRuntime, VarInt};
+use bytes::BytesMut;
+use quinn::{
+    ClientConfig, Connection, ConnectionId, Endpoint, RecvStream, SendStream, TokioRuntime, TransportConfig, VarInt,
+};
 use rheos_broker::transport;
 use rheos_client::quic_config_for_ca;
 use rheos_protocol::batch::{BatchHeader, HEADER_BYTES};
-use rheos_protocol::frame::{FRAME_HEADER_BYTES, FrameHeader, kind, reply_limit};
+use rheos_protocol::frame::kind;
 use rheos_protocol::message::{
-    CreateStream, EXPORTER_LABEL, Hello, PROTOCOL_VERSION, Position, Read, Reply, Request, StreamDescription,
+    ConsumerDescription, ConsumerOf, CreateStream, EXPORTER_LABEL, Hello, PROTOCOL_VERSION, Position, Read, Reply,
+    Request, StreamDescription,
 };
 use ring::hmac;
+use ring::rand::{SecureRandom, SystemRandom};
 
 use super::access::Access;
+use super::incoming::Incoming;
 use crate::Failure;
 
 /// The name in every broker's certificate.
 const SERVER_NAME: &str = "rheos";
 
+/// Bytes of the id that a connection begins with, which nobody may guess.
+const INITIAL_ID_BYTES: usize = 16;
+
 /// A connection of its own, on a socket of its own; closed with this value.
 pub(crate) struct Session {
     connection: Connection,
+}
+
+/// Opens connections to a broker, all from one socket.
+pub(crate) struct Dialer {
+    access: Access,
+    config: ClientConfig,
+    endpoint: Endpoint,
 }
 
 /// What one read brought; its bodies are counted and not looked at.
@@ -35,18 +50,41 @@ pub(crate) struct ReadPart {
     pub(crate) bytes: u64,
 }
 
-impl Session {
-    pub(crate) async fn open(access: &Access, mtu_bound: u16) -> Result<Self, Failure> {
+impl Dialer {
+    pub(crate) fn new(access: &Access, transport: TransportConfig, mtu_bound: u16) -> Result<Self, Failure> {
         let mut config = quic_config_for_ca(access.ca_sha256);
-        config.transport_config(Arc::new(transport::client(mtu_bound)));
+        config.transport_config(Arc::new(transport));
         let (socket, _) = transport::bind_udp(([127, 0, 0, 1], 0).into())?;
         let endpoint = Endpoint::new(transport::endpoint(mtu_bound), None, socket, Arc::new(TokioRuntime))?;
-        let connection = endpoint.connect_with(config, access.address, SERVER_NAME)?.await?;
-        let session = Self { connection };
-        match session.request(&Request::Hello(session.hello(access)?)).await? {
+        Ok(Self { access: access.clone(), config, endpoint })
+    }
+
+    /// Chooses the lane that connections come to: the first byte of the id that they begin with.
+    pub(crate) fn on_lane(mut self, lane: u8) -> Self {
+        let ids = move || {
+            let mut id = [0; INITIAL_ID_BYTES];
+            SystemRandom::new().fill(&mut id).expect("the kernel gives random bytes");
+            id[0] = lane;
+            ConnectionId::new(&id)
+        };
+        self.config.initial_dst_cid_provider(Arc::new(ids));
+        self
+    }
+
+    pub(crate) async fn connect(&self) -> Result<Session, Failure> {
+        let connecting = self.endpoint.connect_with(self.config.clone(), self.access.address, SERVER_NAME)?;
+        let session = Session { connection: connecting.await? };
+        match session.request(&Request::Hello(session.hello(&self.access)?)).await? {
             Reply::Welcome(_) => Ok(session),
             other => Err(unexpected("Hello", &other)),
         }
+    }
+}
+
+impl Session {
+    /// A connection with the rig's usual settings.
+    pub(crate) async fn open(access: &Access, mtu_bound: u16) -> Result<Self, Failure> {
+        Dialer::new(access, transport::client(mtu_bound), mtu_bound)?.connect().await
     }
 
     fn hello(&self, access: &Access) -> Result<Hello, Failure> {
@@ -107,14 +145,19 @@ impl Session {
         let bytes = left;
         let mut sequence = None;
         while left > 0 {
-            let batch = BatchHeader::decode(&incoming.array::<HEADER_BYTES>(&mut left).await?)?;
+            let batch = BatchHeader::decode(&incoming.bytes.array::<HEADER_BYTES>(&mut left).await?)?;
             if sequence.is_some_and(|expected| expected != batch.first_sequence) {
                 return Err("the broker's batches leave a gap".into());
             }
             sequence = Some(batch.first_sequence + u64::from(batch.record_count));
-            incoming.skip(u64::from(batch.body_len), &mut left).await?;
+            incoming.bytes.skip(u64::from(batch.body_len), &mut left).await?;
         }
         Ok(ReadPart { start, next: fields.next_sequence, bytes })
+    }
+
+    /// The next stream that the broker opens, on which it pushes; an error when the connection ends.
+    pub(crate) async fn accept_pushes(&self) -> Result<RecvStream, Failure> {
+        Ok(self.connection.accept_uni().await?)
     }
 
     /// Ends the connection at once.
@@ -122,8 +165,31 @@ impl Session {
         self.connection.close(VarInt::from_u32(0), b"done");
     }
 
-    /// Opens a put stream.
-    pub(crate) async fn open_puts(&self) -> Result<(SendStream, RecvStream), Failure> {
+    /// Registers a consumer of a stream.
+    pub(crate) async fn register_consumer(&self, stream: &str, consumer: &str) -> Result<(), Failure> {
+        self.consumer(Request::RegisterConsumer, stream, consumer).await.map(drop)
+    }
+
+    /// An epoch for a consumer that is newer than all before.
+    pub(crate) async fn consumer_epoch(&self, stream: &str, consumer: &str) -> Result<u64, Failure> {
+        Ok(self.consumer(Request::DescribeConsumer, stream, consumer).await?.epoch)
+    }
+
+    async fn consumer(
+        &self,
+        request: impl FnOnce(ConsumerOf) -> Request,
+        stream: &str,
+        consumer: &str,
+    ) -> Result<ConsumerDescription, Failure> {
+        let consumer = ConsumerOf { stream: stream.to_owned(), consumer: consumer.to_owned() };
+        match self.request(&request(consumer)).await? {
+            Reply::Consumer(described) => Ok(described),
+            other => Err(unexpected("a consumer's request", &other)),
+        }
+    }
+
+    /// Opens a put stream, or a subscription stream.
+    pub(crate) async fn open_stream(&self) -> Result<(SendStream, RecvStream), Failure> {
         Ok(self.connection.open_bi().await?)
     }
 
@@ -143,7 +209,7 @@ impl Session {
         request.write(0, &mut frame);
         send.write_chunk(frame.freeze()).await?;
         send.finish()?;
-        Ok(Incoming { recv, chunk: Bytes::new() })
+        Ok(Incoming::new(recv))
     }
 }
 
@@ -153,78 +219,9 @@ impl Drop for Session {
     }
 }
 
-fn unexpected(request: &str, reply: &Reply) -> Failure {
+pub(super) fn unexpected(request: &str, reply: &Reply) -> Failure {
     match reply {
         Reply::Error(error) => format!("the broker refused {request}: {error}").into(),
         other => format!("the broker answered {request} with a frame of kind {}", other.kind()).into(),
-    }
-}
-
-/// The bytes of a reply, taken as they come and copied only where they are looked at.
-struct Incoming {
-    recv: RecvStream,
-    chunk: Bytes,
-}
-
-impl Incoming {
-    /// The header of a frame, and how many bytes of its payload are left.
-    async fn header(&mut self) -> Result<(FrameHeader, u64), Failure> {
-        let mut left = FRAME_HEADER_BYTES as u64;
-        let header = FrameHeader::decode(&self.array(&mut left).await?);
-        if header.len > reply_limit() {
-            return Err(format!("the broker sends a frame of {} bytes", header.len).into());
-        }
-        Ok((header, header.len.into()))
-    }
-
-    async fn reply(&mut self, header: FrameHeader) -> Result<Reply, Failure> {
-        let mut payload = BytesMut::new();
-        let mut left = u64::from(header.len);
-        while left > 0 {
-            payload.extend_from_slice(&self.piece(left, &mut left).await?);
-        }
-        Ok(Reply::decode(header.kind, payload.freeze())?.ok_or("the broker answered with an unknown kind of frame")?)
-    }
-
-    /// A group of fields with the length that stands before it.
-    async fn group(&mut self, left: &mut u64) -> Result<Bytes, Failure> {
-        let length = self.array::<2>(left).await?;
-        let mut group = BytesMut::from(&length[..]);
-        let whole = length.len() + usize::from(u16::from_le_bytes(length));
-        while group.len() < whole {
-            let piece = self.piece((whole - group.len()) as u64, left).await?;
-            group.extend_from_slice(&piece);
-        }
-        Ok(group.freeze())
-    }
-
-    async fn array<const N: usize>(&mut self, left: &mut u64) -> Result<[u8; N], Failure> {
-        let mut array = [0; N];
-        let mut filled = 0;
-        while filled < N {
-            let piece = self.piece((N - filled) as u64, left).await?;
-            array[filled..filled + piece.len()].copy_from_slice(&piece);
-            filled += piece.len();
-        }
-        Ok(array)
-    }
-
-    async fn skip(&mut self, bytes: u64, left: &mut u64) -> Result<(), Failure> {
-        let mut skipped = 0;
-        while skipped < bytes {
-            skipped += self.piece(bytes - skipped, left).await?.len() as u64;
-        }
-        Ok(())
-    }
-
-    /// The next bytes, at most `most` and at least one, counted off `left`.
-    async fn piece(&mut self, most: u64, left: &mut u64) -> Result<Bytes, Failure> {
-        while self.chunk.is_empty() {
-            let next = self.recv.read_chunk(usize::MAX, true).await?;
-            self.chunk = next.ok_or("the broker ended a stream in the middle of a frame")?.bytes;
-        }
-        let taken = self.chunk.split_to(self.chunk.len().min(usize::try_from(most)?));
-        *left = left.checked_sub(taken.len() as u64).ok_or("the broker's frame is shorter than its fields")?;
-        Ok(taken)
     }
 }

@@ -1,6 +1,8 @@
 //! The rig's client against the protocol itself: a listener that has a broker's identity and keeps
 //! what is put to it in memory, and checks each put as a broker does.
 
+mod push;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -24,7 +26,8 @@ use super::access::Access;
 use super::puts::BrokerPuts;
 use super::session::Session;
 use crate::Failure;
-use crate::drive::{Load, Puts, Window, drive};
+use crate::drive::{Puts, drive};
+use crate::load::{Load, Window};
 
 const MTU: u16 = 1452;
 
@@ -34,6 +37,7 @@ struct Memory {
     shards: Mutex<BTreeMap<(u64, u32), Vec<Batch>>>,
     streams: Mutex<Vec<StreamDescription>>,
     puts_max: usize,
+    pushes: push::Pushes,
 }
 
 /// A listener in memory with the directory that its keys lie in.
@@ -45,6 +49,14 @@ struct Listener {
 
 impl Listener {
     fn start(puts_max: usize) -> Listener {
+        Listener::with(puts_max, push::Pushes::default())
+    }
+
+    fn pushing(pushes: push::Pushes) -> Listener {
+        Listener::with(usize::MAX, pushes)
+    }
+
+    fn with(puts_max: usize, pushes: push::Pushes) -> Listener {
         let scratch = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).expect("the checkout can be written");
         let options = DirectoryOptions::default();
         let directory = DataDirectory::open(&scratch.path().join("data"), options).expect("it is made");
@@ -56,7 +68,8 @@ impl Listener {
         let runtime = Arc::new(TokioRuntime);
         let endpoint = Endpoint::new(transport::endpoint(MTU), Some(server), socket, runtime).expect("it is bound");
         let access = Access::parse(&identity.admin_url(address)).expect("the broker's own string can be read");
-        let memory = Arc::new(Memory { identity, shards: Mutex::default(), streams: Mutex::default(), puts_max });
+        let memory =
+            Arc::new(Memory { identity, shards: Mutex::default(), streams: Mutex::default(), puts_max, pushes });
         let serving = Arc::clone(&memory);
         tokio::spawn(async move {
             while let Some(incoming) = endpoint.accept().await {
@@ -99,12 +112,20 @@ async fn answer(connection: Connection, mut send: SendStream, mut recv: RecvStre
             memory.put(&payload)
         } else {
             let request = Request::decode(header.kind, &payload).expect("the rig sends what is right");
-            memory.answer(&connection, request.expect("its kind is known"))
+            let request = request.expect("its kind is known");
+            match memory.subscription(&connection, header.id, &request) {
+                Some(Some(reply)) => reply,
+                Some(None) => continue,
+                None => memory.answer(&connection, request),
+            }
         };
         let mut out = BytesMut::new();
         reply.write(header.id, &mut out);
         // The rig may have what it wanted and be gone.
         let _ = send.write_chunk(out.freeze()).await;
+        if header.kind == kind::PUT {
+            memory.push();
+        }
     }
 }
 
@@ -213,7 +234,7 @@ async fn puts_go_to_the_shards_in_turn_and_are_numbered() {
     let listener = Listener::start(usize::MAX);
     let stream = listener.session().await.create_stream("s", 3).await.expect("it is made");
     let puts = BrokerPuts::open(listener.session().await, std::slice::from_ref(&stream)).await.expect("it opens");
-    let acked: Vec<_> = (1..=30).map(|records| puts.put(records)).collect();
+    let acked: Vec<_> = (1..=30).map(|records| puts.put(0, records)).collect();
     for acked in acked {
         acked.await.expect("it is stored");
     }
@@ -239,7 +260,7 @@ async fn more_shards_than_put_streams_share_them() {
         streams.push(session.create_stream(&format!("s{number}"), 1).await.expect("it is made"));
     }
     let puts = BrokerPuts::open(listener.session().await, &streams).await.expect("it opens");
-    let acked: Vec<_> = (0..200).map(|_| puts.put(1)).collect();
+    let acked: Vec<_> = (0..200).map(|_| puts.put(0, 1)).collect();
     for acked in acked {
         acked.await.expect("it is stored");
     }
@@ -262,7 +283,7 @@ async fn what_was_put_is_read_in_parts() -> Result<(), Failure> {
     let listener = Listener::start(usize::MAX);
     let stream = listener.session().await.create_stream("s", 1).await?;
     let puts = BrokerPuts::open(listener.session().await, std::slice::from_ref(&stream)).await?;
-    let acked: Vec<_> = (0..50).map(|_| puts.put(64)).collect();
+    let acked: Vec<_> = (0..50).map(|_| puts.put(0, 64)).collect();
     for acked in acked {
         acked.await?;
     }

@@ -56,7 +56,7 @@ pub(super) async fn create_streams(session: &Session, count: u32) -> Result<Vec<
 pub(super) async fn put_once_to_each(session: Session, streams: &[StreamDescription]) -> Result<(), Failure> {
     let puts = Arc::new(BrokerPuts::open(session, streams).await?);
     for some in streams.chunks(PUTS_AT_ONCE) {
-        let acked: Vec<_> = some.iter().map(|_| puts.put(1)).collect();
+        let acked: Vec<_> = some.iter().map(|_| puts.put(0, 1)).collect();
         for acked in acked {
             acked.await?;
         }

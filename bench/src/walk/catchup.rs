@@ -19,7 +19,8 @@ use crate::Failure;
 use crate::bare::client::{Target, bulk_down, megabytes_per_s};
 use crate::broker::puts::BrokerPuts;
 use crate::broker::session::{ReadPart, Session};
-use crate::drive::{BATCH_RECORDS_MAX, BATCHES_IN_FLIGHT_MAX, Puts, RECORD_BYTES};
+use crate::drive::Puts;
+use crate::load::{BATCH_RECORDS_MAX, BATCHES_IN_FLIGHT_MAX, RECORD_BYTES};
 use crate::machine::ThreadTime;
 use crate::pieces::DirectReads;
 
@@ -29,7 +30,7 @@ type Rate = (f64, f64);
 pub(super) async fn measure(walk: &Walk<'_>, lines: &mut Lines) -> Result<(), Failure> {
     let read_bytes = walk.arguments.catchup_gib << 30;
     require_room(walk.scratch.path(), read_bytes * 2 + (4 << 30))?;
-    let reads = DirectReads::new(walk.scratch.path(), walk.launch.core)?;
+    let reads = DirectReads::new(walk.scratch.path(), walk.arguments.server_core)?;
     let target = walk.start_target()?;
     let data = walk.data("catchup");
     let broker = walk.start_broker(&data)?;
@@ -66,7 +67,7 @@ pub(super) async fn put_bytes(puts: &Arc<BrokerPuts>, bytes: u64) -> Result<(), 
         {
             acked??;
         }
-        in_flight.spawn(puts.put(BATCH_RECORDS_MAX));
+        in_flight.spawn(puts.put(0, BATCH_RECORDS_MAX));
     }
     while let Some(acked) = in_flight.join_next().await {
         acked??;

@@ -10,12 +10,12 @@ use crate::broker::process::Broker;
 pub(super) async fn measure(walk: &Walk<'_>, lines: &mut Lines) -> Result<(), Failure> {
     let data = walk.data("idle");
     let broker = walk.start_broker(&data)?;
-    let empty = idle_mib(walk, &broker).await?;
+    let empty = settled_mib(walk, &broker).await?;
     walk.session(&broker).await?.create_stream("idle", SHARDS).await?;
-    let created = idle_mib(walk, &broker).await?;
+    let created = settled_mib(walk, &broker).await?;
     broker.stop()?;
     let broker = walk.start_broker(&data)?;
-    let restarted = idle_mib(walk, &broker).await?;
+    let restarted = settled_mib(walk, &broker).await?;
     lines.absolute("idle_10k_shards_mib", &[created - empty], Goal::AtMost(SHARDS_MIB_MAX));
     lines.absolute("idle_10k_shards_restarted_mib", &[restarted - empty], Goal::AtMost(SHARDS_MIB_MAX));
     lines.absolute("idle_empty_mib", &[empty], Goal::None);
@@ -24,8 +24,13 @@ pub(super) async fn measure(walk: &Walk<'_>, lines: &mut Lines) -> Result<(), Fa
 
 /// The broker's memory when the last client has gone. One is let come and go first, because the first
 /// makes the broker touch buffers that every later one uses again.
-async fn idle_mib(walk: &Walk<'_>, broker: &Broker) -> Result<f64, Failure> {
+pub(super) async fn settled_mib(walk: &Walk<'_>, broker: &Broker) -> Result<f64, Failure> {
     walk.session(broker).await?.ping().await?;
+    resident_mib(broker).await
+}
+
+/// The broker's memory, once what was just done is over.
+pub(super) async fn resident_mib(broker: &Broker) -> Result<f64, Failure> {
     tokio::time::sleep(SETTLED).await;
     Ok(broker.resident_bytes()? as f64 / f64::from(1 << 20))
 }

@@ -13,8 +13,9 @@ use crate::Failure;
 use crate::bare::client::{BarePuts, Target};
 use crate::broker::process::{Broker, Data};
 use crate::broker::puts::BrokerPuts;
-use crate::drive::{Load, Outcome, drive};
+use crate::drive::{Outcome, drive};
 use crate::floor::LOADS;
+use crate::load::Load;
 
 /// A run on the broker and the run on the bare target before it.
 type Pair = (Outcome, Outcome);

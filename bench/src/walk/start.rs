@@ -25,7 +25,8 @@ use super::put::require_room;
 use crate::Failure;
 use crate::broker::process::Data;
 use crate::broker::puts::BrokerPuts;
-use crate::drive::{Window, drive};
+use crate::drive::drive;
+use crate::load::Window;
 
 pub(super) async fn measure(walk: &Walk<'_>, lines: &mut Lines) -> Result<(), Failure> {
     if let Err(failure) = measure_sealed(walk, lines).await {
