@@ -7,8 +7,9 @@
 //!   unknown outcome once or never, whole or not at all;
 //! - the puts of a numbered producer stand in the order of their numbers;
 //! - reads are dense, and end where they say;
-//! - the next sequence of a shard is never below what was acked or read;
-//! - what retention has removed is older than the retention.
+//! - the next sequence of a shard is never below what was acked, read or shown;
+//! - what retention has removed is older than the retention;
+//! - a subscriber is pushed what follows its place, all of it and once, and in the end has it all.
 //!
 //! ```
 //! use rheos_tests::checker::{History, Outcome, Put, Seen, ShardOf, check};
@@ -142,6 +143,33 @@ pub enum Seen {
         /// Nothing that arrived at or after this time may be gone; `None` when the clock is not to be trusted.
         kept_since_ms: Option<u64>,
     },
+    /// A subscription was accepted, for the first time or again.
+    Subscribed {
+        /// Names the subscriber in the history; at a shard it has one place.
+        subscriber: u64,
+        /// The shard.
+        shard: ShardOf,
+        /// The place: the next sequence that it is to be pushed.
+        next_sequence: u64,
+    },
+    /// Batches were pushed.
+    Pushed {
+        /// To whom.
+        subscriber: u64,
+        /// Of which shard.
+        shard: ShardOf,
+        /// The batches.
+        batches: Vec<BatchSeen>,
+        /// The broker's word for the next sequence of the shard.
+        tip_sequence: u64,
+    },
+    /// A subscriber had credit and room for long enough: it must have been pushed everything.
+    CaughtUp {
+        /// Who.
+        subscriber: u64,
+        /// At which shard.
+        shard: ShardOf,
+    },
 }
 
 /// All that was seen, in order.
@@ -169,6 +197,15 @@ pub struct Checker {
     shards: BTreeMap<ShardOf, ShardSeen>,
     /// The sequence of every put that has one, by producer and number.
     order: BTreeMap<(u64, ShardOf), BTreeMap<u64, u64>>,
+    /// Where every subscriber stands.
+    subscribers: BTreeMap<(u64, ShardOf), PlaceOf>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct PlaceOf {
+    next_sequence: u64,
+    /// Nothing was pushed from there on yet: the first batch may begin before the place.
+    is_fresh: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -183,7 +220,7 @@ struct PutState {
 struct ShardSeen {
     /// What stands where, and when it arrived.
     places: BTreeMap<u64, (Fingerprint, u64)>,
-    /// After everything that was acked or read.
+    /// After everything that was acked, read or shown.
     end: u64,
     first_kept: u64,
 }
@@ -203,10 +240,19 @@ impl Checker {
             Seen::Began { shard, arrival_ms, sequence } => self.began(*shard, *arrival_ms, *sequence),
             Seen::Tip { shard, next_sequence } => self.tip(*shard, *next_sequence),
             Seen::Trimmed { shard, first_kept, kept_since_ms } => self.trimmed(*shard, *first_kept, *kept_since_ms),
+            Seen::Subscribed { subscriber, shard, next_sequence } => {
+                let place = PlaceOf { next_sequence: *next_sequence, is_fresh: true };
+                self.subscribers.insert((*subscriber, *shard), place);
+                Ok(())
+            }
+            Seen::Pushed { subscriber, shard, batches, tip_sequence } => {
+                self.pushed(*subscriber, *shard, batches, *tip_sequence)
+            }
+            Seen::CaughtUp { subscriber, shard } => self.caught_up(*subscriber, *shard),
         }
     }
 
-    /// After everything that was acked or read of a shard.
+    /// After everything that was acked, read or shown of a shard.
     pub fn end(&self, shard: ShardOf) -> u64 {
         self.shards.get(&shard).map_or(0, |seen| seen.end)
     }
@@ -217,6 +263,11 @@ impl Checker {
             .get(&shard)
             .into_iter()
             .flat_map(|seen| seen.places.iter().map(|(sequence, (_, arrival_ms))| (*sequence, *arrival_ms)))
+    }
+
+    /// The next sequence that a subscriber is to be pushed of a shard.
+    pub fn place(&self, subscriber: u64, shard: ShardOf) -> Option<u64> {
+        self.subscribers.get(&(subscriber, shard)).map(|place| place.next_sequence)
     }
 
     /// Puts that were told to be stored.
@@ -260,13 +311,13 @@ impl Checker {
         }
         if let Outcome::Acked { first_sequence, arrival_ms } = outcome {
             let put = state.put.clone();
-            self.place(&put, first_sequence, arrival_ms).map_err(|why| format!("the ack of put {id}: {why}"))?;
+            self.stands(&put, first_sequence, arrival_ms).map_err(|why| format!("the ack of put {id}: {why}"))?;
         }
         Ok(())
     }
 
     /// A put stands at a sequence: nothing else ever did, and it nowhere else.
-    fn place(&mut self, put: &Put, first_sequence: u64, arrival_ms: u64) -> Result<(), String> {
+    fn stands(&mut self, put: &Put, first_sequence: u64, arrival_ms: u64) -> Result<(), String> {
         let state = self.puts.get_mut(&put.id).ok_or("it was never sent")?;
         match state.place.replace((first_sequence, arrival_ms)) {
             Some(before) if before == (first_sequence, arrival_ms) => return Ok(()),
@@ -334,13 +385,53 @@ impl Checker {
                 return Err(format!("put {id} was refused and is read at {at} of {shard:?}"));
             }
             let put = state.put.clone();
-            self.place(&put, at, batch.arrival_ms).map_err(|why| format!("a read: {why}"))?;
+            self.stands(&put, at, batch.arrival_ms).map_err(|why| format!("a read: {why}"))?;
             at += batch.records.len() as u64;
         }
         if at != next_sequence || at < start_sequence {
             return Err(format!("a read of {shard:?} from {start_sequence} ends at {at} and says {next_sequence}"));
         }
         Ok(())
+    }
+
+    fn pushed(
+        &mut self,
+        subscriber: u64,
+        shard: ShardOf,
+        batches: &[BatchSeen],
+        tip_sequence: u64,
+    ) -> Result<(), String> {
+        let told = |why: String| format!("a push to subscriber {subscriber}: {why}");
+        let PlaceOf { next_sequence, is_fresh } = *self
+            .subscribers
+            .get(&(subscriber, shard))
+            .ok_or_else(|| told(format!("it has no subscription to {shard:?}")))?;
+        let (Some(first), Some(last)) = (batches.first(), batches.last()) else {
+            return Err(told("it holds nothing".into()));
+        };
+        let end = last.first_sequence + last.records.len() as u64;
+        if first.first_sequence != next_sequence && !(is_fresh && first.first_sequence < next_sequence) {
+            return Err(told(format!("{next_sequence} of {shard:?} is next, and {} comes", first.first_sequence)));
+        }
+        if end <= next_sequence {
+            return Err(told(format!("{next_sequence} of {shard:?} is next, and what comes ends at {end}")));
+        }
+        if end > tip_sequence {
+            return Err(told(format!("it ends at {end} of {shard:?} and says that {tip_sequence} is the next record")));
+        }
+        self.read(shard, next_sequence, end, batches).map_err(told)?;
+        self.subscribers.insert((subscriber, shard), PlaceOf { next_sequence: end, is_fresh: false });
+        let seen = self.shards.entry(shard).or_default();
+        seen.end = seen.end.max(tip_sequence);
+        Ok(())
+    }
+
+    fn caught_up(&self, subscriber: u64, shard: ShardOf) -> Result<(), String> {
+        let (at, end) = (self.place(subscriber, shard), self.end(shard));
+        if at.is_some_and(|at| at >= end) {
+            return Ok(());
+        }
+        Err(format!("subscriber {subscriber} stands at {at:?} of {shard:?}; everything below {end} is on the disk"))
     }
 
     fn began(&self, shard: ShardOf, arrival_ms: u64, sequence: u64) -> Result<(), String> {
@@ -363,7 +454,9 @@ impl Checker {
     fn tip(&mut self, shard: ShardOf, next_sequence: u64) -> Result<(), String> {
         let end = self.end(shard);
         if next_sequence < end {
-            return Err(format!("{shard:?} goes back to {next_sequence}; everything below {end} was acked or read"));
+            return Err(format!(
+                "{shard:?} goes back to {next_sequence}; everything below {end} was acked, read or shown"
+            ));
         }
         Ok(())
     }

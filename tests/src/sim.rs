@@ -1,8 +1,9 @@
-//! The simulator: logs, their disk, their clock, their producers and readers, all from one seed.
+//! The simulator: logs and their lanes, their disk, their clock, and who puts, reads and subscribes,
+//! all from one seed.
 //!
 //! It is an owner of logs like the server: it tells each [`Log`](rheos_core::log::Log) what happened
 //! and performs what the log asks for, over a disk whose writes may tear, fail, come late or not at
-//! all, and a clock that goes where it likes. Every answer and every read goes to the
+//! all, and a clock that goes where it likes. Every answer, every read and every push goes to the
 //! [`Checker`](crate::checker::Checker).
 //!
 //! What must hold: one seed gives one run, to the byte; nothing here looks into a log.
@@ -15,8 +16,10 @@
 pub mod broker;
 pub mod disk;
 pub mod hostile;
+pub mod lanes;
 pub mod producer;
 pub mod reader;
+pub mod subscriber;
 pub mod trace;
 pub mod world;
 

@@ -19,6 +19,17 @@ fn read(start_sequence: u64, next_sequence: u64, batches: &[(u64, &[u64])]) -> S
     Seen::Read { shard: SHARD, start_sequence, next_sequence, batches: batches.iter().map(seen).collect() }
 }
 
+fn subscribed(next_sequence: u64) -> Seen {
+    Seen::Subscribed { subscriber: 9, shard: SHARD, next_sequence }
+}
+
+fn pushed(tip_sequence: u64, batches: &[(u64, &[u64])]) -> Seen {
+    let Seen::Read { shard, batches, .. } = read(0, 0, batches) else { unreachable!("that is what it makes") };
+    Seen::Pushed { subscriber: 9, shard, batches, tip_sequence }
+}
+
+const CAUGHT_UP: Seen = Seen::CaughtUp { subscriber: 9, shard: SHARD };
+
 fn said(history: Vec<Seen>) -> Result<(), String> {
     check(&History(history)).map(|_| ())
 }
@@ -35,6 +46,12 @@ fn a_good_history_is_good() {
         read(1, 3, &[(0, &[10, 11]), (2, &[20])]),
         read(3, 3, &[]),
         Seen::Tip { shard: SHARD, next_sequence: 3 },
+        subscribed(1),
+        pushed(3, &[(0, &[10, 11])]),
+        pushed(3, &[(2, &[20])]),
+        CAUGHT_UP,
+        subscribed(2),
+        pushed(3, &[(2, &[20])]),
         Seen::Trimmed { shard: SHARD, first_kept: 2, kept_since_ms: Some(6) },
     ];
     assert_eq!(said(history), Ok(()));
@@ -69,6 +86,19 @@ fn every_broken_promise_is_seen() {
         ("expired early", with(vec![Seen::Trimmed { shard: SHARD, first_kept: 2, kept_since_ms: Some(5) }])),
         ("began late", with(vec![Seen::Began { shard: SHARD, arrival_ms: 5, sequence: 1 }])),
         ("began early", with(vec![Seen::Began { shard: SHARD, arrival_ms: 6, sequence: 0 }])),
+        ("pushed to nobody", with(vec![pushed(2, &[(0, &[10, 11])])])),
+        ("pushed twice", with(vec![subscribed(0), pushed(2, &[(0, &[10, 11])]), pushed(2, &[(0, &[10, 11])])])),
+        ("pushed with a gap", with(vec![acked(2, 2), subscribed(0), pushed(3, &[(2, &[20])])])),
+        ("pushed what was had", with(vec![subscribed(2), pushed(3, &[(0, &[10, 11])])])),
+        ("pushed beyond the tip", with(vec![subscribed(0), pushed(1, &[(0, &[10, 11])])])),
+        ("pushed nothing", with(vec![subscribed(0), pushed(2, &[])])),
+        ("pushed another's", with(vec![subscribed(0), pushed(1, &[(0, &[99])])])),
+        ("never pushed", with(vec![subscribed(0), CAUGHT_UP])),
+        ("never subscribed", with(vec![CAUGHT_UP])),
+        (
+            "shown and lost",
+            with(vec![subscribed(0), pushed(3, &[(0, &[10, 11])]), Seen::Tip { shard: SHARD, next_sequence: 2 }]),
+        ),
         ("another record", with(vec![put(1, 7, 0, &[12])])),
     ];
     for (name, result) in broken {

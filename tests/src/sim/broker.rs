@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use rheos_core::arrival::Now;
-use rheos_core::budget::LaneBudget;
 use rheos_core::commit::SegmentId;
 use rheos_core::footer::Trailer;
 use rheos_core::log::{Effect, Event, Log, SegmentFacts};
@@ -11,6 +10,7 @@ use rheos_core::recovery::{Chore, LogOnDisk, Recovered, Recovery, RecoveryStep};
 use rheos_core::segment::Label;
 
 use super::disk::Landing;
+use super::lanes::lane_of;
 use super::world::{Due, HOUR_US, Pace, SECOND_US, World};
 use crate::checker::Seen;
 
@@ -54,7 +54,8 @@ impl World {
         let now = self.now();
         let Some(log) = &mut self.hosts[at].log else { return };
         let mut effects = Vec::new();
-        log.step(now, event, &mut self.lane, &mut effects);
+        let lane = lane_of(at, self.lanes.len());
+        log.step(now, event, &mut self.lanes[lane].budget, &mut effects);
         for effect in effects {
             self.trace.effect(self.now_us, at, &effect);
             self.perform(at, effect);
@@ -101,7 +102,7 @@ impl World {
                 self.after(wait_us, due);
             }
             Effect::Stopped => self.hosts[at].stopped = true,
-            Effect::Advanced { .. } => {}
+            Effect::Advanced { shard } => self.advanced(at, shard),
         }
     }
 
@@ -244,6 +245,7 @@ impl World {
     }
 
     pub(crate) fn tick(&mut self) {
+        self.tick_lanes();
         for at in 0..self.hosts.len() {
             let open = self.hosts[at].log.as_ref().is_some_and(Log::is_open);
             if open || self.random.per_mille(250) {
@@ -312,7 +314,10 @@ impl World {
             host.stopped = false;
         }
         (self.up, self.stopping) = (false, None);
-        self.lane = LaneBudget::default();
+        self.lanes.clear();
+        for at in 0..self.subscribers.len() {
+            self.lose_connection(at);
+        }
         for at in 0..self.producers.len() {
             self.disconnect(at);
         }
@@ -349,6 +354,7 @@ impl World {
             self.trace.note(stop, format_args!("stop"));
             self.stopping = Some(stop);
             self.after(STOP_US_MAX, Due::StopDeadline(stop));
+            self.stop_lanes();
             for at in 0..self.hosts.len() {
                 self.tell(at, Event::Stop);
             }
@@ -396,6 +402,7 @@ impl World {
                 }
             }
         }
+        self.deal_lanes();
         let now = self.now();
         for (at, one) in recovered.into_iter().enumerate() {
             self.serve(at, now, one);
@@ -407,6 +414,11 @@ impl World {
             self.after(wait_us, Due::Reconnect(at));
             self.queue.retain(|_, due| *due != Due::Produce(at));
             self.after(wait_us + 1, Due::Produce(at));
+        }
+        for at in 0..self.subscribers.len() {
+            let wait_us = self.random.within(1..SECOND_US);
+            self.queue.retain(|_, due| *due != Due::Subscriber(at));
+            self.after(wait_us, Due::Subscriber(at));
         }
     }
 
@@ -480,6 +492,7 @@ impl World {
             let tip = log.tip(shard.0).expect("the shard is of this log");
             let shard = self.hosts[at].shard(shard.0);
             self.see(&Seen::Tip { shard, next_sequence: tip.durable_sequence });
+            self.hosts[at].found.insert(shard.shard, tip.durable_sequence);
         }
         self.hosts[at].log = Some(log);
     }

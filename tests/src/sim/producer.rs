@@ -90,6 +90,11 @@ impl Producer {
         self.open.is_empty()
     }
 
+    /// The log and shard it puts to.
+    pub(crate) fn target(&self) -> (usize, u32) {
+        (self.log, self.shard)
+    }
+
     pub(crate) fn state(&self) -> String {
         let open: Vec<_> = self.open.keys().take(3).collect();
         format!("producer {:x} of log {} shard {}: open {open:?}, at {}", self.id, self.log, self.shard, self.cursor)
@@ -122,7 +127,8 @@ impl World {
         for _ in 0..burst {
             self.send_next(at);
         }
-        if self.random.per_mille(30) {
+        // At the end of a run there is nothing to be done but to wait.
+        if !self.ending_run && self.random.per_mille(30) {
             self.send_again(at);
         }
     }

@@ -1,5 +1,7 @@
 //! The readers of the simulation: some follow a shard from wherever they are, some begin anywhere.
 
+use std::ops::RangeInclusive;
+
 use rheos_core::log::ReadStart;
 use rheos_core::reader::{ReadOutcome, ReadStep};
 use rheos_protocol::error::{ErrorCode, WireError};
@@ -64,24 +66,31 @@ impl World {
         };
         let bytes_max = self.random.one_of(&[1, 50_000, 8 << 20]);
         match self.read(log, shard, position, bytes_max) {
-            Ok(outcome) => self.judge_start(log, shard, position, tip, &outcome),
-            Err(error) => self.judge_error(position, tip, &error),
+            Ok(outcome) => self.judge_start(log, shard, position, tip..=tip, outcome.start_sequence),
+            Err(error) => self.judge_error(position, tip..=tip, &error),
         }
     }
 
-    fn some_arrival_ms(&mut self, log: usize, shard: u32) -> u64 {
+    pub(crate) fn some_arrival_ms(&mut self, log: usize, shard: u32) -> u64 {
         let shard = self.hosts[log].shard(shard);
         let known: Vec<_> = self.checker.arrivals(shard).map(|(_, arrival_ms)| arrival_ms).collect();
         let arrival_ms = if known.is_empty() { 0 } else { known[self.random.below(known.len() as u64) as usize] };
         (arrival_ms + self.random.below(3)).saturating_sub(1)
     }
 
-    fn judge_start(&mut self, log: usize, shard: u32, position: Position, tip: u64, outcome: &ReadOutcome) {
-        let start = outcome.start_sequence;
+    /// Where a position was found, while the tip was somewhere in `tips`.
+    pub(crate) fn judge_start(
+        &mut self,
+        log: usize,
+        shard: u32,
+        position: Position,
+        tips: RangeInclusive<u64>,
+        start: u64,
+    ) {
         let is_right = match position {
             Position::AtSequence(sequence) => start == sequence,
             Position::AfterSequence(sequence) => start == sequence + 1,
-            Position::Latest => start == tip,
+            Position::Latest => tips.contains(&start),
             Position::TrimHorizon | Position::AtTimestamp(_) => true,
         };
         if !is_right {
@@ -100,28 +109,28 @@ impl World {
         }
     }
 
-    fn judge_error(&mut self, position: Position, tip: u64, error: &WireError) {
+    pub(crate) fn judge_error(&mut self, position: Position, tips: RangeInclusive<u64>, error: &WireError) {
         let sequence = match position {
             Position::AtSequence(sequence) => sequence,
             Position::AfterSequence(sequence) => sequence + 1,
             _ => return self.fail(format!("{position:?} is answered {error:?}")),
         };
         let is_right = match error.code {
-            ErrorCode::Trimmed => error.detail > sequence && sequence < tip,
-            ErrorCode::BeyondTip => sequence > tip && error.detail == tip,
+            ErrorCode::Trimmed => error.detail > sequence && sequence < *tips.end(),
+            ErrorCode::BeyondTip => sequence > error.detail && tips.contains(&error.detail),
             _ => false,
         };
         if !is_right {
-            self.fail(format!("{position:?} is answered {error:?}, the tip is {tip}"));
+            self.fail(format!("{position:?} is answered {error:?}, the tip is {tips:?}"));
         }
     }
 
     /// Nothing that arrived from here on may have expired, as far as the right time goes.
-    fn kept_since_ms(&self) -> u64 {
+    pub(crate) fn kept_since_ms(&self) -> u64 {
         self.true_wall_ms() - RETENTION_MS + 120_000
     }
 
-    fn tip(&self, log: usize, shard: u32) -> u64 {
+    pub(crate) fn tip(&self, log: usize, shard: u32) -> u64 {
         let log = self.hosts[log].log.as_ref().expect("the broker is up");
         log.tip(shard).expect("the shard is of this log").durable_sequence
     }
@@ -219,7 +228,7 @@ impl World {
             match self.read(at, shard, position, bytes_max) {
                 Ok(outcome) => {
                     if position == Position::TrimHorizon {
-                        self.judge_start(at, shard, position, tip, &outcome);
+                        self.judge_start(at, shard, position, tip..=tip, outcome.start_sequence);
                     }
                     if outcome.next_sequence >= tip || self.broken.is_some() {
                         return;
@@ -232,11 +241,11 @@ impl World {
     }
 }
 
-fn batch_seen(batch: &rheos_protocol::batch::Batch) -> BatchSeen {
+pub(crate) fn batch_seen(batch: &rheos_protocol::batch::Batch) -> BatchSeen {
     let header = batch.header();
     let records = batch.records().map(|record| fingerprint(&record)).collect();
     BatchSeen { first_sequence: header.first_sequence, arrival_ms: header.arrival_ms, records }
 }
 
 /// Steps of one read: far more than the segments of any run.
-const READ_STEPS_MAX: usize = 20_000;
+pub(crate) const READ_STEPS_MAX: usize = 20_000;

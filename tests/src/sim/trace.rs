@@ -31,6 +31,27 @@ pub struct Met {
     pub disk_reads: u64,
     pub trimmed_reads: u64,
     pub clock_jumps: u64,
+    pub lanes_dealt_anew: u64,
+    pub pushes: u64,
+    pub pushes_from_tail: u64,
+    pub pushes_from_scans: u64,
+    pub pushes_shared: u64,
+    pub scans: u64,
+    pub scans_gone: u64,
+    pub scans_late: u64,
+    pub peers_parked: u64,
+    pub credit_used_up: u64,
+    pub subscribed: u64,
+    pub began_at_sought: u64,
+    pub resubscribed: u64,
+    pub resubscribed_before: u64,
+    pub superseded: u64,
+    pub refused_as_older: u64,
+    pub deregistered: u64,
+    pub unsubscribed: u64,
+    pub ended_trimmed: u64,
+    pub going_away: u64,
+    pub came_back: u64,
     pub sim_hours: u64,
 }
 
@@ -60,6 +81,27 @@ impl Met {
         self.disk_reads += other.disk_reads;
         self.trimmed_reads += other.trimmed_reads;
         self.clock_jumps += other.clock_jumps;
+        self.lanes_dealt_anew += other.lanes_dealt_anew;
+        self.pushes += other.pushes;
+        self.pushes_from_tail += other.pushes_from_tail;
+        self.pushes_from_scans += other.pushes_from_scans;
+        self.pushes_shared += other.pushes_shared;
+        self.scans += other.scans;
+        self.scans_gone += other.scans_gone;
+        self.scans_late += other.scans_late;
+        self.peers_parked += other.peers_parked;
+        self.credit_used_up += other.credit_used_up;
+        self.subscribed += other.subscribed;
+        self.began_at_sought += other.began_at_sought;
+        self.resubscribed += other.resubscribed;
+        self.resubscribed_before += other.resubscribed_before;
+        self.superseded += other.superseded;
+        self.refused_as_older += other.refused_as_older;
+        self.deregistered += other.deregistered;
+        self.unsubscribed += other.unsubscribed;
+        self.ended_trimmed += other.ended_trimmed;
+        self.going_away += other.going_away;
+        self.came_back += other.came_back;
         self.sim_hours += other.sim_hours;
     }
 }

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use rheos_core::arrival::Now;
-use rheos_core::budget::LaneBudget;
 use rheos_core::log::{Log, LogId, LogSettings};
 use rheos_protocol::hash::HashRange;
 
 use super::disk::LogFiles;
+use super::lanes::Lane;
 use super::producer::Producer;
 use super::reader::Follower;
+use super::subscriber::{Seats, Subscriber};
 use super::trace::{Met, Trace};
 use crate::checker::{Checker, Seen, ShardOf};
 use crate::random::Random;
@@ -26,6 +27,11 @@ pub(crate) enum Due {
     Reply { producer: usize, connection: u64, number: u64, said: super::producer::Said },
     Reconnect(usize),
     Read,
+    Push(usize),
+    Scanned { lane: usize, scan: u64 },
+    Subscriber(usize),
+    Take(usize),
+    Deregister,
     Crash,
     Stop,
     StopDeadline(u64),
@@ -41,7 +47,15 @@ impl Due {
     fn is_of_broker(&self) -> bool {
         matches!(
             self,
-            Due::WriteDone(_) | Due::Making(_) | Due::Ending(_) | Due::Tick | Due::StopDeadline(_) | Due::Reply { .. }
+            Due::WriteDone(_)
+                | Due::Making(_)
+                | Due::Ending(_)
+                | Due::Tick
+                | Due::StopDeadline(_)
+                | Due::Reply { .. }
+                | Due::Push(_)
+                | Due::Scanned { .. }
+                | Due::Take(_)
         )
     }
 }
@@ -81,6 +95,8 @@ pub(crate) struct Host {
     pub making: VecDeque<super::broker::Making>,
     pub ending: VecDeque<super::broker::Ending>,
     pub stopped: bool,
+    /// Next sequence of every shard at the last start.
+    pub found: BTreeMap<u32, u64>,
 }
 
 impl Host {
@@ -106,7 +122,10 @@ pub(crate) struct World {
     pub pace: Pace,
     pub faults: Faults,
     pub hosts: Vec<Host>,
-    pub lane: LaneBudget,
+    /// None while the broker is down.
+    pub lanes: Vec<Lane>,
+    /// How many there were last.
+    pub dealt: u64,
     pub up: bool,
     pub stopping: Option<u64>,
     pub fault_met: bool,
@@ -117,6 +136,9 @@ pub(crate) struct World {
     pub segment_bytes_max: u64,
     pub producers: Vec<Producer>,
     pub followers: Vec<Follower>,
+    pub subscribers: Vec<Subscriber>,
+    pub seats: Seats,
+    pub next_peer: u64,
     pub tokens: BTreeMap<u64, super::producer::Asked>,
     pub next_token: u64,
     pub next_put: u64,
@@ -162,6 +184,7 @@ impl World {
             making: VecDeque::new(),
             ending: VecDeque::new(),
             stopped: false,
+            found: BTreeMap::new(),
         });
         let mut world = World {
             hosts: hosts.collect(),
@@ -174,7 +197,8 @@ impl World {
             turns: 0,
             pace: Pace::Silent,
             faults,
-            lane: LaneBudget::default(),
+            lanes: Vec::new(),
+            dealt: 0,
             up: false,
             stopping: None,
             fault_met: false,
@@ -184,6 +208,9 @@ impl World {
             segment_bytes_max: random.one_of(&[1 << 20, 1 << 20, 2 << 20, 4 << 20]),
             producers: Vec::new(),
             followers: Vec::new(),
+            subscribers: Vec::new(),
+            seats: Seats::default(),
+            next_peer: 1,
             tokens: BTreeMap::new(),
             next_token: 1,
             next_put: 1,
@@ -211,6 +238,7 @@ impl World {
             let shard = 3 * self.random.below(u64::from(shard_count)) as u32 + 1;
             self.followers.push(Follower { log, shard, cursor: None });
         }
+        self.people(shard_count);
     }
 
     /// Runs to the end.
@@ -234,10 +262,20 @@ impl World {
         for at in 0..self.producers.len() {
             self.after(10 + at as u64, Due::Produce(at));
         }
+        for at in 0..self.subscribers.len() {
+            self.after(20 + at as u64, Due::Subscriber(at));
+        }
+        self.after(30, Due::Deregister);
         self.turn_until(|world| world.puts_left == 0, 200 * 24 * HOUR_US)?;
         self.heal();
         self.turn_until(World::is_settled, 60 * HOUR_US)?;
+        // Half of the subscribers catch up before the last restart, half after it.
+        if self.random.per_mille(500) {
+            self.turn_until(World::all_have_all, 60 * HOUR_US)?;
+        }
         self.last_restart()?;
+        self.turn_until(World::all_have_all, 60 * HOUR_US)?;
+        self.see_who_caught_up();
         self.sweep();
         self.met.sim_hours = self.now_us / HOUR_US;
         self.broken.take().map_or(Ok(()), Err)
@@ -258,7 +296,7 @@ impl World {
         self.faults.prepare_fails = 0;
         self.faults.connection_breaks = 0;
         self.disk_full_until_us = 0;
-        self.lane.set_storage_low(false);
+        self.set_storage_low(false);
         self.pace = Pace::Busy(5_000);
         if self.hosts.iter().filter_map(|host| host.log.as_ref()).any(|log| log.read_only().is_some()) {
             self.after(1, Due::Stop);
@@ -296,7 +334,8 @@ impl World {
     fn unanswered(&self) -> String {
         let open: Vec<_> =
             self.producers.iter().filter(|producer| !producer.is_answered()).map(Producer::state).collect();
-        format!("{} puts are still to be made, {open:?}", self.puts_left)
+        let behind: Vec<_> = self.subscribers.iter().filter(|it| !it.is_done()).take(2).collect();
+        format!("{} puts are still to be made, {open:?}; {behind:?}", self.puts_left)
     }
 
     fn turn(&mut self, due: Due) {
@@ -310,6 +349,11 @@ impl World {
             Due::Reply { producer, connection, number, said } => self.replied(producer, connection, number, said),
             Due::Reconnect(at) => self.reconnect(at),
             Due::Read => self.read_something(),
+            Due::Push(lane) => self.push(lane),
+            Due::Scanned { lane, scan } => self.scanned(lane, scan),
+            Due::Subscriber(at) => self.subscriber_turn(at),
+            Due::Take(at) => self.take(at),
+            Due::Deregister => self.deregister_someone(),
             Due::Crash => self.crash_and_plan(),
             Due::Stop => self.stop_and_plan(),
             Due::StopDeadline(stop) if self.stopping == Some(stop) => self.fail("the stop does not end".into()),
@@ -397,7 +441,7 @@ impl World {
     }
 
     fn disk_low(&mut self, low: bool) {
-        self.lane.set_storage_low(low);
+        self.set_storage_low(low);
         let wait_us = self.random.within(SECOND_US / 2..100 * SECOND_US);
         self.after(wait_us, Due::DiskLow(!low));
     }
