@@ -1,6 +1,7 @@
 //! The native client of the rheos streaming broker.
 //!
-//! A [`Client`] keeps one QUIC connection to a broker and makes it anew when it breaks. A [`Producer`]
+//! A [`Client`] keeps a QUIC connection to each lane of a broker that it needs, and makes it anew when it
+//! breaks. A [`Producer`]
 //! puts records into a stream and gives a [`Ticket`] for each, which resolves once the record is on
 //! the broker's disk; a [`Reader`] reads one shard in order. Everything runs on the program's own tokio
 //! runtime, one thread or many; nothing here belongs to one operating system.
@@ -40,6 +41,7 @@ mod client;
 mod core;
 mod error;
 mod frames;
+mod lanes;
 mod link;
 mod options;
 mod producer;

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use rheos_protocol::error::{ErrorCode, Retry, WireError};
 use rheos_protocol::limits::READ_BYTES_MAX;
-use rheos_protocol::message::{Batches, Position, Read, Reply, Request};
+use rheos_protocol::message::{Batches, Position, Read, Reply, Request, ShardDescription};
 use rheos_protocol::record::Record;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -47,6 +47,8 @@ pub struct Reader {
     _alive: Arc<Alive>,
     incarnation: u64,
     shard: u32,
+    /// The lane that is asked for it.
+    lane: u16,
     /// Where the first of `ahead` begins.
     position: Position,
     ahead: VecDeque<ReadAhead>,
@@ -85,14 +87,15 @@ impl Reader {
         core: &Arc<Core>,
         alive: &Arc<Alive>,
         incarnation: u64,
-        shard: u32,
+        shard: &ShardDescription,
         position: Position,
     ) -> Reader {
         Reader {
             core: Arc::clone(core),
             _alive: Arc::clone(alive),
             incarnation,
-            shard,
+            shard: shard.shard,
+            lane: shard.lane,
             position,
             ahead: VecDeque::with_capacity(READS_AHEAD_MAX),
             records: VecDeque::new(),
@@ -227,7 +230,7 @@ impl Reader {
     fn ask(&self, position: Position) -> ReadAhead {
         let read = Read { incarnation: self.incarnation, shard: self.shard, position, bytes_max: READ_BYTES_MAX };
         let (tell, fields) = oneshot::channel();
-        let reply = self.core.runtime.spawn(fetch(Arc::clone(&self.core), Request::Read(read), tell));
+        let reply = self.core.runtime.spawn(fetch(Arc::clone(&self.core), self.lane, Request::Read(read), tell));
         ReadAhead { fields: Some(fields), reply }
     }
 
@@ -271,8 +274,8 @@ impl Drop for ReadAhead {
 }
 
 /// Reads once; tells the fields of the reply as soon as they are here.
-async fn fetch(core: Arc<Core>, request: Request, tell: oneshot::Sender<Batches>) -> Result<Batches, Error> {
-    let session = core.link.session().await?;
+async fn fetch(core: Arc<Core>, lane: u16, request: Request, tell: oneshot::Sender<Batches>) -> Result<Batches, Error> {
+    let session = core.lanes.link(lane).session().await?;
     let begin = async {
         let (mut frames, id) = session.ask(&request).await?;
         let fields = frames.batches_fields().await?;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{ClientConfig, Connection, ConnectionError, Endpoint, TokioRuntime, VarInt};
+use quinn::{ClientConfig, Connection, ConnectionError, ConnectionId, Endpoint, TokioRuntime, VarInt};
 use rheos_protocol::error::ErrorCode;
 use rheos_protocol::frame::reply_limit;
 use rheos_protocol::message::{ALPN, EXPORTER_LABEL, Hello, PROTOCOL_VERSION, Reply, Request, Welcome};
@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use crate::error::Error;
 use crate::frames::{FrameReader, connection_lost, send_request};
 use crate::options::ConnectOptions;
+use crate::random;
 use crate::transport;
 use crate::verifier::{SERVER_NAME, Trust, Verifier};
 
@@ -38,8 +39,12 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Connects to `address` and says Hello.
-    pub(crate) async fn open(options: &ConnectOptions, address: SocketAddr) -> Result<Session, Error> {
+    /// Connects to `address`, from a UDP socket of its own, and says Hello. Without a lane, any will do.
+    pub(crate) async fn open(
+        options: &ConnectOptions,
+        address: SocketAddr,
+        lane: Option<u8>,
+    ) -> Result<Session, Error> {
         let failed = |why: String| Error::Connect { address: options.address(), why };
         let socket = transport::socket(address).map_err(|error| failed(error.to_string()))?;
         let settings = transport::endpoint(options.mtu_bound);
@@ -50,6 +55,7 @@ impl Session {
         let verifier = Arc::new(Verifier::new(options.trust, Arc::clone(&provider)));
         let mut config = quic_config(provider, Arc::clone(&verifier));
         config.transport_config(Arc::new(transport::connection(options.mtu_bound)));
+        config.initial_dst_cid_provider(Arc::new(move || first_connection_id(lane)));
         let connecting =
             endpoint.connect_with(config, address, SERVER_NAME).map_err(|error| failed(error.to_string()))?;
         let connection = match timeout(ANSWER_MAX, connecting).await {
@@ -91,9 +97,13 @@ impl Session {
         self.connection.close(code, why.to_string().as_bytes());
     }
 
-    /// Says goodbye and waits shortly until that has been heard.
-    pub(crate) async fn close(&self) {
+    /// Says goodbye.
+    pub(crate) fn close(&self) {
         self.connection.close(VarInt::from_u32(0), b"closed by the client");
+    }
+
+    /// Waits shortly until the broker has heard the goodbye.
+    pub(crate) async fn closed(&self) {
         let _ = timeout(CLOSE_MAX, self.endpoint.wait_idle()).await;
     }
 }
@@ -122,6 +132,13 @@ fn quic_config(provider: Arc<rustls::crypto::CryptoProvider>, verifier: Arc<Veri
     tls.resumption = rustls::client::Resumption::disabled();
     let crypto = QuicClientConfig::try_from(tls).expect("ring has the suite that QUIC begins with");
     ClientConfig::new(Arc::new(crypto))
+}
+
+/// The connection id that the first packet is sent to: its first byte names the lane, the rest nobody guesses.
+fn first_connection_id(lane: Option<u8>) -> ConnectionId {
+    let mut bytes = random::bytes();
+    bytes[0] = lane.unwrap_or(bytes[0]);
+    ConnectionId::new(&bytes)
 }
 
 /// Why the handshake failed.

@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use quinn::{EndpointConfig, IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt};
-use rheos_protocol::limits::DATA_STREAMS_MAX;
+use rheos_protocol::limits::PUSH_STREAMS_MAX;
 
 /// How far MTU discovery looks where nothing else is set: what fits an Ethernet path, tunnels included.
 pub(crate) const MTU_BOUND_DEFAULT: u16 = 1452;
@@ -41,7 +41,7 @@ pub(crate) fn connection(mtu_bound: u16) -> TransportConfig {
         .max_idle_timeout(Some(IdleTimeout::try_from(IDLE_MAX).expect("15 s fit")))
         .keep_alive_interval(Some(KEEP_ALIVE))
         .max_concurrent_bidi_streams(VarInt::from_u32(0))
-        .max_concurrent_uni_streams(VarInt::from_u32(DATA_STREAMS_MAX))
+        .max_concurrent_uni_streams(VarInt::from_u32(PUSH_STREAMS_MAX))
         .receive_window(VarInt::from_u32(RECEIVE_WINDOW_BYTES))
         .stream_receive_window(VarInt::from_u32(STREAM_RECEIVE_WINDOW_BYTES))
         .send_window(SEND_WINDOW_BYTES)

@@ -83,6 +83,17 @@ struct State {
     leave_out_a_batch: bool,
     connections: Vec<Connection>,
     hellos: u32,
+    /// What it says it has; 0 stands for 1.
+    lanes: u16,
+    /// Lane and shard of every put and read.
+    served: Vec<(u16, u32)>,
+}
+
+impl State {
+    /// The lane that a byte of a connection id means.
+    fn lane(&self, byte: u8) -> u16 {
+        u16::from(byte) % self.lanes.max(1)
+    }
 }
 
 struct Shared {
@@ -140,6 +151,16 @@ impl Peer {
 
     pub(crate) fn delete(&self, name: &str) {
         self.state(|state| state.streams.remove(name));
+    }
+
+    /// From now on it has so many lanes, as far as it says; streams that are made from now on use them all.
+    pub(crate) fn set_lanes(&self, lanes: u16) {
+        self.state(|state| state.lanes = lanes);
+    }
+
+    /// The lane that answered and the shard, of every put and read.
+    pub(crate) fn served(&self) -> Vec<(u16, u32)> {
+        self.state(|state| state.served.clone())
     }
 
     /// What to do with the next puts.
@@ -265,14 +286,15 @@ async fn accept(endpoint: Endpoint, shared: Arc<Shared>) {
     while let Some(incoming) = endpoint.accept().await {
         let shared = Arc::clone(&shared);
         tokio::spawn(async move {
+            let lane = shared.state.lock().unwrap().lane(incoming.orig_dst_cid()[0]);
             if let Ok(connection) = incoming.await {
-                serve(connection, shared).await;
+                serve(connection, shared, lane).await;
             }
         });
     }
 }
 
-async fn serve(connection: Connection, shared: Arc<Shared>) {
+async fn serve(connection: Connection, shared: Arc<Shared>, lane: u16) {
     let Ok((mut send, mut receive)) = connection.accept_bi().await else { return };
     let Some((header, payload)) = frame(&mut receive).await else { return };
     let Ok(Some(Request::Hello(hello))) = Request::decode(header.kind, &payload) else {
@@ -285,8 +307,8 @@ async fn serve(connection: Connection, shared: Arc<Shared>) {
         let _ = send.stopped().await;
         return connection.close(4u32.into(), b"unauthenticated");
     }
-    let broker = "peer".to_owned();
-    let welcome = Welcome { version: PROTOCOL_VERSION, features: 0, lanes: 1, directory_id: 7, broker, lane: 0 };
+    let (broker, lanes) = ("peer".to_owned(), shared.state.lock().unwrap().lanes.max(1));
+    let welcome = Welcome { version: PROTOCOL_VERSION, features: 0, lanes, directory_id: 7, broker, lane };
     answer(&mut send, header.id, &Reply::Welcome(welcome)).await;
     let _ = send.finish();
     {
@@ -295,7 +317,7 @@ async fn serve(connection: Connection, shared: Arc<Shared>) {
         state.connections.push(connection.clone());
     }
     while let Ok((send, receive)) = connection.accept_bi().await {
-        tokio::spawn(stream(connection.clone(), Arc::clone(&shared), send, receive));
+        tokio::spawn(stream(connection.clone(), lane, Arc::clone(&shared), send, receive));
     }
 }
 
@@ -306,13 +328,13 @@ fn proves(connection: &Connection, hello: &Hello) -> bool {
     hello.key_id == KEY_ID && hmac::verify(&key, &exporter, &hello.proof).is_ok()
 }
 
-async fn stream(connection: Connection, shared: Arc<Shared>, mut send: SendStream, mut receive: RecvStream) {
+async fn stream(connection: Connection, lane: u16, shared: Arc<Shared>, mut send: SendStream, mut receive: RecvStream) {
     while let Some((header, payload)) = frame(&mut receive).await {
         if header.kind == kind::PUT {
             *shared.puts_held.lock().unwrap() += 1;
             shared.puts.acquire().await.unwrap().forget();
             *shared.puts_held.lock().unwrap() -= 1;
-            let put = shared.state.lock().unwrap().put(payload);
+            let put = shared.state.lock().unwrap().put(payload, lane);
             match put {
                 Put::Reply(reply) => answer(&mut send, header.id, &reply).await,
                 Put::Silence => {}
@@ -330,7 +352,10 @@ async fn stream(connection: Connection, shared: Arc<Shared>, mut send: SendStrea
             }
         }
         match request {
-            Request::Read(read) => answer_read(&shared, &mut send, header.id, read).await,
+            Request::Read(read) => {
+                shared.state.lock().unwrap().served.push((lane, read.shard));
+                answer_read(&shared, &mut send, header.id, read).await;
+            }
             request => {
                 let reply = shared.state.lock().unwrap().control(request).unwrap_or_else(Reply::Error);
                 answer(&mut send, header.id, &reply).await;
@@ -388,6 +413,7 @@ enum Put {
 impl State {
     fn create(&mut self, name: &str, shards: u32, record_bytes_max: u32) -> StreamDescription {
         self.incarnation_next += 1;
+        let lanes = self.lanes.max(1);
         let shard = |(shard, range)| ShardDescription {
             shard,
             range,
@@ -395,7 +421,7 @@ impl State {
             parent: None,
             adjacent_parent: None,
             log: 0,
-            lane: 0,
+            lane: shard as u16 % lanes,
         };
         let description = StreamDescription {
             name: name.to_owned(),
@@ -414,10 +440,11 @@ impl State {
         description
     }
 
-    fn put(&mut self, payload: BytesMut) -> Put {
+    fn put(&mut self, payload: BytesMut, lane: u16) -> Put {
         let batch = PutBatch::parse(payload).expect("the client makes good batches");
         let header = *batch.header();
         let (producer, shard) = (header.producer, header.shard);
+        self.served.push((lane, shard));
         self.puts.push(PutSeen { producer, shard, record_count: header.record_count });
         let Some(stream) = self.streams.values_mut().find(|s| s.description.incarnation == header.incarnation) else {
             return Put::Reply(Reply::Error(WireError::new(ErrorCode::StreamNotFound, "the stream is gone")));
