@@ -12,6 +12,7 @@ use rheos_protocol::message::{
 };
 use rheos_protocol::name::StreamName;
 
+use crate::consumer::ConsumerBuilder;
 use crate::core::{Alive, Core};
 use crate::error::Error;
 use crate::options::ConnectOptions;
@@ -171,6 +172,12 @@ impl Client {
         Producer::new(&self.core, &self.alive, &description)
     }
 
+    /// A registered consumer, to which the shards of a stream are pushed once it is
+    /// [started](ConsumerBuilder::start).
+    pub fn consumer(&self, stream: &str, consumer: &str) -> ConsumerBuilder {
+        ConsumerBuilder::new(&self.core, &self.alive, stream, consumer)
+    }
+
     /// A reader of one shard, from `position` on.
     ///
     /// # Errors
@@ -191,7 +198,7 @@ impl Client {
         Ok(Reader::new(&self.core, &self.alive, stream.incarnation, described, position))
     }
 
-    /// Closes all connections, for this client, its clones, producers and readers. What is unanswered
+    /// Closes all connections, for this client, its clones, producers, readers and consumers. What is unanswered
     /// is not waited for: [`Producer::flush`] does that.
     pub async fn close(&self) {
         self.core.lanes.close().await;

@@ -7,9 +7,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
+use rheos_protocol::error::ErrorCode;
 use rheos_protocol::limits::DATA_STREAMS_MAX;
-use rheos_protocol::message::{Reply, Request, StreamDescription};
-use rheos_protocol::name::StreamName;
+use rheos_protocol::message::{ConsumerDescription, ConsumerOf, Reply, Request, StreamDescription};
+use rheos_protocol::name::{ConsumerName, StreamName};
 use tokio::runtime::Handle;
 
 use crate::client::unexpected;
@@ -56,6 +57,20 @@ impl Core {
         match self.ask(&Request::DescribeStream(name.as_str().to_owned())).await? {
             Reply::Stream(stream) => Ok(stream),
             other => Err(unexpected("describe stream", &other)),
+        }
+    }
+
+    /// Describes a consumer, which gives it an epoch.
+    pub(crate) async fn describe_consumer(&self, stream: &str, consumer: &str) -> Result<ConsumerDescription, Error> {
+        let (stream, consumer) = (StreamName::new(stream)?.to_string(), ConsumerName::new(consumer)?.to_string());
+        let request = Request::DescribeConsumer(ConsumerOf { stream: stream.clone(), consumer: consumer.clone() });
+        match self.ask(&request).await {
+            Ok(Reply::Consumer(description)) => Ok(description),
+            Ok(other) => Err(unexpected("describe consumer", &other)),
+            Err(Error::Broker(error)) if error.code == ErrorCode::ConsumerNotFound => {
+                Err(Error::ConsumerNotFound { stream, consumer })
+            }
+            Err(error) => Err(error),
         }
     }
 

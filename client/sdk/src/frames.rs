@@ -82,7 +82,8 @@ impl FrameReader {
         self.buffer.reserve(len.saturating_sub(self.buffer.len()));
         while self.buffer.len() < len {
             if !self.more().await? {
-                return Err(Error::protocol("a stream ended within a frame"));
+                // As when a broker stops in the middle of it.
+                return Err(Error::lost("the broker ended a stream within a frame"));
             }
         }
         Ok(())

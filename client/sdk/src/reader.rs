@@ -7,13 +7,13 @@
 //! A failed read leaves the position where it was: reading again tries again,
 //! [`skip_to`](Reader::skip_to) goes on elsewhere.
 
-mod proof;
+pub(crate) mod proof;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rheos_protocol::error::{ErrorCode, Retry, WireError};
+use rheos_protocol::error::{Retry, WireError};
 use rheos_protocol::limits::READ_BYTES_MAX;
 use rheos_protocol::message::{Batches, Position, Read, Reply, Request, ShardDescription};
 use rheos_protocol::record::Record;
@@ -134,7 +134,7 @@ impl Reader {
             if let Some(record) = self.records.pop_front() {
                 return Ok(Some(record));
             }
-            if let Some(records) = self.unread.as_mut().and_then(ReadBatches::take_batch) {
+            if let Some((_, records)) = self.unread.as_mut().and_then(ReadBatches::take_batch) {
                 self.records = records;
                 continue;
             }
@@ -204,7 +204,10 @@ impl Reader {
         if outcome.is_err() {
             self.ahead.clear();
         }
-        outcome.map_err(|error| self.typed(error))
+        outcome.map_err(|error| match error {
+            Error::Broker(error) => Error::of_shard(self.shard, error),
+            error => error,
+        })
     }
 
     async fn read_ahead(&mut self) -> Result<ReadBatches, Error> {
@@ -245,17 +248,6 @@ impl Reader {
         self.ahead.clear();
         self.records.clear();
         self.unread = None;
-    }
-
-    fn typed(&self, error: Error) -> Error {
-        let shard = self.shard;
-        let Error::Broker(error) = error else { return error };
-        match error.code {
-            ErrorCode::Trimmed => Error::Trimmed { shard, first_kept_sequence: error.detail },
-            ErrorCode::Damaged => Error::Damaged { shard, first_sequence: error.detail, last_sequence: error.detail_2 },
-            ErrorCode::BeyondTip => Error::BeyondTip { shard, next_sequence: error.detail },
-            _ => Error::Broker(error),
-        }
     }
 }
 

@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use crate::error::Error;
 use crate::frames::{FrameReader, connection_lost, send_request};
 use crate::options::ConnectOptions;
+use crate::pushes::{Pushes, give_up};
 use crate::random;
 use crate::transport;
 use crate::verifier::{SERVER_NAME, Trust, Verifier};
@@ -34,6 +35,7 @@ const CLOSE_MAX: Duration = Duration::from_millis(500);
 pub(crate) struct Session {
     pub(crate) connection: Connection,
     pub(crate) welcome: Welcome,
+    pub(crate) pushes: Pushes,
     endpoint: Endpoint,
     request_id_next: AtomicU64,
 }
@@ -67,7 +69,8 @@ impl Session {
         };
         let hello = timeout(ANSWER_MAX, hello(&connection, options, address));
         let welcome = hello.await.unwrap_or_else(|_| Err(failed("it does not answer Hello".to_owned())))?;
-        Ok(Session { connection, welcome, endpoint, request_id_next: AtomicU64::new(1) })
+        let pushes = Pushes::new(&connection);
+        Ok(Session { connection, welcome, pushes, endpoint, request_id_next: AtomicU64::new(1) })
     }
 
     pub(crate) fn is_live(&self) -> bool {
@@ -91,10 +94,9 @@ impl Session {
         Ok((FrameReader::new(receive, reply_limit()), id))
     }
 
-    /// Ends the connection because the broker broke the protocol.
+    /// Ends the connection because the broker broke the protocol, or says nothing any more.
     pub(crate) fn give_up(&self, why: &Error) {
-        let code = VarInt::from_u32(u32::from(ErrorCode::BadFrame.number()));
-        self.connection.close(code, why.to_string().as_bytes());
+        give_up(&self.connection, why);
     }
 
     /// Says goodbye.

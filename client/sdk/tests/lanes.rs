@@ -4,7 +4,7 @@ mod peer;
 
 use peer::Peer;
 use rheos_client::protocol::hash::HashRange;
-use rheos_client::{Client, ConnectOptions, Outcome, Position, Producer, Reader, Record};
+use rheos_client::{Client, ConnectOptions, Consumer, ConsumerBuilder, Outcome, Position, Producer, Reader, Record};
 
 async fn connect(peer: &Peer) -> Client {
     Client::connect(ConnectOptions::from_url(&peer.url()).unwrap()).await.unwrap()
@@ -30,6 +30,8 @@ fn handles_go_from_thread_to_thread() {
     is_shared::<Client>();
     is_shared::<Producer>();
     goes::<Reader>();
+    goes::<Consumer>();
+    goes::<ConsumerBuilder>();
 }
 
 #[tokio::test]

@@ -18,6 +18,13 @@ use rheos_client::{ErrorCode, Position, ShardDescription, StreamDescription, Str
 use ring::{digest, hmac};
 use tokio::sync::{Semaphore, watch};
 
+// By its whole path, because the documentation's examples include this file.
+mod push {
+    include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peer/push.rs"));
+}
+#[allow(unused_imports, reason = "no test needs all of it")]
+pub(crate) use push::Twist;
+
 pub(crate) const KEY_ID: &str = "RKTEST";
 pub(crate) const SECRET: &str = "a-secret_of_the-test";
 /// Arrival of the first batch of a shard; each next one comes a millisecond later.
@@ -55,12 +62,36 @@ pub(crate) struct PutSeen {
 struct Shard {
     batches: Vec<Batch>,
     first_kept: u64,
+    /// Once it is closed.
+    children: Option<Vec<u32>>,
     damaged: Option<(u64, u64)>,
 }
 
 impl Shard {
     fn next_sequence(&self) -> u64 {
         self.batches.last().map_or(0, Batch::next_sequence)
+    }
+
+    /// The sequence that a position means.
+    fn start(&self, position: Position) -> Result<u64, WireError> {
+        let (kept, tip) = (self.first_kept, self.next_sequence());
+        let start = match position {
+            Position::TrimHorizon => kept,
+            Position::Latest => tip,
+            Position::AtSequence(sequence) => sequence,
+            Position::AfterSequence(sequence) => sequence + 1,
+            Position::AtTimestamp(ms) => {
+                let later = self.batches.iter().find(|batch| batch.header().arrival_ms >= ms);
+                later.map_or(tip, |batch| batch.header().first_sequence)
+            }
+        };
+        if start < kept {
+            return Err(WireError::new(ErrorCode::Trimmed, "no longer kept").with_detail(kept, 0));
+        }
+        if start > tip {
+            return Err(WireError::new(ErrorCode::BeyondTip, "beyond the tip").with_detail(tip, 0));
+        }
+        Ok(start)
     }
 }
 
@@ -87,6 +118,7 @@ struct State {
     lanes: u16,
     /// Lane and shard of every put and read.
     served: Vec<(u16, u32)>,
+    consumers: push::Consumers,
 }
 
 impl State {
@@ -101,6 +133,8 @@ struct Shared {
     /// Puts wait here before they are looked at.
     puts: Semaphore,
     puts_held: Mutex<usize>,
+    /// Something happened that may be pushed.
+    changed: watch::Sender<usize>,
     /// Reads that have arrived; bodies of replies wait for `hold_bodies_until` of them.
     reads_seen: watch::Sender<usize>,
     hold_bodies_until: Mutex<Vec<usize>>,
@@ -128,6 +162,7 @@ impl Peer {
             state: Mutex::new(State { incarnation_next: 100, ..State::default() }),
             puts: Semaphore::new(Semaphore::MAX_PERMITS),
             puts_held: Mutex::default(),
+            changed: watch::Sender::new(0),
             reads_seen: watch::Sender::new(0),
             hold_bodies_until: Mutex::default(),
             accept_anybody,
@@ -249,7 +284,9 @@ impl Peer {
     }
 
     fn state<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
-        look(&mut self.shared.state.lock().unwrap())
+        let looked = look(&mut self.shared.state.lock().unwrap());
+        self.shared.changed.send_modify(|changes| *changes += 1);
+        looked
     }
 }
 
@@ -335,6 +372,7 @@ async fn stream(connection: Connection, lane: u16, shared: Arc<Shared>, mut send
             shared.puts.acquire().await.unwrap().forget();
             *shared.puts_held.lock().unwrap() -= 1;
             let put = shared.state.lock().unwrap().put(payload, lane);
+            shared.changed.send_modify(|changes| *changes += 1);
             match put {
                 Put::Reply(reply) => answer(&mut send, header.id, &reply).await,
                 Put::Silence => {}
@@ -352,6 +390,9 @@ async fn stream(connection: Connection, lane: u16, shared: Arc<Shared>, mut send
             }
         }
         match request {
+            Request::Subscribe(first) => {
+                return push::serve(connection, shared, (send, receive), (header.id, first)).await;
+            }
             Request::Read(read) => {
                 shared.state.lock().unwrap().served.push((lane, read.shard));
                 answer_read(&shared, &mut send, header.id, read).await;
@@ -490,28 +531,16 @@ impl State {
         }
     }
 
+    fn shard(&self, incarnation: u64, shard: u32) -> Result<&Shard, WireError> {
+        let stream = self.streams.values().find(|stream| stream.description.incarnation == incarnation);
+        let stream = stream.ok_or_else(|| WireError::new(ErrorCode::StreamNotFound, "the stream is gone"))?;
+        Ok(&stream.shards[shard as usize])
+    }
+
     fn read(&mut self, read: &Read) -> Result<Batches, WireError> {
         let leave_out = std::mem::take(&mut self.leave_out_a_batch);
-        let stream = self.streams.values().find(|stream| stream.description.incarnation == read.incarnation);
-        let stream = stream.ok_or_else(|| WireError::new(ErrorCode::StreamNotFound, "the stream is gone"))?;
-        let shard = &stream.shards[read.shard as usize];
-        let (kept, tip) = (shard.first_kept, shard.next_sequence());
-        let start = match read.position {
-            Position::TrimHorizon => kept,
-            Position::Latest => tip,
-            Position::AtSequence(sequence) => sequence,
-            Position::AfterSequence(sequence) => sequence + 1,
-            Position::AtTimestamp(ms) => {
-                let later = shard.batches.iter().find(|batch| batch.header().arrival_ms >= ms);
-                later.map_or(tip, |batch| batch.header().first_sequence)
-            }
-        };
-        if start < kept {
-            return Err(WireError::new(ErrorCode::Trimmed, "no longer kept").with_detail(kept, 0));
-        }
-        if start > tip {
-            return Err(WireError::new(ErrorCode::BeyondTip, "beyond the tip").with_detail(tip, 0));
-        }
+        let shard = self.shard(read.incarnation, read.shard)?;
+        let (start, tip) = (shard.start(read.position)?, shard.next_sequence());
         if let Some((first, last)) = shard.damaged.filter(|(first, last)| (*first..=*last).contains(&start)) {
             return Err(WireError::new(ErrorCode::Damaged, "damaged").with_detail(first, last));
         }
@@ -565,6 +594,7 @@ impl State {
                 let page: Vec<_> = later.by_ref().take(limit as usize).map(summary).collect();
                 Reply::Streams(page, later.next().is_some())
             }
+            Request::DescribeConsumer(consumer) => self.describe_consumer(&consumer)?,
             other => return Err(WireError::new(ErrorCode::Unsupported, format!("{other:?}"))),
         })
     }
