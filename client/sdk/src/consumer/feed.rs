@@ -368,3 +368,6 @@ fn bytes_held(held: &[Held]) -> u64 {
 fn bytes_of(read: &ReadBatches) -> u64 {
     read.batches().map(|batch| batch.bytes().len() as u64).sum()
 }
+
+#[cfg(test)]
+mod tests;

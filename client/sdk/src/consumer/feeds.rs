@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use bytes::Bytes;
 use rheos_protocol::error::WireError;
 use rheos_protocol::message::{ConsumerDescription, Position, Push, PushEnd, Request, StreamDescription, Subscribe};
 use tokio::sync::Notify;
@@ -29,6 +30,8 @@ use crate::reader::ReadBatches;
 /// Shortest and longest wait that a broker may ask for.
 const WAIT_LEAST: Duration = Duration::from_millis(1);
 const WAIT_MAX: Duration = Duration::from_secs(30);
+/// Pushes below this size are copied; a block that is read from QUIC is not much larger.
+const COPIED_BYTES_MAX: usize = 16 << 10;
 
 /// See the module.
 #[derive(Debug)]
@@ -185,6 +188,7 @@ impl Feeds {
     }
 
     pub(crate) fn pushed(&self, shard: u32, id: u64, push: Push) {
+        let push = Push { batches: of_its_own(push.batches), ..push };
         // Checksums take their time; the lock is not for that.
         let proved = prove(shard, &push);
         self.update(shard, |feed| feed.pushed(id, push, proved));
@@ -303,13 +307,19 @@ impl Feeds {
             return;
         }
         let Some(feed) = state.feeds.get_mut(&shard) else { return };
-        let (stream, consumer) = (self.stream.clone(), self.consumer.name.clone());
+        let names = || (self.stream.clone(), self.consumer.name.clone());
         let was_started = feed.is_started();
         match change(feed) {
             Then::GoOn => state.settle(shard, self.bounds),
-            Then::Wait(wait_ms) => state.settle_later(shard, wait_ms),
-            Then::Superseded => state.end(Over::With(Error::Superseded { stream, consumer })),
-            Then::Deregistered => state.end(Over::With(Error::Deregistered { stream, consumer })),
+            Then::Wait(wait_ms) => state.settle_later(shard, wait_ms, self.bounds),
+            Then::Superseded => {
+                let (stream, consumer) = names();
+                state.end(Over::With(Error::Superseded { stream, consumer }));
+            }
+            Then::Deregistered => {
+                let (stream, consumer) = names();
+                state.end(Over::With(Error::Deregistered { stream, consumer }));
+            }
         }
         if !was_started {
             state.wake();
@@ -318,6 +328,14 @@ impl Feeds {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("nothing panics while it is locked")
+    }
+}
+
+/// A small push has bytes of its own, so that it does not hold on to those of others that came with it.
+fn of_its_own(bytes: Bytes) -> Bytes {
+    match bytes.len() < COPIED_BYTES_MAX {
+        true => Bytes::copy_from_slice(&bytes),
+        false => bytes,
     }
 }
 
@@ -369,7 +387,7 @@ impl State {
     }
 
     /// Lets a shard subscribe again after a wait.
-    fn settle_later(&mut self, shard: u32, wait_ms: u32) {
+    fn settle_later(&mut self, shard: u32, wait_ms: u32, bounds: Bounds) {
         let wait = Duration::from_millis(u64::from(wait_ms)).clamp(WAIT_LEAST, WAIT_MAX);
         let feed = self.feeds.get_mut(&shard).expect("it was just there");
         // It counts as in line, so that nothing else puts it there before its time.
@@ -378,6 +396,7 @@ impl State {
             lane.later.insert((Instant::now() + wait, shard));
             lane.changed.notify_one();
         }
+        self.settle(shard, bounds);
     }
 
     /// Bytes that each shard may hold.

@@ -88,3 +88,6 @@ fn is_resumed(shards: &BTreeMap<u32, &ShardDescription>, shard: &ShardDescriptio
 fn parents(shard: &ShardDescription) -> impl Iterator<Item = u32> + use<> {
     [shard.parent, shard.adjacent_parent].into_iter().flatten()
 }
+
+#[cfg(test)]
+mod tests;

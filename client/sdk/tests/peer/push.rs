@@ -123,7 +123,7 @@ impl Peer {
                 stream.description.shards[*parent as usize].open = false;
                 stream.shards[*parent as usize].children = Some(numbers.clone());
             }
-            for (shard, range) in numbers.iter().copied().zip(HashRange::even(children)) {
+            for (shard, range) in numbers.iter().copied().zip(HashRange::even(children.max(1))) {
                 // Ranges matter to producers alone: what follows all shards of a stream covers everything.
                 stream.description.shards.push(ShardDescription {
                     shard,
@@ -357,7 +357,11 @@ fn next_frame(
     let mut named = id;
     match &twist {
         None | Some(Twist::Push | Twist::Break | Twist::End(_)) => {}
-        Some(Twist::Gap) => drop(Batch::split_from(&mut push.batches).unwrap()),
+        Some(Twist::Gap) => {
+            let shard = state.shard(subscription.subscribe.incarnation, subscription.subscribe.shard).unwrap();
+            let later = shard.batches.iter().find(|batch| batch.header().first_sequence > before).unwrap();
+            push.batches = later.bytes().clone();
+        }
         Some(Twist::Repeat) => {
             let shard = state.shard(subscription.subscribe.incarnation, subscription.subscribe.shard).unwrap();
             let last = shard.batches.iter().find(|batch| batch.next_sequence() >= before).unwrap();
