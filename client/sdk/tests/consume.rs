@@ -244,6 +244,26 @@ async fn a_batch_beyond_the_credit_comes_alone() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn broken_connections_leave_no_gap_on_many_threads() {
+    let peer = Peer::start();
+    peer.set_lanes(3);
+    peer.create("orders", 8);
+    peer.register("orders", "billing");
+    let client = connect(&peer).await;
+    fill(&client, 8, 0, 100, 10).await;
+    let mut consumer = billing(&client).credit_bytes(1_000).start().await.unwrap();
+    peer.twist((0..400).map(|n| if n % 20 == 19 { Twist::Break } else { Twist::Push }));
+    let mut seen = Seen::default();
+    while seen.records < 8_000 {
+        seen.take(&mut consumer, 100).await;
+        if seen.records % 1_500 == 0 {
+            peer.break_connections();
+        }
+    }
+    assert_eq!(seen.due, (0..8).map(|shard| (shard, 1_000)).collect());
+}
+
 #[tokio::test]
 async fn broken_connections_leave_no_gap_and_no_repeat() {
     let (peer, client) = filled(3, 100, 10).await;
@@ -292,6 +312,21 @@ async fn a_broker_that_says_nothing_is_connected_to_anew() {
     fill(&client, 1, 10, 1, 10).await;
     seen.take(&mut consumer, 10).await;
     assert_eq!(peer.subscribes().last().unwrap().position, Position::AtSequence(10));
+}
+
+#[tokio::test]
+async fn a_broker_that_has_started_again_is_found() {
+    let (peer, client) = filled(2, 1, 10).await;
+    let mut consumer = billing(&client).start().await.unwrap();
+    let mut seen = Seen::default();
+    seen.take(&mut consumer, 20).await;
+    for life in 1..4 {
+        peer.restart().await;
+        // The consumer alone finds out; nobody else asks for anything.
+        until(|| peer.hellos() == 1 + life).await;
+        fill(&client, 2, 10 * u64::from(life), 1, 10).await;
+        seen.take(&mut consumer, 20).await;
+    }
 }
 
 #[tokio::test]

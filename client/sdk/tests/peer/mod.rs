@@ -8,14 +8,16 @@ use std::sync::{Arc, Mutex};
 use bytes::{Bytes, BytesMut};
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{
-    Connection, Endpoint, EndpointConfig, RecvStream, SendStream, ServerConfig, TokioRuntime, TransportConfig,
+    Connection, ConnectionId, ConnectionIdGenerator, Endpoint, EndpointConfig, RecvStream, SendStream, ServerConfig,
+    TokioRuntime, TransportConfig,
 };
 use rheos_client::protocol::batch::{Batch, ProducerStamp, PutBatch};
 use rheos_client::protocol::frame::{FRAME_HEADER_BYTES, FrameHeader, kind};
 use rheos_client::protocol::hash::HashRange;
 use rheos_client::protocol::message::{ALPN, Batches, EXPORTER_LABEL, Hello, PROTOCOL_VERSION, Read, Reply, Request};
 use rheos_client::{ErrorCode, Position, ShardDescription, StreamDescription, StreamSummary, Welcome, WireError};
-use ring::{digest, hmac};
+use ring::rand::SecureRandom;
+use ring::{digest, hmac, rand};
 use tokio::sync::{Semaphore, watch};
 
 // By its whole path, because the documentation's examples include this file.
@@ -145,7 +147,8 @@ pub(crate) struct Peer {
     pub(crate) address: SocketAddr,
     pub(crate) ca_sha256: String,
     shared: Arc<Shared>,
-    _endpoint: Endpoint,
+    config: ServerConfig,
+    endpoint: Mutex<Endpoint>,
 }
 
 #[allow(dead_code, reason = "no test needs all of it")]
@@ -157,7 +160,7 @@ impl Peer {
     pub(crate) fn start_with(accept_anybody: bool) -> Peer {
         let (config, ca_sha256) = server_config();
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-        let endpoint = Endpoint::new(EndpointConfig::default(), Some(config), socket, Arc::new(TokioRuntime)).unwrap();
+        let endpoint = endpoint(&config, socket);
         let shared = Arc::new(Shared {
             state: Mutex::new(State { incarnation_next: 100, ..State::default() }),
             puts: Semaphore::new(Semaphore::MAX_PERMITS),
@@ -169,7 +172,7 @@ impl Peer {
         });
         let address = endpoint.local_addr().unwrap();
         tokio::spawn(accept(endpoint.clone(), Arc::clone(&shared)));
-        Peer { address, ca_sha256, shared, _endpoint: endpoint }
+        Peer { address, ca_sha256, shared, config, endpoint: Mutex::new(endpoint) }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -210,6 +213,24 @@ impl Peer {
 
     pub(crate) fn break_connections(&self) {
         self.state(|state| state.connections.drain(..).for_each(|connection| connection.close(50u32.into(), b"")));
+    }
+
+    /// Dies without a word, and starts again at the same address.
+    pub(crate) async fn restart(&self) {
+        // quinn listens on the socket before the last, too. From another address nobody hears the dead one.
+        for _ in 0..2 {
+            let elsewhere = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+            self.endpoint.lock().unwrap().rebind(elsewhere).unwrap();
+        }
+        let socket = loop {
+            match std::net::UdpSocket::bind(self.address) {
+                Ok(socket) => break socket,
+                Err(_) => tokio::task::yield_now().await,
+            }
+        };
+        let endpoint = endpoint(&self.config, socket);
+        tokio::spawn(accept(endpoint.clone(), Arc::clone(&self.shared)));
+        *self.endpoint.lock().unwrap() = endpoint;
     }
 
     /// From now on no put is looked at, until [`Peer::release_puts`].
@@ -287,6 +308,33 @@ impl Peer {
         let looked = look(&mut self.shared.state.lock().unwrap());
         self.shared.changed.send_modify(|changes| *changes += 1);
         looked
+    }
+}
+
+/// An endpoint that knows how to end the connections of the one before.
+fn endpoint(config: &ServerConfig, socket: std::net::UdpSocket) -> Endpoint {
+    let reset_key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
+    let mut endpoint = EndpointConfig::new(Arc::new(reset_key));
+    endpoint.cid_generator(|| Box::new(AnyConnectionId));
+    Endpoint::new(endpoint, Some(config.clone()), socket, Arc::new(TokioRuntime)).unwrap()
+}
+
+/// Connection ids that the endpoint after this one takes for its own, so that it resets their connections.
+struct AnyConnectionId;
+
+impl ConnectionIdGenerator for AnyConnectionId {
+    fn generate_cid(&mut self) -> ConnectionId {
+        let mut bytes = [0; 8];
+        rand::SystemRandom::new().fill(&mut bytes).unwrap();
+        ConnectionId::new(&bytes)
+    }
+
+    fn cid_len(&self) -> usize {
+        8
+    }
+
+    fn cid_lifetime(&self) -> Option<std::time::Duration> {
+        None
     }
 }
 
