@@ -37,6 +37,8 @@ const PING_ID: u64 = 0;
 /// Whether the broker is there, as seen from one subscription stream.
 #[derive(Debug, Default)]
 struct Liveness {
+    /// Something was written: the first frame of a stream is a Subscribe, and until then nobody answers.
+    is_open: AtomicBool,
     ping_due: AtomicBool,
     /// Frames that have come on the stream.
     answers: AtomicU64,
@@ -97,16 +99,14 @@ async fn write(
     changed: &Notify,
 ) -> Result<(), Error> {
     let mut bytes = BytesMut::new();
-    let mut is_open = false;
     loop {
         while bytes.len() < WRITE_BYTES_MAX
             && let Some((id, request)) = feeds.request(lane, |shard| subscriptions.add(shard))
         {
             request.write(id, &mut bytes);
-            is_open = true;
+            alive.is_open.store(true, Ordering::Relaxed);
         }
-        // The first frame is a Subscribe.
-        if alive.ping_due.swap(false, Ordering::Relaxed) && is_open {
+        if alive.ping_due.swap(false, Ordering::Relaxed) {
             Request::Ping.write(PING_ID, &mut bytes);
         }
         if bytes.is_empty() {
@@ -151,7 +151,7 @@ async fn watch(session: &Session, alive: &Liveness, changed: &Notify) -> Result<
             session.give_up(&error);
             return Err(error);
         }
-        if nothing_came {
+        if nothing_came && alive.is_open.load(Ordering::Relaxed) {
             unanswered += 1;
             alive.ping_due.store(true, Ordering::Relaxed);
             changed.notify_one();

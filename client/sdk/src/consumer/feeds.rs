@@ -9,10 +9,10 @@
 //! its lane's line, once; ready shards take turns. The lock is never held across an await, and no other is
 //! taken under it but that of the routes, by whoever sends.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod state;
+
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use rheos_protocol::error::WireError;
@@ -23,13 +23,12 @@ use tokio::time::Instant;
 use super::feed::{Feed, Item, Then, Want, prove};
 use super::lineage;
 use super::positions::Positions;
+use state::{Over, State};
+
 use crate::client::described;
 use crate::error::Error;
 use crate::reader::ReadBatches;
 
-/// Shortest and longest wait that a broker may ask for.
-const WAIT_LEAST: Duration = Duration::from_millis(1);
-const WAIT_MAX: Duration = Duration::from_secs(30);
 /// Pushes below this size are copied; a block that is read from QUIC is not much larger.
 const COPIED_BYTES_MAX: usize = 16 << 10;
 
@@ -52,37 +51,6 @@ pub(super) struct Bounds {
     pub(super) in_all: u64,
 }
 
-#[derive(Debug)]
-struct State {
-    feeds: BTreeMap<u32, Feed>,
-    /// Those that are not ended.
-    living: u64,
-    lanes: BTreeMap<u16, Lane>,
-    /// Shards with something to take, in turn.
-    ready: VecDeque<u32>,
-    /// Children that a shard has named and no description yet.
-    children: BTreeSet<u32>,
-    over: Over,
-    waker: Option<Waker>,
-}
-
-/// The shards of one lane.
-#[derive(Debug, Default)]
-struct Lane {
-    line: VecDeque<u32>,
-    later: BTreeSet<(Instant, u32)>,
-    changed: Arc<Notify>,
-    is_carried: bool,
-}
-
-#[derive(Debug)]
-enum Over {
-    No,
-    /// The program is to hear of it.
-    With(Error),
-    Yes,
-}
-
 impl Feeds {
     pub(super) fn new(
         stream: &StreamDescription,
@@ -92,16 +60,7 @@ impl Feeds {
         feeds: Vec<Feed>,
         lanes: u16,
     ) -> Arc<Feeds> {
-        let state = State {
-            feeds: BTreeMap::new(),
-            living: 0,
-            lanes: BTreeMap::new(),
-            ready: VecDeque::new(),
-            children: BTreeSet::new(),
-            over: Over::No,
-            waker: None,
-        };
-        let (state, changed) = (Mutex::new(state), Notify::new());
+        let (state, changed) = (Mutex::default(), Notify::new());
         let shared = Feeds { stream: stream.name.clone(), consumer, bounds, resumed, state, changed };
         shared.lock().add(feeds, lanes, bounds);
         Arc::new(shared)
@@ -228,6 +187,9 @@ impl Feeds {
     /// The next request of a lane and its subscription; `add` gives the id of a new one.
     pub(super) fn request(&self, lane: u16, add: impl Fn(u32) -> u64) -> Option<(u64, Request)> {
         let mut state = self.lock();
+        if !matches!(state.over, Over::No) {
+            return None;
+        }
         let credit = state.credit(self.bounds);
         loop {
             let shard = state.lanes.entry(lane).or_default().line.pop_front()?;
@@ -336,86 +298,5 @@ fn of_its_own(bytes: Bytes) -> Bytes {
     match bytes.len() < COPIED_BYTES_MAX {
         true => Bytes::copy_from_slice(&bytes),
         false => bytes,
-    }
-}
-
-impl State {
-    fn add(&mut self, feeds: Vec<Feed>, lanes: u16, bounds: Bounds) {
-        for mut feed in feeds {
-            feed.lane %= lanes;
-            self.lanes.entry(feed.lane).or_default();
-            self.living += u64::from(!feed.is_ended());
-            self.feeds.insert(feed.shard, feed);
-        }
-        self.release(bounds);
-    }
-
-    /// A shard was read to its end.
-    fn ended(&mut self, children: Vec<u32>, bounds: Bounds) {
-        self.living -= 1;
-        let unknown = children.into_iter().filter(|child| !self.feeds.contains_key(child));
-        self.children.extend(unknown);
-        self.release(bounds);
-    }
-
-    /// Lets the shards begin whose parents have ended.
-    fn release(&mut self, bounds: Bounds) {
-        let has_ended = |parent: &u32| self.feeds.get(parent).is_none_or(Feed::is_ended);
-        let waiting = self.feeds.values().filter(|feed| feed.is_waiting());
-        let free: Vec<u32> = waiting.filter(|feed| feed.parents.iter().all(has_ended)).map(|feed| feed.shard).collect();
-        for shard in free {
-            self.feeds.get_mut(&shard).expect("it was just there").release();
-            self.settle(shard, bounds);
-        }
-    }
-
-    /// Puts a shard where it belongs after something happened to it.
-    fn settle(&mut self, shard: u32, bounds: Bounds) {
-        let credit = self.credit(bounds);
-        let feed = self.feeds.get_mut(&shard).expect("it was just there");
-        if feed.has_items() && !feed.is_ready {
-            feed.is_ready = true;
-            self.ready.push_back(shard);
-            self.waker.take().into_iter().for_each(Waker::wake);
-        }
-        if !feed.in_line && feed.want(credit).is_some() {
-            feed.in_line = true;
-            let lane = self.lanes.entry(feed.lane).or_default();
-            lane.line.push_back(shard);
-            lane.changed.notify_one();
-        }
-    }
-
-    /// Lets a shard subscribe again after a wait.
-    fn settle_later(&mut self, shard: u32, wait_ms: u32, bounds: Bounds) {
-        let wait = Duration::from_millis(u64::from(wait_ms)).clamp(WAIT_LEAST, WAIT_MAX);
-        let feed = self.feeds.get_mut(&shard).expect("it was just there");
-        // It counts as in line, so that nothing else puts it there before its time.
-        if !std::mem::replace(&mut feed.in_line, true) {
-            let lane = self.lanes.entry(feed.lane).or_default();
-            lane.later.insert((Instant::now() + wait, shard));
-            lane.changed.notify_one();
-        }
-        self.settle(shard, bounds);
-    }
-
-    /// Bytes that each shard may hold.
-    fn credit(&self, bounds: Bounds) -> u64 {
-        (bounds.in_all / self.living.max(1)).clamp(1, bounds.of_shard)
-    }
-
-    /// The first end counts. What was not taken is let go: nobody will have been given it.
-    fn end(&mut self, over: Over) {
-        if matches!(self.over, Over::No) {
-            self.over = over;
-            self.ready.clear();
-            self.feeds.values_mut().for_each(Feed::lost);
-            self.lanes.values().for_each(|lane| lane.changed.notify_one());
-            self.wake();
-        }
-    }
-
-    fn wake(&mut self) {
-        self.waker.take().into_iter().for_each(Waker::wake);
     }
 }
