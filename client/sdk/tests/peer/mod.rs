@@ -1,6 +1,8 @@
 // A tiny broker in this process, for tests alone: it speaks the protocol, keeps everything in memory,
 // numbers puts as a broker does, and misbehaves when it is told to.
 
+mod push;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -20,10 +22,6 @@ use ring::rand::SecureRandom;
 use ring::{digest, hmac, rand};
 use tokio::sync::{Semaphore, watch};
 
-// By its whole path, because the documentation's examples include this file.
-mod push {
-    include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peer/push.rs"));
-}
 #[allow(unused_imports, reason = "no test needs all of it")]
 pub(crate) use push::Twist;
 

@@ -203,7 +203,8 @@ impl State {
             return shard.children.clone().and_then(|children| end(PushEnd::ShardEnd(children)));
         }
         let (next, is_first) = (subscription.next, subscription.is_first);
-        let begins = |batch: &Batch| if is_first { batch.next_sequence() > next } else { batch.header().first_sequence >= next };
+        let begins =
+            |batch: &Batch| if is_first { batch.next_sequence() > next } else { batch.header().first_sequence >= next };
         let mut bytes = BytesMut::new();
         for batch in shard.batches.iter().filter(|batch| begins(batch)) {
             if subscription.credit <= 0 || bytes.len() >= PUSH_BYTES {
@@ -278,12 +279,7 @@ async fn read(mut receive: RecvStream, tell: mpsc::UnboundedSender<(u64, Request
     }
 }
 
-fn take(
-    shared: &Shared,
-    subscriptions: &mut BTreeMap<u64, Subscription>,
-    id: u64,
-    request: Request,
-) -> Option<Reply> {
+fn take(shared: &Shared, subscriptions: &mut BTreeMap<u64, Subscription>, id: u64, request: Request) -> Option<Reply> {
     let mut state = shared.state.lock().unwrap();
     match request {
         Request::Subscribe(subscribe) => match state.subscribe(subscribe) {
