@@ -41,9 +41,12 @@ pub const READ_BYTES_MAX: u32 = 8 << 20;
 pub const NAME_CHARS_MAX: usize = 128;
 /// Longest access key id, client name or message that travels.
 pub const TEXT_BYTES_MAX: usize = 1024;
-/// Most subscriptions that one connection may hold: every shard of the largest stream.
+/// Most subscription streams of one connection.
+pub const SUBSCRIPTION_STREAMS_MAX: u32 = 32;
+/// Most subscriptions that one subscription stream may hold: every shard of the largest stream.
 pub const SUBSCRIPTIONS_MAX: u32 = SHARDS_MAX;
-/// Most push streams that the broker opens on one connection; a shard keeps to one.
+/// Most push streams that a lane of the broker opens on a connection of its own; a shard keeps to one. On a
+/// connection of another lane it opens one.
 pub const PUSH_STREAMS_MAX: u32 = 8;
 /// Most bytes of credit that a subscription is taken to hold; what is granted beyond that is lost.
 pub const CREDIT_BYTES_MAX: u64 = 64 << 20;

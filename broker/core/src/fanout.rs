@@ -9,7 +9,7 @@
 //!                               └────────────────────────────────────────────────────┘
 //! ```
 //!
-//! A *peer* is a connection with subscriptions; peers have turns (deficit round robin), and within a
+//! A *peer* is whoever has subscriptions together, a consumer for one; peers have turns (deficit round robin), and within a
 //! peer its subscriptions do. Nothing is queued for a subscription: it has a place in its shard, and
 //! in its turn it is given what follows that place. One that has no credit, or whose peer takes
 //! nothing, costs its place; when it goes on it is served from the disk. A scan that one subscription
@@ -341,7 +341,8 @@ impl FanOut {
             return Err(WireError::new(ErrorCode::BadRequest, message));
         }
         if self.turns.subscriptions(ask.id.peer) >= SUBSCRIPTIONS_MAX as usize {
-            let message = format!("a connection has at most {SUBSCRIPTIONS_MAX} subscriptions; end some first");
+            let message =
+                format!("a subscription stream has at most {SUBSCRIPTIONS_MAX} subscriptions; end some first");
             return Err(WireError::new(ErrorCode::LimitExceeded, message));
         }
         log.tip(ask.shard)?;

@@ -220,7 +220,7 @@ impl Lane {
             // Whoever asked may have gone: then nobody is told.
             Arrival::Read { read, reply } => drop(reply.send(self.read(now, &read))),
             Arrival::Subscribing(subscribing) => self.subscribing(subscribing),
-            Arrival::Writable { peer } => self.pushes.writable(peer),
+            Arrival::Writable { path } => self.pushes.writable(path),
             Arrival::Scanned { scan, outcome } => self.pushes.fan_out.scanned(now, scan, outcome),
             Arrival::ConsumerDeregistered { incarnation, consumer, done } => {
                 self.pushes.fan_out.deregister(incarnation, &consumer);
@@ -287,7 +287,8 @@ impl Lane {
             Subscribing::Subscribe { peer, connection, id, subscribe, answer } => {
                 let slot = self.subscribable(&subscribe);
                 let log = slot.map(|slot| &mut self.logs.at(slot).expect("a stream's slots are taken").log);
-                self.pushes.subscribe(peer, connection, id, subscribe, answer, log);
+                let is_own = crate::net::lane_of_peer(peer) == self.number.lane;
+                self.pushes.subscribe((peer, connection, is_own), id, subscribe, answer, log);
             }
             Subscribing::Credit { peer, id, bytes } => self.pushes.fan_out.credit(SubscriptionId { peer, id }, bytes),
             Subscribing::Unsubscribe { peer, id } => self.pushes.fan_out.unsubscribe(SubscriptionId { peer, id }),

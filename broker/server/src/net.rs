@@ -154,6 +154,11 @@ fn stopping() -> WireError {
     WireError::retry_after(ErrorCode::GoingAway, 1_000, "the broker is stopping; connect again")
 }
 
+/// The lane whose connection a subscription stream stands on.
+pub(crate) fn lane_of_peer(peer: u64) -> u16 {
+    (peer >> PEER_LANE_SHIFT) as u16
+}
+
 /// The QUIC close code of an error.
 pub(crate) fn close_code(code: ErrorCode) -> VarInt {
     VarInt::from_u32(code.number().into())

@@ -115,7 +115,7 @@ impl Client {
     /// cannot be made.
     pub async fn describe_consumer(&self, stream: &str, name: &str) -> Result<ConsumerDescription, Error> {
         // An epoch that was given and never heard of is only skipped: it is as good to ask again.
-        consumer_from(self.core.ask(&Request::DescribeConsumer(consumer_of(stream, name)?)).await?)
+        self.core.describe_consumer(stream, name).await
     }
 
     /// All consumers of a stream in order of their names.

@@ -1,4 +1,4 @@
-//! The client: one connection to a broker, and everything that is asked over it.
+//! The client: the connections to a broker, and everything that is asked over them.
 //!
 //! A request that changes nothing is tried once more on a new connection when the connection broke.
 //! One that makes or deletes a stream is not: its caller is told that the outcome is not known.
@@ -6,9 +6,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rheos_protocol::message::{CreateStream, Position, Reply, Request, StreamDescription, StreamSummary, Welcome};
+use rheos_protocol::message::{
+    CreateStream, Position, Reply, Request, ShardDescription, StreamDescription, StreamSummary, Welcome,
+};
 use rheos_protocol::name::StreamName;
 
+use crate::consumer::ConsumerBuilder;
 use crate::core::{Alive, Core};
 use crate::error::Error;
 use crate::listing::all_pages;
@@ -16,9 +19,10 @@ use crate::options::ConnectOptions;
 use crate::producer::Producer;
 use crate::reader::Reader;
 
-/// A connection to a broker. Cheap to clone; all clones share the connection.
+/// The connections to a broker: one for each of its lanes, made when it is first needed. Cheap to clone;
+/// all clones share them.
 ///
-/// It connects again by itself, with waits that grow, when the connection breaks.
+/// It connects again by itself, with waits that grow, when a connection breaks.
 #[derive(Debug, Clone)]
 pub struct Client {
     pub(crate) core: Arc<Core>,
@@ -54,15 +58,14 @@ impl Client {
     /// [`Error::Unanswered`] when nothing answers for 3 s, [`Error::CaMismatch`], [`Error::Credential`],
     /// or [`Error::Connect`] for what else may be in the way.
     pub async fn connect(options: ConnectOptions) -> Result<Client, Error> {
-        let core = Core::new(options);
-        core.link.session().await?;
+        let core = Core::connect(options).await?;
         let alive = Arc::new(Alive::new(&core));
         Ok(Client { core, alive })
     }
 
     /// What the broker said of itself when it was last connected to.
     pub fn welcome(&self) -> Welcome {
-        self.core.link.latest().expect("a client exists once it was connected").welcome.clone()
+        self.core.lanes.welcome()
     }
 
     /// Makes a stream.
@@ -135,7 +138,7 @@ impl Client {
     /// When the connection cannot be made.
     pub async fn ping(&self) -> Result<Duration, Error> {
         // The time is that of the answer; connecting does not count.
-        self.core.link.session().await?;
+        self.core.lanes.any_session().await?;
         let begun = Instant::now();
         match self.core.ask(&Request::Ping).await? {
             Reply::Pong => Ok(begun.elapsed()),
@@ -151,6 +154,12 @@ impl Client {
     pub async fn producer(&self, stream: &str) -> Result<Producer, Error> {
         let description = self.core.describe_stream(stream).await?;
         Producer::new(&self.core, &self.alive, &description)
+    }
+
+    /// A registered consumer, to which the shards of a stream are pushed once it is
+    /// [started](ConsumerBuilder::start).
+    pub fn consumer(&self, stream: &str, consumer: &str) -> ConsumerBuilder {
+        ConsumerBuilder::new(&self.core, &self.alive, stream, consumer)
     }
 
     /// A reader of one shard, from `position` on.
@@ -169,23 +178,20 @@ impl Client {
     ///
     /// [`Error::NoSuchShard`].
     pub fn reader_of(&self, stream: &StreamDescription, shard: u32, position: Position) -> Result<Reader, Error> {
-        if !stream.shards.iter().any(|described| described.shard == shard) {
-            let last = stream.shards.iter().map(|described| described.shard).max().unwrap_or(0);
-            return Err(Error::NoSuchShard { stream: stream.name.clone(), shard, last });
-        }
-        Ok(Reader::new(&self.core, &self.alive, stream.incarnation, shard, position))
+        let described = described(stream, shard)?;
+        Ok(Reader::new(&self.core, &self.alive, stream.incarnation, described, position))
     }
 
-    /// Closes the connection, for this client, its clones, producers and readers. What is unanswered
+    /// Closes all connections, for this client, its clones, producers, readers and consumers. What is unanswered
     /// is not waited for: [`Producer::flush`] does that.
     pub async fn close(&self) {
-        self.core.link.close().await;
+        self.core.lanes.close().await;
         self.core.wake_put_streams();
     }
 
     /// Asks for a change: once sent, a lost connection leaves the outcome open.
     pub(crate) async fn ask_once(&self, request: &Request, what: impl FnOnce() -> String) -> Result<Reply, Error> {
-        let session = self.core.link.session().await?;
+        let session = self.core.lanes.any_session().await?;
         match session.request(request).await {
             Err(Error::Lost { why }) => Err(Error::Indeterminate { what: what(), why }),
             outcome => outcome,
@@ -198,6 +204,14 @@ fn streams_of(reply: Reply) -> Result<(Vec<StreamSummary>, bool), Error> {
         Reply::Streams(streams, more) => Ok((streams, more)),
         other => Err(unexpected("list streams", &other)),
     }
+}
+
+/// The shard of this number.
+pub(crate) fn described(stream: &StreamDescription, shard: u32) -> Result<&ShardDescription, Error> {
+    stream.shards.iter().find(|described| described.shard == shard).ok_or_else(|| {
+        let last = stream.shards.iter().map(|described| described.shard).max().unwrap_or(0);
+        Error::NoSuchShard { stream: stream.name.clone(), shard, last }
+    })
 }
 
 pub(crate) fn unexpected(request: &str, reply: &Reply) -> Error {

@@ -7,21 +7,24 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
-use rheos_protocol::message::{Reply, Request, StreamDescription};
-use rheos_protocol::name::StreamName;
+use rheos_protocol::error::ErrorCode;
+use rheos_protocol::limits::DATA_STREAMS_MAX;
+use rheos_protocol::message::{ConsumerDescription, ConsumerOf, Reply, Request, StreamDescription};
+use rheos_protocol::name::{ConsumerName, StreamName};
 use tokio::runtime::Handle;
 
 use crate::client::unexpected;
 use crate::error::Error;
-use crate::link::Link;
+use crate::lanes::{LANES_MAX, Lanes};
 use crate::options::ConnectOptions;
 use crate::producer::PutStream;
 
 /// Shared by all handles and tasks of one client.
 #[derive(Debug)]
 pub(crate) struct Core {
-    pub(crate) link: Link,
+    pub(crate) lanes: Lanes,
     pub(crate) runtime: Handle,
+    /// As many for each lane as the options say, one lane after the other.
     put_streams: Vec<OnceLock<Arc<PutStream>>>,
     released: AtomicBool,
 }
@@ -33,17 +36,18 @@ pub(crate) struct Alive {
 }
 
 impl Core {
-    pub(crate) fn new(options: ConnectOptions) -> Arc<Core> {
-        let put_streams = (0..options.put_streams).map(|_| OnceLock::new()).collect();
-        let released = AtomicBool::new(false);
-        Arc::new(Core { link: Link::new(options), runtime: Handle::current(), put_streams, released })
+    pub(crate) async fn connect(options: ConnectOptions) -> Result<Arc<Core>, Error> {
+        let put_streams = usize::from(LANES_MAX) * usize::from(options.put_streams);
+        let put_streams = (0..put_streams).map(|_| OnceLock::new()).collect();
+        let (lanes, released) = (Lanes::connect(options).await?, AtomicBool::new(false));
+        Ok(Arc::new(Core { lanes, runtime: Handle::current(), put_streams, released }))
     }
 
     /// Sends a request that changes nothing; once more on a new connection when the first one breaks.
     pub(crate) async fn ask(&self, request: &Request) -> Result<Reply, Error> {
-        let session = self.link.session().await?;
+        let session = self.lanes.any_session().await?;
         match session.request(request).await {
-            Err(Error::Lost { .. }) => self.link.session().await?.request(request).await,
+            Err(Error::Lost { .. }) => self.lanes.any_session().await?.request(request).await,
             outcome => outcome,
         }
     }
@@ -56,10 +60,29 @@ impl Core {
         }
     }
 
-    /// The put stream that carries `shard`, with its task.
-    pub(crate) fn put_stream(self: &Arc<Self>, shard: u32) -> Arc<PutStream> {
-        let index = shard as usize % self.put_streams.len();
-        Arc::clone(self.put_streams[index].get_or_init(|| PutStream::start(self)))
+    /// Describes a consumer, which gives it an epoch.
+    pub(crate) async fn describe_consumer(&self, stream: &str, consumer: &str) -> Result<ConsumerDescription, Error> {
+        let (stream, consumer) = (StreamName::new(stream)?.to_string(), ConsumerName::new(consumer)?.to_string());
+        let request = Request::DescribeConsumer(ConsumerOf { stream: stream.clone(), consumer: consumer.clone() });
+        match self.ask(&request).await {
+            Ok(Reply::Consumer(description)) => Ok(description),
+            Ok(other) => Err(unexpected("describe consumer", &other)),
+            Err(Error::Broker(error)) if error.code == ErrorCode::ConsumerNotFound => {
+                Err(Error::ConsumerNotFound { stream, consumer })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The put stream that carries `shard`, which is on `lane`, with its task.
+    ///
+    /// All lanes together have no more than one connection may have: the broker may start again with one.
+    pub(crate) fn put_stream(self: &Arc<Self>, lane: u16, shard: u32) -> Arc<PutStream> {
+        let (lanes, of_lane_max) = (self.lanes.count(), usize::from(self.lanes.options().put_streams));
+        let of_lane = (DATA_STREAMS_MAX as usize / usize::from(lanes)).min(of_lane_max);
+        let lane = lane % lanes;
+        let index = usize::from(lane) * of_lane_max + shard as usize % of_lane;
+        Arc::clone(self.put_streams[index].get_or_init(|| PutStream::start(self, lane)))
     }
 
     /// Whether no handle is left that could ask for more.

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use rheos_protocol::error::{ErrorCode, WireError};
+use rheos_protocol::error::{ErrorCode, Retry, WireError};
 use rheos_protocol::name::BadName;
 use rheos_protocol::wire::Malformed;
 
@@ -141,6 +141,54 @@ pub enum Error {
         /// The sequence that came.
         found: u64,
     },
+    /// The stream has no registered consumer of that name.
+    #[error("stream {stream} has no registered consumer {consumer}; register it first")]
+    ConsumerNotFound {
+        /// The stream.
+        stream: String,
+        /// The consumer that was asked for.
+        consumer: String,
+    },
+    /// Somebody else consumes under the same name since then.
+    #[error(
+        "consumer {consumer} of stream {stream} was taken over by a newer one of the same name; whoever is to share \
+         the shards divides them, and whoever is to have all of them registers a consumer of its own"
+    )]
+    Superseded {
+        /// The stream.
+        stream: String,
+        /// The consumer.
+        consumer: String,
+    },
+    /// The consumer was deregistered while it consumed.
+    #[error("consumer {consumer} of stream {stream} was deregistered; register it again to go on")]
+    Deregistered {
+        /// The stream.
+        stream: String,
+        /// The consumer.
+        consumer: String,
+    },
+    /// A text does not hold positions.
+    #[error("line {line} of the positions: {why}; it was not written by this client, or not whole")]
+    BadPositions {
+        /// The line, from 1 on.
+        line: usize,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Positions belong to another life of the stream.
+    #[error(
+        "the positions are of incarnation {expected} of stream {stream}, which is gone: it was deleted and made anew \
+         as incarnation {found}; start without them"
+    )]
+    OtherIncarnation {
+        /// The stream.
+        stream: String,
+        /// The incarnation that the positions name.
+        expected: u64,
+        /// The one that lives now.
+        found: u64,
+    },
     /// The stream has no such shard.
     #[error("stream {stream} has no shard {shard}; its shards are 0 to {last}")]
     NoSuchShard {
@@ -166,6 +214,25 @@ impl Error {
             Error::Credential { .. } | Error::CaMismatch { .. } | Error::Closed => true,
             Error::Broker(error) => error.code == ErrorCode::UnsupportedVersion,
             _ => false,
+        }
+    }
+
+    /// Whether it may be another time, without anybody's help.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Error::Lost { .. } | Error::Connect { .. } | Error::Unanswered { .. } => true,
+            Error::Broker(error) => matches!(error.retry, Retry::After(_)),
+            _ => false,
+        }
+    }
+
+    /// What an error means that the broker answered to a read of a shard or a subscription to it.
+    pub(crate) fn of_shard(shard: u32, error: WireError) -> Error {
+        match error.code {
+            ErrorCode::Trimmed => Error::Trimmed { shard, first_kept_sequence: error.detail },
+            ErrorCode::Damaged => Error::Damaged { shard, first_sequence: error.detail, last_sequence: error.detail_2 },
+            ErrorCode::BeyondTip => Error::BeyondTip { shard, next_sequence: error.detail },
+            _ => Error::Broker(error),
         }
     }
 

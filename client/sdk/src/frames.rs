@@ -82,7 +82,8 @@ impl FrameReader {
         self.buffer.reserve(len.saturating_sub(self.buffer.len()));
         while self.buffer.len() < len {
             if !self.more().await? {
-                return Err(Error::protocol("a stream ended within a frame"));
+                // As when a broker stops in the middle of it.
+                return Err(Error::lost("the broker ended a stream within a frame"));
             }
         }
         Ok(())
@@ -128,7 +129,8 @@ fn decode(header: FrameHeader, payload: Bytes, id: u64) -> Result<Reply, Error> 
 /// Why a connection ended, for the one whose request was open.
 pub(crate) fn connection_lost(error: ConnectionError) -> Error {
     match error {
-        ConnectionError::LocallyClosed => Error::Closed,
+        // Whoever asks for the next session is told whether the client was closed.
+        ConnectionError::LocallyClosed => Error::lost("this client ended it"),
         ConnectionError::TimedOut => Error::lost("nothing came from the broker for 15 s"),
         ConnectionError::Reset => Error::lost("the broker does not know the connection any more, as after a restart"),
         ConnectionError::ApplicationClosed(close) => {

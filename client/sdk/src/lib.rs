@@ -1,9 +1,10 @@
 //! The native client of the rheos streaming broker.
 //!
-//! A [`Client`] keeps one QUIC connection to a broker and makes it anew when it breaks. A [`Producer`]
-//! puts records into a stream and gives a [`Ticket`] for each, which resolves once the record is on
-//! the broker's disk; a [`Reader`] reads one shard in order. Everything runs on the program's own tokio
-//! runtime, one thread or many; nothing here belongs to one operating system.
+//! A [`Client`] keeps a QUIC connection to each lane of a broker that it needs, and makes it anew when it
+//! breaks. A [`Producer`] puts records into a stream and gives a [`Ticket`] for each, which resolves once
+//! the record is on the broker's disk; a [`Reader`] reads one shard in order; a [`Consumer`] that was
+//! registered has every shard pushed to it. Everything runs on the program's own tokio runtime, one thread
+//! or many; nothing here belongs to one operating system.
 //!
 //! ```
 //! # mod peer { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peer/mod.rs")); }
@@ -38,13 +39,16 @@
 
 mod admin;
 mod client;
+mod consumer;
 mod core;
 mod error;
 mod frames;
+mod lanes;
 mod link;
 mod listing;
 mod options;
 mod producer;
+mod pushes;
 mod random;
 mod reader;
 mod session;
@@ -52,6 +56,7 @@ mod transport;
 mod verifier;
 
 pub use client::{Client, StreamSpec};
+pub use consumer::{Consumer, ConsumerBuilder, Positions};
 pub use error::Error;
 pub use options::ConnectOptions;
 pub use producer::{Outcome, Producer, PutRefused, Ticket};

@@ -1,18 +1,18 @@
-//! Keeps a session to the broker, and makes another when it broke.
+//! Keeps a session to one lane of the broker, and makes another when it broke.
 //!
 //! What must hold: at most one attempt to connect is under way; whoever asks while one is, gets its
 //! outcome; after a failure the next attempt waits, longer each time up to a bound, and not in step
 //! with other clients.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::error::Error;
-use crate::options::ConnectOptions;
+use crate::lanes::Known;
 use crate::random::jittered;
 use crate::session::Session;
 
@@ -23,16 +23,17 @@ const BACKOFF_MAX: Duration = Duration::from_secs(2);
 /// Most addresses of a host name that are tried.
 const ADDRESSES_MAX: usize = 4;
 
-/// The way to one broker.
+/// The way to one lane.
 #[derive(Debug)]
 pub(crate) struct Link {
-    pub(crate) options: ConnectOptions,
+    known: Arc<Known>,
+    /// `None` leaves it to chance.
+    lane: Option<u8>,
     current: Mutex<Option<Arc<Session>>>,
     /// Attempts that have ended.
     attempts: AtomicU64,
     attempt: tokio::sync::Mutex<Attempt>,
     trouble: Mutex<Option<String>>,
-    closed: AtomicBool,
 }
 
 /// What the last attempts to connect came to.
@@ -44,15 +45,16 @@ struct Attempt {
 }
 
 impl Link {
-    pub(crate) fn new(options: ConnectOptions) -> Link {
+    /// A link to a lane; with a session, where there is one already.
+    pub(crate) fn new(known: &Arc<Known>, lane: Option<u8>, session: Option<Arc<Session>>) -> Link {
         let attempt = Attempt { failures: 0, not_before: Instant::now(), last: None };
         Link {
-            options,
-            current: Mutex::new(None),
+            known: Arc::clone(known),
+            lane,
+            current: Mutex::new(session),
             attempts: AtomicU64::new(0),
             attempt: tokio::sync::Mutex::new(attempt),
             trouble: Mutex::new(None),
-            closed: AtomicBool::new(false),
         }
     }
 
@@ -70,7 +72,7 @@ impl Link {
     /// The session that stands, or a new one: one attempt, after the wait that is due.
     pub(crate) async fn session(&self) -> Result<Arc<Session>, Error> {
         let seen = self.attempts.load(Ordering::Acquire);
-        if self.is_closed() {
+        if self.known.is_closed() {
             return Err(Error::Closed);
         }
         if let Some(session) = self.live() {
@@ -86,7 +88,7 @@ impl Link {
             return Err(error.clone());
         }
         tokio::time::sleep_until(attempt.not_before).await;
-        let outcome = if self.is_closed() { Err(Error::Closed) } else { self.connect().await };
+        let outcome = if self.known.is_closed() { Err(Error::Closed) } else { self.connect().await };
         attempt.note(&outcome);
         *self.trouble.lock().expect("nothing panics while it is locked") = outcome.as_ref().err().map(Error::to_string);
         self.attempts.fetch_add(1, Ordering::Release);
@@ -98,28 +100,18 @@ impl Link {
         self.trouble.lock().expect("nothing panics while it is locked").clone()
     }
 
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Acquire)
-    }
-
-    /// Ends the session, for good.
-    pub(crate) async fn close(&self) {
-        self.closed.store(true, Ordering::Release);
-        if let Some(session) = self.latest() {
-            session.close().await;
-        }
-    }
-
     async fn connect(&self) -> Result<Arc<Session>, Error> {
-        let mut failed = Error::Connect { address: self.options.address(), why: "the name has no address".to_owned() };
+        let options = &self.known.options;
+        let mut failed = Error::Connect { address: options.address(), why: "the name has no address".to_owned() };
         for address in self.addresses().await? {
-            match Session::open(&self.options, address).await {
+            match Session::open(options, address, self.lane).await {
                 Ok(session) => {
                     let session = Arc::new(session);
+                    self.known.note(&session.welcome);
                     *self.current.lock().expect("nothing panics while it is locked") = Some(Arc::clone(&session));
                     // Closing looks for the session after saying so: one of the two sees the other.
-                    if self.is_closed() {
-                        session.close().await;
+                    if self.known.is_closed() {
+                        session.close();
                         return Err(Error::Closed);
                     }
                     return Ok(session);
@@ -131,9 +123,10 @@ impl Link {
     }
 
     async fn addresses(&self) -> Result<Vec<SocketAddr>, Error> {
-        let found = tokio::net::lookup_host((self.options.host.as_str(), self.options.port)).await;
+        let options = &self.known.options;
+        let found = tokio::net::lookup_host((options.host.as_str(), options.port)).await;
         let found = found.map_err(|error| Error::Connect {
-            address: self.options.address(),
+            address: options.address(),
             why: format!("the name cannot be resolved: {error}"),
         })?;
         Ok(found.take(ADDRESSES_MAX).collect())

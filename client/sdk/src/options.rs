@@ -137,7 +137,8 @@ impl ConnectOptions {
         self
     }
 
-    /// How many QUIC streams carry the puts of a connection; 8 where nothing is set. A shard keeps to one.
+    /// How many QUIC streams carry the puts of a connection at most; 8 where nothing is set, and fewer where
+    /// a broker has many lanes. A shard keeps to one.
     ///
     /// # Panics
     ///

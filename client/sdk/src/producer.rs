@@ -61,27 +61,27 @@ struct Shared {
 
 impl Producer {
     pub(crate) fn new(core: &Arc<Core>, alive: &Arc<Alive>, stream: &StreamDescription) -> Result<Producer, Error> {
-        let (routes, numbers) = Routes::new(stream)?;
-        let room = Room::new(core.link.options.producer_bytes_max);
-        let shard_puts = |shard| {
+        let (routes, shards) = Routes::new(stream)?;
+        let room = Room::new(core.lanes.options().producer_bytes_max);
+        let shard_puts = |(shard, lane)| {
             let destination = Destination {
                 incarnation: stream.incarnation,
                 shard,
                 record_bytes_max: stream.record_bytes_max,
-                delivery_timeout: core.link.options.delivery_timeout,
+                delivery_timeout: core.lanes.options().delivery_timeout,
             };
-            (shard, Arc::new(ShardPuts::new(destination, core.put_stream(shard), &room)))
+            (shard, Arc::new(ShardPuts::new(destination, core.put_stream(lane, shard), &room)))
         };
         let shared = Arc::new(Shared {
             stream: stream.name.clone(),
             record_bytes_max: stream.record_bytes_max,
             routes,
-            shards: numbers.into_iter().map(shard_puts).collect(),
+            shards: shards.into_iter().map(shard_puts).collect(),
             room,
             closed: AtomicBool::new(false),
             core: Arc::clone(core),
         });
-        core.runtime.spawn(expire(Arc::downgrade(&shared), core.link.options.delivery_timeout));
+        core.runtime.spawn(expire(Arc::downgrade(&shared), core.lanes.options().delivery_timeout));
         Ok(Producer { shared, _alive: Arc::clone(alive) })
     }
 
@@ -178,7 +178,7 @@ impl Shared {
 
     async fn take_room(&self, bytes: usize) -> Result<usize, PutRefused> {
         let taken = self.room.take(bytes).await;
-        let closed = self.closed.load(Ordering::Acquire) || self.core.link.is_closed();
+        let closed = self.closed.load(Ordering::Acquire) || self.core.lanes.is_closed();
         taken.filter(|_| !closed).ok_or(PutRefused::Closed)
     }
 
@@ -210,7 +210,7 @@ async fn expire(shared: Weak<Shared>, timeout: Duration) {
     loop {
         tokio::time::sleep(every).await;
         let Some(shared) = shared.upgrade().or(kept.take()) else { return };
-        let why = shared.core.link.trouble().unwrap_or_else(|| "the broker has not answered".to_owned());
+        let why = shared.core.lanes.trouble().unwrap_or_else(|| "the broker has not answered".to_owned());
         let mut waiting = false;
         for (_, puts) in &shared.shards {
             puts.expire(&why);

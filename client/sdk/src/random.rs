@@ -1,4 +1,4 @@
-//! Random numbers from the operating system: identities of producers and the jitter of waits.
+//! Random numbers from the operating system: identities of producers and connections, the jitter of waits.
 
 use std::time::Duration;
 
@@ -12,6 +12,11 @@ pub(crate) fn producer_id() -> u64 {
 /// Between half of `wait` and one and a half of it, so that clients do not come back all at once.
 pub(crate) fn jittered(wait: Duration) -> Duration {
     wait / 2 + wait.mul_f64((number() >> 11) as f64 / (1u64 << 53) as f64)
+}
+
+/// Eight bytes that nobody guesses.
+pub(crate) fn bytes() -> [u8; 8] {
+    number().to_le_bytes()
 }
 
 fn number() -> u64 {

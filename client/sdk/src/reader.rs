@@ -7,15 +7,15 @@
 //! A failed read leaves the position where it was: reading again tries again,
 //! [`skip_to`](Reader::skip_to) goes on elsewhere.
 
-mod proof;
+pub(crate) mod proof;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rheos_protocol::error::{ErrorCode, Retry, WireError};
+use rheos_protocol::error::{Retry, WireError};
 use rheos_protocol::limits::READ_BYTES_MAX;
-use rheos_protocol::message::{Batches, Position, Read, Reply, Request};
+use rheos_protocol::message::{Batches, Position, Read, Reply, Request, ShardDescription};
 use rheos_protocol::record::Record;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -47,6 +47,8 @@ pub struct Reader {
     _alive: Arc<Alive>,
     incarnation: u64,
     shard: u32,
+    /// The lane that is asked for it.
+    lane: u16,
     /// Where the first of `ahead` begins.
     position: Position,
     ahead: VecDeque<ReadAhead>,
@@ -85,14 +87,15 @@ impl Reader {
         core: &Arc<Core>,
         alive: &Arc<Alive>,
         incarnation: u64,
-        shard: u32,
+        shard: &ShardDescription,
         position: Position,
     ) -> Reader {
         Reader {
             core: Arc::clone(core),
             _alive: Arc::clone(alive),
             incarnation,
-            shard,
+            shard: shard.shard,
+            lane: shard.lane,
             position,
             ahead: VecDeque::with_capacity(READS_AHEAD_MAX),
             records: VecDeque::new(),
@@ -131,7 +134,7 @@ impl Reader {
             if let Some(record) = self.records.pop_front() {
                 return Ok(Some(record));
             }
-            if let Some(records) = self.unread.as_mut().and_then(ReadBatches::take_batch) {
+            if let Some((_, records)) = self.unread.as_mut().and_then(ReadBatches::take_batch) {
                 self.records = records;
                 continue;
             }
@@ -201,7 +204,10 @@ impl Reader {
         if outcome.is_err() {
             self.ahead.clear();
         }
-        outcome.map_err(|error| self.typed(error))
+        outcome.map_err(|error| match error {
+            Error::Broker(error) => Error::of_shard(self.shard, error),
+            error => error,
+        })
     }
 
     async fn read_ahead(&mut self) -> Result<ReadBatches, Error> {
@@ -227,7 +233,7 @@ impl Reader {
     fn ask(&self, position: Position) -> ReadAhead {
         let read = Read { incarnation: self.incarnation, shard: self.shard, position, bytes_max: READ_BYTES_MAX };
         let (tell, fields) = oneshot::channel();
-        let reply = self.core.runtime.spawn(fetch(Arc::clone(&self.core), Request::Read(read), tell));
+        let reply = self.core.runtime.spawn(fetch(Arc::clone(&self.core), self.lane, Request::Read(read), tell));
         ReadAhead { fields: Some(fields), reply }
     }
 
@@ -242,17 +248,6 @@ impl Reader {
         self.ahead.clear();
         self.records.clear();
         self.unread = None;
-    }
-
-    fn typed(&self, error: Error) -> Error {
-        let shard = self.shard;
-        let Error::Broker(error) = error else { return error };
-        match error.code {
-            ErrorCode::Trimmed => Error::Trimmed { shard, first_kept_sequence: error.detail },
-            ErrorCode::Damaged => Error::Damaged { shard, first_sequence: error.detail, last_sequence: error.detail_2 },
-            ErrorCode::BeyondTip => Error::BeyondTip { shard, next_sequence: error.detail },
-            _ => Error::Broker(error),
-        }
     }
 }
 
@@ -271,8 +266,8 @@ impl Drop for ReadAhead {
 }
 
 /// Reads once; tells the fields of the reply as soon as they are here.
-async fn fetch(core: Arc<Core>, request: Request, tell: oneshot::Sender<Batches>) -> Result<Batches, Error> {
-    let session = core.link.session().await?;
+async fn fetch(core: Arc<Core>, lane: u16, request: Request, tell: oneshot::Sender<Batches>) -> Result<Batches, Error> {
+    let session = core.lanes.link(lane).session().await?;
     let begin = async {
         let (mut frames, id) = session.ask(&request).await?;
         let fields = frames.batches_fields().await?;

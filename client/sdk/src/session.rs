@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{ClientConfig, Connection, ConnectionError, Endpoint, TokioRuntime, VarInt};
+use quinn::{ClientConfig, Connection, ConnectionError, ConnectionId, Endpoint, TokioRuntime, VarInt};
 use rheos_protocol::error::ErrorCode;
 use rheos_protocol::frame::reply_limit;
 use rheos_protocol::message::{ALPN, EXPORTER_LABEL, Hello, PROTOCOL_VERSION, Reply, Request, Welcome};
@@ -18,6 +18,8 @@ use tokio::time::timeout;
 use crate::error::Error;
 use crate::frames::{FrameReader, connection_lost, send_request};
 use crate::options::ConnectOptions;
+use crate::pushes::{Pushes, give_up};
+use crate::random;
 use crate::transport;
 use crate::verifier::{Trust, Verifier};
 
@@ -33,13 +35,18 @@ const CLOSE_MAX: Duration = Duration::from_millis(500);
 pub(crate) struct Session {
     pub(crate) connection: Connection,
     pub(crate) welcome: Welcome,
+    pub(crate) pushes: Pushes,
     endpoint: Endpoint,
     request_id_next: AtomicU64,
 }
 
 impl Session {
-    /// Connects to `address` and says Hello.
-    pub(crate) async fn open(options: &ConnectOptions, address: SocketAddr) -> Result<Session, Error> {
+    /// Connects to `address`, from a UDP socket of its own, and says Hello. Without a lane, any will do.
+    pub(crate) async fn open(
+        options: &ConnectOptions,
+        address: SocketAddr,
+        lane: Option<u8>,
+    ) -> Result<Session, Error> {
         let failed = |why: String| Error::Connect { address: options.address(), why };
         let socket = transport::socket(address).map_err(|error| failed(error.to_string()))?;
         let settings = transport::endpoint(options.mtu_bound);
@@ -50,6 +57,7 @@ impl Session {
         let verifier = Arc::new(Verifier::new(options.trust, Arc::clone(&provider)));
         let mut config = quic_config(provider, Arc::clone(&verifier));
         config.transport_config(Arc::new(transport::connection(options.mtu_bound)));
+        config.initial_dst_cid_provider(Arc::new(move || first_connection_id(lane)));
         let connecting =
             endpoint.connect_with(config, address, &options.server_name).map_err(|error| failed(error.to_string()))?;
         let connection = match timeout(ANSWER_MAX, connecting).await {
@@ -61,7 +69,8 @@ impl Session {
         };
         let hello = timeout(ANSWER_MAX, hello(&connection, options, address));
         let welcome = hello.await.unwrap_or_else(|_| Err(failed("it does not answer Hello".to_owned())))?;
-        Ok(Session { connection, welcome, endpoint, request_id_next: AtomicU64::new(1) })
+        let pushes = Pushes::new(&connection);
+        Ok(Session { connection, welcome, pushes, endpoint, request_id_next: AtomicU64::new(1) })
     }
 
     pub(crate) fn is_live(&self) -> bool {
@@ -85,15 +94,18 @@ impl Session {
         Ok((FrameReader::new(receive, reply_limit()), id))
     }
 
-    /// Ends the connection because the broker broke the protocol.
+    /// Ends the connection because the broker broke the protocol, or says nothing any more.
     pub(crate) fn give_up(&self, why: &Error) {
-        let code = VarInt::from_u32(u32::from(ErrorCode::BadFrame.number()));
-        self.connection.close(code, why.to_string().as_bytes());
+        give_up(&self.connection, why);
     }
 
-    /// Says goodbye and waits shortly until that has been heard.
-    pub(crate) async fn close(&self) {
+    /// Says goodbye.
+    pub(crate) fn close(&self) {
         self.connection.close(VarInt::from_u32(0), b"closed by the client");
+    }
+
+    /// Waits shortly until the broker has heard the goodbye.
+    pub(crate) async fn closed(&self) {
         let _ = timeout(CLOSE_MAX, self.endpoint.wait_idle()).await;
     }
 }
@@ -122,6 +134,13 @@ fn quic_config(provider: Arc<rustls::crypto::CryptoProvider>, verifier: Arc<Veri
     tls.resumption = rustls::client::Resumption::disabled();
     let crypto = QuicClientConfig::try_from(tls).expect("ring has the suite that QUIC begins with");
     ClientConfig::new(Arc::new(crypto))
+}
+
+/// The connection id that the first packet is sent to: its first byte names the lane, the rest nobody guesses.
+fn first_connection_id(lane: Option<u8>) -> ConnectionId {
+    let mut bytes = random::bytes();
+    bytes[0] = lane.unwrap_or(bytes[0]);
+    ConnectionId::new(&bytes)
 }
 
 /// Why the handshake failed.

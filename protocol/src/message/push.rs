@@ -1,13 +1,13 @@
 //! Push: how a consumer subscribes to a shard, what it is sent, and why that ends.
 //!
-//! The requests stand on one long-lived stream of the client, the *subscription stream*: its first
-//! frame is a Subscribe, and each frame's id is that of the subscription, chosen by the client and
-//! never used twice on a connection. Subscribe is answered there, with Subscribed or an error; Credit
+//! The requests stand on a long-lived stream of the client, the *subscription stream*, usually one for each
+//! consumer: its first frame is a Subscribe, and each frame's id is that of the subscription, chosen by the
+//! client and never used twice on a connection. Subscribe is answered there, with Subscribed or an error; Credit
 //! and Unsubscribe are not; a Ping is answered with a Pong. When the stream ends, so do its
 //! subscriptions, without a word.
 //!
-//! What is pushed comes on streams that the broker opens, one way: at most
-//! [`PUSH_STREAMS_MAX`](crate::limits::PUSH_STREAMS_MAX) on a connection, a shard keeps to one. A push
+//! What is pushed comes on streams that the broker opens, one way: a few, at most
+//! [`DATA_STREAMS_MAX`](crate::limits::DATA_STREAMS_MAX) on a connection; a shard keeps to one. A push
 //! may arrive before the answer to its Subscribe. The last frame of a subscription is its PushEnd.
 
 use bytes::{BufMut, Bytes, BytesMut};

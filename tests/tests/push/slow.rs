@@ -1,7 +1,8 @@
 //! Subscribers that take nothing, stop, or come back: they cost a bounded number of bytes, and nobody
 //! else a record.
 
-use rheos_tests::raw_client::{Ended, narrow};
+use rheos_client::protocol::limits::SUBSCRIPTION_STREAMS_MAX;
+use rheos_tests::raw_client::{Ended, narrow, read_reply};
 
 use super::*;
 
@@ -83,15 +84,55 @@ async fn one_that_lets_no_stream_be_opened_is_closed_with_a_code() {
 }
 
 #[tokio::test]
-async fn a_second_subscription_stream_ends_the_connection() {
+async fn a_connection_has_so_many_subscription_streams_and_no_more() {
     let ground = Ground::new(1).await;
     let mut subscriber = ground.subscriber(0, "one", Position::Latest, PLENTY).await;
     subscriber.subscribed().await;
-    let request = subscribe(ground.stream.incarnation, 0, "two", Position::Latest, PLENTY);
-    let frame = rheos_tests::raw_client::request_frame(&Request::Subscribe(request));
-    let _streams = subscriber.client.send(&frame).await.expect("the connection stands");
+    let mut streams = Vec::new();
+    for id in 2..=u64::from(SUBSCRIPTION_STREAMS_MAX) + 1 {
+        let request = subscribe(ground.stream.incarnation, 0, "nobody", Position::Latest, PLENTY);
+        let frame = rheos_tests::raw_client::request_frame(&Request::Subscribe(request));
+        let stream = subscriber.client.send(&frame).await;
+        streams.push(stream.unwrap_or_else(|error| panic!("stream {id}: {error}")));
+    }
     let (code, _) = timeout(PATIENCE, subscriber.client.closed()).await.expect("it is closed in time");
-    assert_eq!(code, ErrorCode::BadFrame);
+    assert_eq!(code, ErrorCode::LimitExceeded);
+}
+
+#[tokio::test]
+async fn two_consumers_share_a_connection() {
+    let ground = Ground::new(8).await;
+    ground.register(["second".to_owned()]).await;
+    let mut first = ground.subscriber(0, "first", Position::TrimHorizon, PLENTY).await;
+    first.subscribed().await;
+    for shard in 1..8 {
+        let request = subscribe(ground.stream.incarnation, shard, "first", Position::TrimHorizon, PLENTY);
+        first.send(1 + u64::from(shard), &Request::Subscribe(request)).await;
+        first.subscribed().await;
+    }
+    let mut frames = Vec::new();
+    for shard in 0..8 {
+        let request = subscribe(ground.stream.incarnation, shard, "second", Position::TrimHorizon, PLENTY);
+        Request::Subscribe(request).write(100 + u64::from(shard), &mut frames_of(&mut frames));
+    }
+    let (mut second, mut answers) = first.client.send(&frames.concat()).await.expect("the connection stands");
+    for _ in 0..8 {
+        assert!(matches!(read_reply(&mut answers).await, Ok((_, Reply::Subscribed(0)))));
+    }
+    let mut given = BTreeMap::new();
+    tokio::join!(ground.put(0..400, 500), take_records(&mut first, &mut given, 800));
+    second.finish().expect("it stands");
+    // The other one goes on.
+    ground.put(400..401, 500).await;
+    let before = given.len();
+    take_records(&mut first, &mut given, 801).await;
+    assert_eq!((before, given.len()), (16, 16));
+}
+
+/// A buffer at the end of the list.
+fn frames_of(frames: &mut Vec<bytes::BytesMut>) -> &mut bytes::BytesMut {
+    frames.push(bytes::BytesMut::new());
+    frames.last_mut().expect("it was just put there")
 }
 
 #[tokio::test]

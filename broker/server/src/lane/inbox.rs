@@ -37,8 +37,8 @@ pub(crate) enum Arrival {
     Read { read: Read, reply: oneshot::Sender<Result<Reading, WireError>> },
     /// A client subscribes, or goes on with its subscriptions.
     Subscribing(Subscribing),
-    /// A peer takes bytes again.
-    Writable { peer: u64 },
+    /// A connection of subscribers takes bytes again.
+    Writable { path: u64 },
     /// A scan for subscriptions has ended; `None` when one of its segments was gone.
     Scanned { scan: u64, outcome: Option<Result<ReadOutcome, WireError>> },
     /// A consumer was deregistered: its subscriptions end.

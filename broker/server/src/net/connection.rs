@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use quinn::{Connection, RecvStream, SendStream};
 use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::frame::kind;
-use rheos_protocol::limits::HELLO_MS_MAX;
+use rheos_protocol::limits::{HELLO_MS_MAX, SUBSCRIPTION_STREAMS_MAX};
 use rheos_protocol::message::{EXPORTER_LABEL, Hello, PROTOCOL_VERSION, Reply, Request, Welcome};
 use tracing::debug;
 
@@ -135,15 +135,16 @@ async fn take_stream(
     match first.header.kind {
         kind::PUT => take_puts(send, recv, net, principal, frames, first, chunk).await,
         kind::SUBSCRIBE => {
-            let Some(_only) = share.subscriber() else { return Err(subscribed_twice()) };
+            let Some(_place) = share.subscriber() else { return Err(too_many_subscribers()) };
             take_subscriptions(connection, (send, recv), net, principal, frames, (first, chunk)).await
         }
         _ => request(send, net, principal, share, first).await,
     }
 }
 
-fn subscribed_twice() -> WireError {
-    WireError::new(ErrorCode::BadFrame, "a connection has one subscription stream; all its subscriptions stand there")
+fn too_many_subscribers() -> WireError {
+    let message = format!("a connection has at most {SUBSCRIPTION_STREAMS_MAX} subscription streams");
+    WireError::new(ErrorCode::LimitExceeded, message)
 }
 
 /// A stream that ended where a frame was still to come.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use quinn::SendStream;
 use rheos_protocol::error::{ErrorCode, WireError};
-use rheos_protocol::limits::{PUT_FRAME_BYTES_MAX, READ_BYTES_MAX};
+use rheos_protocol::limits::{PUT_FRAME_BYTES_MAX, READ_BYTES_MAX, SUBSCRIPTION_STREAMS_MAX};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
@@ -26,8 +26,8 @@ pub(super) struct Share {
     pub(super) reads: Semaphore,
     /// When the peer last took something of an answer.
     taken_at: Mutex<Instant>,
-    /// Held by the subscription stream.
-    subscriber: Semaphore,
+    /// Places for subscription streams.
+    subscribers: Semaphore,
 }
 
 impl Default for Share {
@@ -36,7 +36,7 @@ impl Default for Share {
             half_puts: Arc::new(Semaphore::new(HALF_PUTS_KIB)),
             reads: Semaphore::new(READS_KIB),
             taken_at: Mutex::new(Instant::now()),
-            subscriber: Semaphore::new(1),
+            subscribers: Semaphore::new(SUBSCRIPTION_STREAMS_MAX as usize),
         }
     }
 }
@@ -67,9 +67,9 @@ impl Share {
         Ok(())
     }
 
-    /// The place of the one subscription stream, unless it is taken.
+    /// A place for one more subscription stream, if there is one.
     pub(super) fn subscriber(&self) -> Option<SemaphorePermit<'_>> {
-        self.subscriber.try_acquire().ok()
+        self.subscribers.try_acquire().ok()
     }
 
     fn taken_at(&self) -> MutexGuard<'_, Instant> {

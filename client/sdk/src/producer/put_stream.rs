@@ -33,6 +33,7 @@ const BACKOFF: Duration = Duration::from_millis(100);
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct PutStream {
+    lane: u16,
     line: Mutex<VecDeque<Arc<ShardPuts>>>,
     woken: Notify,
     frame_next: AtomicU64,
@@ -47,9 +48,10 @@ struct Unanswered {
 }
 
 impl PutStream {
-    /// Starts the task that carries the stream.
-    pub(crate) fn start(core: &Arc<Core>) -> Arc<PutStream> {
+    /// Starts the task that carries the stream, over connections to `lane`.
+    pub(crate) fn start(core: &Arc<Core>, lane: u16) -> Arc<PutStream> {
         let stream = Arc::new(PutStream {
+            lane,
             line: Mutex::default(),
             woken: Notify::new(),
             frame_next: AtomicU64::new(1),
@@ -81,7 +83,7 @@ impl PutStream {
                 }
                 self.woken.notified().await;
             }
-            match core.link.session().await {
+            match core.lanes.link(self.lane).session().await {
                 Ok(session) => self.carry_over(&session, &core).await,
                 Err(error) if error.is_final() => self.fail_line(&error),
                 // The link waits before its next attempt.
@@ -105,7 +107,7 @@ impl PutStream {
         if let Err(error @ Error::Protocol { .. }) = &ended {
             session.give_up(error);
         }
-        if ended.is_err() && !answered && !core.link.is_closed() {
+        if ended.is_err() && !answered && !core.lanes.is_closed() {
             tokio::time::sleep(jittered(BACKOFF)).await;
         }
     }

@@ -12,12 +12,12 @@ pub(super) struct Routes {
 }
 
 impl Routes {
-    /// The routes of a stream and the shard number of each.
+    /// The routes of a stream, and the shard number and lane of each.
     ///
     /// # Errors
     ///
     /// When the open shards do not tile the hash space.
-    pub(super) fn new(stream: &StreamDescription) -> Result<(Routes, Vec<u32>), Error> {
+    pub(super) fn new(stream: &StreamDescription) -> Result<(Routes, Vec<(u32, u16)>), Error> {
         let mut open: Vec<_> = stream.shards.iter().filter(|shard| shard.open).collect();
         open.sort_by_key(|shard| shard.range.first);
         let tiled = open.first().is_some_and(|shard| shard.range.first == 0)
@@ -27,7 +27,7 @@ impl Routes {
             return Err(Error::protocol(format!("the open shards of stream {} leave a gap or overlap", stream.name)));
         }
         let ranges = open.iter().map(|shard| shard.range).collect();
-        Ok((Routes { ranges }, open.iter().map(|shard| shard.shard).collect()))
+        Ok((Routes { ranges }, open.iter().map(|shard| (shard.shard, shard.lane)).collect()))
     }
 
     /// Place of the shard that takes `hash_key`.
@@ -58,10 +58,10 @@ mod tests {
             shards.push(shard(count, HashRange::FULL, false));
             shards.reverse();
             let stream = stream(shards);
-            let (routes, numbers) = Routes::new(&stream).unwrap();
-            assert_eq!(numbers.len(), count as usize);
+            let (routes, shards) = Routes::new(&stream).unwrap();
+            assert_eq!(shards.len(), count as usize);
             for hash in HashRange::even(count).flat_map(|range| [range.first, range.last]).chain([1, u128::MAX / 3]) {
-                assert_eq!(Some(numbers[routes.place(hash)]), stream.shard_of(hash).map(|shard| shard.shard));
+                assert_eq!(Some(shards[routes.place(hash)].0), stream.shard_of(hash).map(|shard| shard.shard));
             }
         }
     }

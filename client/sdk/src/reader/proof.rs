@@ -1,15 +1,16 @@
-//! What a read brought, once it is proved: checksums, place and density of its batches.
+//! What a read or a push brought, once it is proved: checksums, place and density of its batches.
 
 use std::collections::VecDeque;
 
-use rheos_protocol::batch::Batch;
+use bytes::Bytes;
+use rheos_protocol::batch::{BadBatch, Batch};
 use rheos_protocol::message::{Batches, Position};
 use rheos_protocol::record::{Record, RecordView};
 
 use super::ReadRecord;
 use crate::error::Error;
 
-/// The batches of one read, proved. The first may begin before `start_sequence`.
+/// The batches of one read, or of one push, proved. The first may begin before `start_sequence`.
 #[derive(Debug, Clone)]
 pub struct ReadBatches {
     /// The shard that was read.
@@ -64,53 +65,56 @@ impl ReadBatches {
         shard: u32,
         position: Position,
     ) -> Result<ReadBatches, Error> {
-        let gap = |expected, found| Error::Gap { shard, expected, found };
         let start = reply.start_sequence;
         if let Some(expected) = exact(position).filter(|expected| *expected != start) {
-            return Err(gap(expected, start));
+            return Err(Error::Gap { shard, expected, found: start });
         }
-        let (mut bytes, mut batches, mut due) = (reply.batches, VecDeque::new(), start);
-        while !bytes.is_empty() {
-            let batch = Batch::split_from(&mut bytes)
-                .map_err(|bad| Error::protocol(format!("shard {shard}, behind sequence {due}: {bad}")))?;
+        let batches = taken_apart(reply.batches)
+            .map_err(|bad| Error::protocol(format!("shard {shard}, behind sequence {start}: {bad}")))?;
+        let mut read = ReadBatches::joined(batches, incarnation, shard, start, Head::MayBeginBefore)?;
+        if read.next_sequence != reply.next_sequence {
+            return Err(Error::Gap { shard, expected: read.next_sequence, found: reply.next_sequence });
+        }
+        (read.tip_sequence, read.behind_ms) = (reply.tip_sequence, reply.behind_ms);
+        Ok(read)
+    }
+
+    /// Proves that batches are of this shard and dense from `start` on.
+    pub(crate) fn joined(
+        batches: VecDeque<Batch>,
+        incarnation: u64,
+        shard: u32,
+        start: u64,
+        head: Head,
+    ) -> Result<ReadBatches, Error> {
+        let mut due = start;
+        for (index, batch) in batches.iter().enumerate() {
             let header = batch.header();
             if (header.incarnation, header.shard) != (incarnation, shard) {
                 return Err(Error::protocol(format!(
-                    "a read of shard {shard} brought a batch of shard {}",
+                    "where a batch of shard {shard} was due, one of shard {} came",
                     header.shard
                 )));
             }
-            let end = batch.next_sequence();
-            let joins = match batches.is_empty() {
-                true => header.first_sequence <= start && start < end,
-                false => header.first_sequence == due,
+            let joins = match head {
+                Head::MayBeginBefore if index == 0 => header.first_sequence <= due && due < batch.next_sequence(),
+                _ => header.first_sequence == due,
             };
             if !joins {
-                return Err(gap(due, header.first_sequence));
+                return Err(Error::Gap { shard, expected: due, found: header.first_sequence });
             }
-            due = end;
-            batches.push_back(batch);
+            due = batch.next_sequence();
         }
-        if due != reply.next_sequence {
-            return Err(gap(due, reply.next_sequence));
-        }
-        Ok(ReadBatches {
-            shard,
-            start_sequence: start,
-            next_sequence: due,
-            tip_sequence: reply.tip_sequence,
-            behind_ms: reply.behind_ms,
-            batches,
-        })
+        Ok(ReadBatches { shard, start_sequence: start, next_sequence: due, tip_sequence: due, behind_ms: 0, batches })
     }
 
     /// The sequence of the first record that was not taken.
-    pub(super) fn next_to_give(&self) -> Option<u64> {
+    pub(crate) fn next_to_give(&self) -> Option<u64> {
         self.batches.front().map(|batch| batch.header().first_sequence.max(self.start_sequence))
     }
 
-    /// Takes the records of the first batch, each with bytes of its own (which share the batch's).
-    pub(super) fn take_batch(&mut self) -> Option<VecDeque<ReadRecord>> {
+    /// Takes the first batch and its records, each with bytes of its own (which share the batch's).
+    pub(crate) fn take_batch(&mut self) -> Option<(Batch, VecDeque<ReadRecord>)> {
         let batch = self.batches.pop_front()?;
         let owned = |at: RecordAt<'_>| ReadRecord {
             shard: self.shard,
@@ -123,7 +127,14 @@ impl ReadBatches {
                 data: batch.bytes().slice_ref(at.record.data),
             },
         };
-        Some(records_from(&batch, self.start_sequence).map(owned).collect())
+        let records = records_from(&batch, self.start_sequence).map(owned).collect();
+        Some((batch, records))
+    }
+
+    /// Puts the batch that was taken last back in front, to go on with its record `start`.
+    pub(crate) fn put_back(&mut self, batch: Batch, start: u64) {
+        self.start_sequence = start;
+        self.batches.push_front(batch);
     }
 }
 
@@ -138,8 +149,24 @@ fn records_from(batch: &Batch, start: u64) -> impl Iterator<Item = RecordAt<'_>>
     })
 }
 
+/// Whether the first of some batches may begin before the record that is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Head {
+    MayBeginBefore,
+    IsDue,
+}
+
+/// Takes apart batches that follow each other, and proves each by itself.
+pub(crate) fn taken_apart(mut bytes: Bytes) -> Result<VecDeque<Batch>, BadBatch> {
+    let mut batches = VecDeque::new();
+    while !bytes.is_empty() {
+        batches.push_back(Batch::split_from(&mut bytes)?);
+    }
+    Ok(batches)
+}
+
 /// The sequence that a position names, if it names one.
-fn exact(position: Position) -> Option<u64> {
+pub(crate) fn exact(position: Position) -> Option<u64> {
     match position {
         Position::AtSequence(sequence) => Some(sequence),
         Position::AfterSequence(sequence) => sequence.checked_add(1),

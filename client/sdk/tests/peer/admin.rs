@@ -83,6 +83,11 @@ impl Admin {
         Ok(NewKey { id, secret })
     }
 
+    /// Whether a stream, by its name, has a consumer of this name.
+    pub(super) fn is_registered(&self, of: &(String, String)) -> bool {
+        self.consumers.contains_key(of)
+    }
+
     fn with_epoch(&mut self, consumer: ConsumerDescription) -> ConsumerDescription {
         self.epochs_given += 1;
         ConsumerDescription { epoch: self.epochs_given, ..consumer }

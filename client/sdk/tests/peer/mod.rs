@@ -2,6 +2,7 @@
 // numbers puts as a broker does, and misbehaves when it is told to.
 
 mod admin;
+mod push;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -10,15 +11,20 @@ use std::sync::{Arc, Mutex};
 use bytes::{Bytes, BytesMut};
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{
-    Connection, Endpoint, EndpointConfig, RecvStream, SendStream, ServerConfig, TokioRuntime, TransportConfig,
+    Connection, ConnectionId, ConnectionIdGenerator, Endpoint, EndpointConfig, RecvStream, SendStream, ServerConfig,
+    TokioRuntime, TransportConfig,
 };
 use rheos_client::protocol::batch::{Batch, ProducerStamp, PutBatch};
 use rheos_client::protocol::frame::{FRAME_HEADER_BYTES, FrameHeader, kind};
 use rheos_client::protocol::hash::HashRange;
 use rheos_client::protocol::message::{ALPN, Batches, EXPORTER_LABEL, Hello, PROTOCOL_VERSION, Read, Reply, Request};
 use rheos_client::{ErrorCode, Position, ShardDescription, StreamDescription, StreamSummary, Welcome, WireError};
-use ring::{digest, hmac};
+use ring::rand::SecureRandom;
+use ring::{digest, hmac, rand};
 use tokio::sync::{Semaphore, watch};
+
+#[allow(unused_imports, reason = "no test needs all of it")]
+pub(crate) use push::Twist;
 
 pub(crate) const KEY_ID: &str = "RKTEST";
 pub(crate) const SECRET: &str = "a-secret_of_the-test";
@@ -57,12 +63,36 @@ pub(crate) struct PutSeen {
 struct Shard {
     batches: Vec<Batch>,
     first_kept: u64,
+    /// Once it is closed.
+    children: Option<Vec<u32>>,
     damaged: Option<(u64, u64)>,
 }
 
 impl Shard {
     fn next_sequence(&self) -> u64 {
         self.batches.last().map_or(0, Batch::next_sequence)
+    }
+
+    /// The sequence that a position means.
+    fn start(&self, position: Position) -> Result<u64, WireError> {
+        let (kept, tip) = (self.first_kept, self.next_sequence());
+        let start = match position {
+            Position::TrimHorizon => kept,
+            Position::Latest => tip,
+            Position::AtSequence(sequence) => sequence,
+            Position::AfterSequence(sequence) => sequence + 1,
+            Position::AtTimestamp(ms) => {
+                let later = self.batches.iter().find(|batch| batch.header().arrival_ms >= ms);
+                later.map_or(tip, |batch| batch.header().first_sequence)
+            }
+        };
+        if start < kept {
+            return Err(WireError::new(ErrorCode::Trimmed, "no longer kept").with_detail(kept, 0));
+        }
+        if start > tip {
+            return Err(WireError::new(ErrorCode::BeyondTip, "beyond the tip").with_detail(tip, 0));
+        }
+        Ok(start)
     }
 }
 
@@ -86,6 +116,18 @@ struct State {
     leave_out_a_batch: bool,
     connections: Vec<Connection>,
     hellos: u32,
+    /// What it says it has; 0 stands for 1.
+    lanes: u16,
+    /// Lane and shard of every put and read.
+    served: Vec<(u16, u32)>,
+    consumers: push::Consumers,
+}
+
+impl State {
+    /// The lane that a byte of a connection id means.
+    fn lane(&self, byte: u8) -> u16 {
+        u16::from(byte) % self.lanes.max(1)
+    }
 }
 
 struct Shared {
@@ -93,6 +135,8 @@ struct Shared {
     /// Puts wait here before they are looked at.
     puts: Semaphore,
     puts_held: Mutex<usize>,
+    /// Something happened that may be pushed.
+    changed: watch::Sender<usize>,
     /// Reads that have arrived; bodies of replies wait for `hold_bodies_until` of them.
     reads_seen: watch::Sender<usize>,
     hold_bodies_until: Mutex<Vec<usize>>,
@@ -103,7 +147,8 @@ pub(crate) struct Peer {
     pub(crate) address: SocketAddr,
     pub(crate) ca_sha256: String,
     shared: Arc<Shared>,
-    _endpoint: Endpoint,
+    config: ServerConfig,
+    endpoint: Mutex<Endpoint>,
 }
 
 #[allow(dead_code, reason = "no test needs all of it")]
@@ -115,18 +160,19 @@ impl Peer {
     pub(crate) fn start_with(accept_anybody: bool) -> Peer {
         let (config, ca_sha256) = server_config();
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-        let endpoint = Endpoint::new(EndpointConfig::default(), Some(config), socket, Arc::new(TokioRuntime)).unwrap();
+        let endpoint = endpoint(&config, socket);
         let shared = Arc::new(Shared {
             state: Mutex::new(State { incarnation_next: 100, ..State::default() }),
             puts: Semaphore::new(Semaphore::MAX_PERMITS),
             puts_held: Mutex::default(),
+            changed: watch::Sender::new(0),
             reads_seen: watch::Sender::new(0),
             hold_bodies_until: Mutex::default(),
             accept_anybody,
         });
         let address = endpoint.local_addr().unwrap();
         tokio::spawn(accept(endpoint.clone(), Arc::clone(&shared)));
-        Peer { address, ca_sha256, shared, _endpoint: endpoint }
+        Peer { address, ca_sha256, shared, config, endpoint: Mutex::new(endpoint) }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -145,6 +191,16 @@ impl Peer {
         self.state(|state| state.streams.remove(name));
     }
 
+    /// From now on it has so many lanes, as far as it says; streams that are made from now on use them all.
+    pub(crate) fn set_lanes(&self, lanes: u16) {
+        self.state(|state| state.lanes = lanes);
+    }
+
+    /// The lane that answered and the shard, of every put and read.
+    pub(crate) fn served(&self) -> Vec<(u16, u32)> {
+        self.state(|state| state.served.clone())
+    }
+
     /// What to do with the next puts.
     pub(crate) fn script(&self, acts: impl IntoIterator<Item = Act>) {
         self.state(|state| state.acts.extend(acts));
@@ -157,6 +213,24 @@ impl Peer {
 
     pub(crate) fn break_connections(&self) {
         self.state(|state| state.connections.drain(..).for_each(|connection| connection.close(50u32.into(), b"")));
+    }
+
+    /// Dies without a word, and starts again at the same address.
+    pub(crate) async fn restart(&self) {
+        // quinn listens on the socket before the last, too. From another address nobody hears the dead one.
+        for _ in 0..2 {
+            let elsewhere = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+            self.endpoint.lock().unwrap().rebind(elsewhere).unwrap();
+        }
+        let socket = loop {
+            match std::net::UdpSocket::bind(self.address) {
+                Ok(socket) => break socket,
+                Err(_) => tokio::task::yield_now().await,
+            }
+        };
+        let endpoint = endpoint(&self.config, socket);
+        tokio::spawn(accept(endpoint.clone(), Arc::clone(&self.shared)));
+        *self.endpoint.lock().unwrap() = endpoint;
     }
 
     /// From now on no put is looked at, until [`Peer::release_puts`].
@@ -231,7 +305,36 @@ impl Peer {
     }
 
     fn state<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
-        look(&mut self.shared.state.lock().unwrap())
+        let looked = look(&mut self.shared.state.lock().unwrap());
+        self.shared.changed.send_modify(|changes| *changes += 1);
+        looked
+    }
+}
+
+/// An endpoint that knows how to end the connections of the one before.
+fn endpoint(config: &ServerConfig, socket: std::net::UdpSocket) -> Endpoint {
+    let reset_key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
+    let mut endpoint = EndpointConfig::new(Arc::new(reset_key));
+    endpoint.cid_generator(|| Box::new(AnyConnectionId));
+    Endpoint::new(endpoint, Some(config.clone()), socket, Arc::new(TokioRuntime)).unwrap()
+}
+
+/// Connection ids that the endpoint after this one takes for its own, so that it resets their connections.
+struct AnyConnectionId;
+
+impl ConnectionIdGenerator for AnyConnectionId {
+    fn generate_cid(&mut self) -> ConnectionId {
+        let mut bytes = [0; 8];
+        rand::SystemRandom::new().fill(&mut bytes).unwrap();
+        ConnectionId::new(&bytes)
+    }
+
+    fn cid_len(&self) -> usize {
+        8
+    }
+
+    fn cid_lifetime(&self) -> Option<std::time::Duration> {
+        None
     }
 }
 
@@ -268,14 +371,15 @@ async fn accept(endpoint: Endpoint, shared: Arc<Shared>) {
     while let Some(incoming) = endpoint.accept().await {
         let shared = Arc::clone(&shared);
         tokio::spawn(async move {
+            let lane = shared.state.lock().unwrap().lane(incoming.orig_dst_cid()[0]);
             if let Ok(connection) = incoming.await {
-                serve(connection, shared).await;
+                serve(connection, shared, lane).await;
             }
         });
     }
 }
 
-async fn serve(connection: Connection, shared: Arc<Shared>) {
+async fn serve(connection: Connection, shared: Arc<Shared>, lane: u16) {
     let Ok((mut send, mut receive)) = connection.accept_bi().await else { return };
     let Some((header, payload)) = frame(&mut receive).await else { return };
     let Ok(Some(Request::Hello(hello))) = Request::decode(header.kind, &payload) else {
@@ -288,8 +392,8 @@ async fn serve(connection: Connection, shared: Arc<Shared>) {
         let _ = send.stopped().await;
         return connection.close(4u32.into(), b"unauthenticated");
     }
-    let broker = "peer".to_owned();
-    let welcome = Welcome { version: PROTOCOL_VERSION, features: 0, lanes: 1, directory_id: 7, broker, lane: 0 };
+    let (broker, lanes) = ("peer".to_owned(), shared.state.lock().unwrap().lanes.max(1));
+    let welcome = Welcome { version: PROTOCOL_VERSION, features: 0, lanes, directory_id: 7, broker, lane };
     answer(&mut send, header.id, &Reply::Welcome(welcome)).await;
     let _ = send.finish();
     {
@@ -298,7 +402,7 @@ async fn serve(connection: Connection, shared: Arc<Shared>) {
         state.connections.push(connection.clone());
     }
     while let Ok((send, receive)) = connection.accept_bi().await {
-        tokio::spawn(stream(connection.clone(), Arc::clone(&shared), send, receive));
+        tokio::spawn(stream(connection.clone(), lane, Arc::clone(&shared), send, receive));
     }
 }
 
@@ -309,13 +413,14 @@ fn proves(connection: &Connection, hello: &Hello) -> bool {
     hello.key_id == KEY_ID && hmac::verify(&key, &exporter, &hello.proof).is_ok()
 }
 
-async fn stream(connection: Connection, shared: Arc<Shared>, mut send: SendStream, mut receive: RecvStream) {
+async fn stream(connection: Connection, lane: u16, shared: Arc<Shared>, mut send: SendStream, mut receive: RecvStream) {
     while let Some((header, payload)) = frame(&mut receive).await {
         if header.kind == kind::PUT {
             *shared.puts_held.lock().unwrap() += 1;
             shared.puts.acquire().await.unwrap().forget();
             *shared.puts_held.lock().unwrap() -= 1;
-            let put = shared.state.lock().unwrap().put(payload);
+            let put = shared.state.lock().unwrap().put(payload, lane);
+            shared.changed.send_modify(|changes| *changes += 1);
             match put {
                 Put::Reply(reply) => answer(&mut send, header.id, &reply).await,
                 Put::Silence => {}
@@ -333,7 +438,13 @@ async fn stream(connection: Connection, shared: Arc<Shared>, mut send: SendStrea
             }
         }
         match request {
-            Request::Read(read) => answer_read(&shared, &mut send, header.id, read).await,
+            Request::Subscribe(first) => {
+                return push::serve(connection, shared, (send, receive), (header.id, first)).await;
+            }
+            Request::Read(read) => {
+                shared.state.lock().unwrap().served.push((lane, read.shard));
+                answer_read(&shared, &mut send, header.id, read).await;
+            }
             request => {
                 let reply = shared.state.lock().unwrap().control(request).unwrap_or_else(Reply::Error);
                 answer(&mut send, header.id, &reply).await;
@@ -391,6 +502,7 @@ enum Put {
 impl State {
     fn create(&mut self, name: &str, shards: u32, record_bytes_max: u32) -> StreamDescription {
         self.incarnation_next += 1;
+        let lanes = self.lanes.max(1);
         let shard = |(shard, range)| ShardDescription {
             shard,
             range,
@@ -398,7 +510,7 @@ impl State {
             parent: None,
             adjacent_parent: None,
             log: 0,
-            lane: 0,
+            lane: shard as u16 % lanes,
         };
         let description = StreamDescription {
             name: name.to_owned(),
@@ -417,10 +529,11 @@ impl State {
         description
     }
 
-    fn put(&mut self, payload: BytesMut) -> Put {
+    fn put(&mut self, payload: BytesMut, lane: u16) -> Put {
         let batch = PutBatch::parse(payload).expect("the client makes good batches");
         let header = *batch.header();
         let (producer, shard) = (header.producer, header.shard);
+        self.served.push((lane, shard));
         self.puts.push(PutSeen { producer, shard, record_count: header.record_count });
         let Some(stream) = self.streams.values_mut().find(|s| s.description.incarnation == header.incarnation) else {
             return Put::Reply(Reply::Error(WireError::new(ErrorCode::StreamNotFound, "the stream is gone")));
@@ -466,28 +579,16 @@ impl State {
         }
     }
 
+    fn shard(&self, incarnation: u64, shard: u32) -> Result<&Shard, WireError> {
+        let stream = self.streams.values().find(|stream| stream.description.incarnation == incarnation);
+        let stream = stream.ok_or_else(|| WireError::new(ErrorCode::StreamNotFound, "the stream is gone"))?;
+        Ok(&stream.shards[shard as usize])
+    }
+
     fn read(&mut self, read: &Read) -> Result<Batches, WireError> {
         let leave_out = std::mem::take(&mut self.leave_out_a_batch);
-        let stream = self.streams.values().find(|stream| stream.description.incarnation == read.incarnation);
-        let stream = stream.ok_or_else(|| WireError::new(ErrorCode::StreamNotFound, "the stream is gone"))?;
-        let shard = &stream.shards[read.shard as usize];
-        let (kept, tip) = (shard.first_kept, shard.next_sequence());
-        let start = match read.position {
-            Position::TrimHorizon => kept,
-            Position::Latest => tip,
-            Position::AtSequence(sequence) => sequence,
-            Position::AfterSequence(sequence) => sequence + 1,
-            Position::AtTimestamp(ms) => {
-                let later = shard.batches.iter().find(|batch| batch.header().arrival_ms >= ms);
-                later.map_or(tip, |batch| batch.header().first_sequence)
-            }
-        };
-        if start < kept {
-            return Err(WireError::new(ErrorCode::Trimmed, "no longer kept").with_detail(kept, 0));
-        }
-        if start > tip {
-            return Err(WireError::new(ErrorCode::BeyondTip, "beyond the tip").with_detail(tip, 0));
-        }
+        let shard = self.shard(read.incarnation, read.shard)?;
+        let (start, tip) = (shard.start(read.position)?, shard.next_sequence());
         if let Some((first, last)) = shard.damaged.filter(|(first, last)| (*first..=*last).contains(&start)) {
             return Err(WireError::new(ErrorCode::Damaged, "damaged").with_detail(first, last));
         }
