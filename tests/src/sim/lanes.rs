@@ -34,6 +34,12 @@ pub(crate) struct Scanning {
     outcome: Option<Result<ReadOutcome, WireError>>,
 }
 
+impl Scanning {
+    pub(crate) fn is_of(&self, log: usize) -> bool {
+        self.log == log
+    }
+}
+
 /// The lane of a log.
 pub(crate) fn lane_of(log: usize, lanes: usize) -> usize {
     log % lanes
@@ -142,7 +148,6 @@ impl World {
         let is_gone = self.random.per_mille(20);
         let outcome = if is_gone { None } else { outcome.or_else(|| self.perform_scan(log, &mut task)) };
         self.met.scans_gone += u64::from(outcome.is_none());
-        self.met.scans_late += u64::from(!self.is_subscribed_to(log));
         let now = self.now();
         self.lanes[lane].fan_out.scanned(now, scan, outcome);
         self.wants_push(lane);
