@@ -171,6 +171,7 @@ impl World {
     /// A subscriber does something, or nothing.
     pub(crate) fn subscriber_turn(&mut self, at: usize) {
         let most_us = match self.pace {
+            _ if self.ending_run => SECOND_US / 2,
             Pace::Busy(gap_us) if self.up => gap_us * 30 + 2_000,
             _ => 3_600 * SECOND_US,
         };
@@ -199,6 +200,15 @@ impl World {
             _ => {}
         }
         self.will_take(at);
+    }
+
+    /// Everybody who subscribes does something soon.
+    pub(crate) fn wake_subscribers(&mut self) {
+        for at in 0..self.subscribers.len() {
+            let wait_us = self.random.within(1..SECOND_US);
+            self.queue.retain(|_, due| *due != Due::Subscriber(at));
+            self.after(wait_us, Due::Subscriber(at));
+        }
     }
 
     /// At the end of a run everybody gets everything.

@@ -298,6 +298,7 @@ impl World {
         self.disk_full_until_us = 0;
         self.set_storage_low(false);
         self.pace = Pace::Busy(5_000);
+        self.wake_subscribers();
         if self.hosts.iter().filter_map(|host| host.log.as_ref()).any(|log| log.read_only().is_some()) {
             self.after(1, Due::Stop);
         }
