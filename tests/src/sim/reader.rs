@@ -22,7 +22,7 @@ impl World {
     pub(crate) fn read_something(&mut self) {
         let most_us = match self.pace {
             Pace::Busy(gap_us) if self.up && !self.ending_run => gap_us * 20 + 1_000,
-            _ if self.ending_run => 10 * SECOND_US,
+            _ if self.ending_run && self.up => 10 * SECOND_US,
             _ => 600 * SECOND_US,
         };
         let wait_us = self.random.within(1..most_us);

@@ -171,7 +171,7 @@ impl World {
     /// A subscriber does something, or nothing.
     pub(crate) fn subscriber_turn(&mut self, at: usize) {
         let most_us = match self.pace {
-            _ if self.ending_run => SECOND_US / 2,
+            _ if self.ending_run && self.up => SECOND_US / 2,
             Pace::Busy(gap_us) if self.up => gap_us * 30 + 2_000,
             _ => 3_600 * SECOND_US,
         };
@@ -241,7 +241,7 @@ impl World {
         (subscriber.window_bytes, subscriber.takes) = (window_bytes, true);
     }
 
-    fn vanish(&mut self, at: usize) {
+    pub(crate) fn vanish(&mut self, at: usize) {
         let peer = self.subscribers[at].peer;
         self.trace.note(self.now_us, format_args!("subscriber {at} vanishes"));
         let late = self.subscribers[at].subscriptions.iter().any(|it| self.may_wait_for_scan(it));

@@ -31,6 +31,7 @@ pub(crate) enum Due {
     Scanned { lane: usize, scan: u64 },
     Subscriber(usize),
     Take(usize),
+    Vanish(usize),
     Deregister,
     Crash,
     Stop,
@@ -56,6 +57,7 @@ impl Due {
                 | Due::Push(_)
                 | Due::Scanned { .. }
                 | Due::Take(_)
+                | Due::Vanish(_)
         )
     }
 }
@@ -354,6 +356,7 @@ impl World {
             Due::Scanned { lane, scan } => self.scanned(lane, scan),
             Due::Subscriber(at) => self.subscriber_turn(at),
             Due::Take(at) => self.take(at),
+            Due::Vanish(at) => self.vanish(at),
             Due::Deregister => self.deregister_someone(),
             Due::Crash => self.crash_and_plan(),
             Due::Stop => self.stop_and_plan(),
