@@ -112,6 +112,19 @@ impl Rig {
         self.log.as_ref().expect("the log is up")
     }
 
+    /// Hands the log out to somebody who lends it to others; it comes back with [`give_log`](Self::give_log).
+    ///
+    /// # Panics
+    /// When it is down.
+    pub fn take_log(&mut self) -> Log {
+        self.log.take().expect("the log is up")
+    }
+
+    /// Takes the log back.
+    pub fn give_log(&mut self, log: Log) {
+        self.log = Some(log);
+    }
+
     /// The identity of a segment.
     pub fn segment(&self, segment: u64) -> SegmentId {
         SegmentId { incarnation: self.settings.id.incarnation, log: self.settings.id.log, segment }

@@ -59,7 +59,7 @@ fn assert_everything_was_met(met: &Met) {
         ("pushes from scans", met.pushes_from_scans),
         ("a scan that serves two", met.pushes_shared),
         ("scans of segments that are gone", met.scans_gone),
-        ("scans that nobody waits for any more", met.scans_late),
+        ("subscriptions that leave before a scan ends", met.scans_late),
         ("peers without room", met.peers_parked),
         ("credit used up", met.credit_used_up),
         ("positions that are looked for", met.began_at_sought),

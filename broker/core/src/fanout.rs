@@ -127,8 +127,10 @@ pub struct FanOut {
     pieces: Pieces,
     scans: BTreeMap<u64, Scan>,
     next_scan: u64,
-    /// Subscriptions that need a scan and found all in use, oldest first.
+    /// Subscriptions that need a scan and found all in use, or others waiting; oldest first.
     scans_wanted: VecDeque<SubscriptionId>,
+    /// Bytes pushed since one of them last began its scan.
+    pushed_bytes: usize,
     /// What is to be done before anything is pushed.
     said: VecDeque<FanOutEffect>,
 }
@@ -171,11 +173,20 @@ struct Scan {
 /// What a turn of a subscription came to.
 enum Turn {
     /// It is to be pushed, and may have more.
-    Pushed(FanOutEffect, usize),
+    Pushed(FanOutEffect, SubscriptionId, usize),
     /// A scan is to be performed.
     Scan(FanOutEffect),
     /// It has nothing to be given for now, or has ended.
     Over,
+}
+
+/// Why a subscription is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asks {
+    /// It is its turn.
+    InTurn,
+    /// It has waited longest for a scan and is to begin one, if it still needs it; it is given nothing.
+    ForScan,
 }
 
 impl FanOut {
@@ -309,14 +320,17 @@ impl FanOut {
             if let Some(said) = self.said.pop_front() {
                 return Some(said);
             }
-            let Some(id) = self.turns.next(&mut room) else {
-                self.line_up_for_scan()?;
-                continue;
+            // Who waits for a scan waits for no silence of the others: as much comes from the disk as goes out.
+            let is_due = self.pushed_bytes >= SCAN_BYTES && self.may_begin_wanted();
+            let turn = match if is_due { None } else { self.turns.next(&mut room) } {
+                Some(id) => self.turn(now, id, Asks::InTurn, &log_of),
+                None => self.begin_wanted(now, &log_of)?,
             };
-            match self.turn(now, id, &log_of) {
-                Turn::Pushed(effect, bytes) => {
+            match turn {
+                Turn::Pushed(effect, id, bytes) => {
                     self.turns.spend(id.peer, bytes);
                     self.turns.line_up(id);
+                    self.pushed_bytes = self.pushed_bytes.saturating_add(bytes);
                     return Some(effect);
                 }
                 Turn::Scan(effect) => return Some(effect),
@@ -360,18 +374,24 @@ impl FanOut {
     }
 
     /// One turn of a subscription.
-    fn turn<'a>(&mut self, now: Now, id: SubscriptionId, log_of: &impl Fn(LogId) -> Option<&'a Log>) -> Turn {
+    fn turn<'a>(
+        &mut self,
+        now: Now,
+        id: SubscriptionId,
+        asks: Asks,
+        log_of: &impl Fn(LogId) -> Option<&'a Log>,
+    ) -> Turn {
         let Some(subscription) = self.subscriptions.get(&id) else { return Turn::Over };
         let log = log_of(subscription.log).expect("a log outlives its subscriptions");
         match subscription.place {
-            Place::Sought(position) => self.seek(now, id, position, log),
+            Place::Sought(position) => self.seek(now, id, asks, position, log),
             Place::At(_) if subscription.credit <= 0 => Turn::Over,
-            Place::At(next) => self.give(now, id, next, log),
+            Place::At(next) => self.give(now, id, asks, next, log),
         }
     }
 
     /// Finds where a subscription begins.
-    fn seek(&mut self, now: Now, id: SubscriptionId, position: Position, log: &Log) -> Turn {
+    fn seek(&mut self, now: Now, id: SubscriptionId, asks: Asks, position: Position, log: &Log) -> Turn {
         // Where a sequence is needs no looking; that it may have expired is seen when it is read.
         let named = match position {
             Position::AtSequence(sequence) => Some(sequence),
@@ -385,7 +405,7 @@ impl FanOut {
             self.turns.line_up(id);
             return Turn::Over;
         }
-        if !self.may_scan(id, None) {
+        if !self.may_scan(id, asks, None) {
             return Turn::Over;
         }
         match log.read(now, shard, position, SCAN_BYTES) {
@@ -403,7 +423,7 @@ impl FanOut {
     }
 
     /// Gives a subscription what follows its place.
-    fn give(&mut self, now: Now, id: SubscriptionId, next: u64, log: &Log) -> Turn {
+    fn give(&mut self, now: Now, id: SubscriptionId, asks: Asks, next: u64, log: &Log) -> Turn {
         let Subscription { shard, credit, .. } = self.subscriptions[&id];
         let tip = log.tip(shard).expect("a shard outlives its subscriptions");
         if next >= tip.durable_sequence {
@@ -415,7 +435,7 @@ impl FanOut {
         let bytes_max = (PUSH_BYTES_TARGET as usize).min(credit as usize);
         let found = log.tail(shard, next, bytes_max).or_else(|| self.pieces.from(log.id(), shard, next, bytes_max));
         let Some(part) = found else {
-            if !self.may_scan(id, Some(next)) {
+            if !self.may_scan(id, asks, Some(next)) {
                 return Turn::Over;
             }
             return match log.read(now, shard, Position::AtSequence(next), SCAN_BYTES) {
@@ -427,6 +447,10 @@ impl FanOut {
                 }
             };
         };
+        if asks == Asks::ForScan {
+            self.turns.line_up(id);
+            return Turn::Over;
+        }
         let subscription = self.subscriptions.get_mut(&id).expect("it was just seen");
         subscription.place = Place::At(part.next_sequence);
         subscription.credit -= part.bytes as i64;
@@ -436,19 +460,20 @@ impl FanOut {
             false => now.wall_ms.saturating_sub(part.next_arrival_ms),
         };
         let tip_sequence = tip.durable_sequence;
-        Turn::Pushed(FanOutEffect::Push { id, shard, behind_ms, tip_sequence, batches: part.batches }, part.bytes)
+        Turn::Pushed(FanOutEffect::Push { id, shard, behind_ms, tip_sequence, batches: part.batches }, id, part.bytes)
     }
 
     /// Whether a subscription is to begin a scan. If not, it waits for one that is under way and reads
     /// where it stands, or that perhaps comes there, or for its turn to begin one.
-    fn may_scan(&mut self, id: SubscriptionId, from: Option<u64>) -> bool {
+    fn may_scan(&mut self, id: SubscriptionId, asks: Asks, from: Option<u64>) -> bool {
         let subscription = self.subscriptions.get_mut(&id).expect("the caller has seen it");
         let (log, shard, in_vain) = (subscription.log, subscription.shard, subscription.waited_in_vain);
         let will_do = |scan: &&mut Scan| {
             let comes_there = scan.from == from || (!in_vain && scan.from <= from);
             (scan.log, scan.shard) == (log, shard) && scan.from.is_some() && comes_there
         };
-        let all_in_use = self.scans.len() >= SCANS_MAX;
+        // Nobody goes before those who wait.
+        let all_in_use = self.scans.len() >= SCANS_MAX || (asks == Asks::InTurn && !self.scans_wanted.is_empty());
         let running = self.scans.values_mut().find(will_do);
         subscription.waits_for_scan = running.is_some() || all_in_use;
         match running {
@@ -469,15 +494,24 @@ impl FanOut {
         Turn::Scan(FanOutEffect::Scan { scan: self.next_scan, log, task: Box::new(task.with_others()) })
     }
 
-    /// Puts the oldest subscription that found all scans in use in line, when one is free.
-    fn line_up_for_scan(&mut self) -> Option<()> {
-        if self.scans.len() >= SCANS_MAX {
+    fn may_begin_wanted(&self) -> bool {
+        self.scans.len() < SCANS_MAX && !self.scans_wanted.is_empty()
+    }
+
+    /// Begins the scan of the subscription that has waited longest for one, when one is free.
+    fn begin_wanted<'a>(&mut self, now: Now, log_of: &impl Fn(LogId) -> Option<&'a Log>) -> Option<Turn> {
+        if !self.may_begin_wanted() {
             return None;
         }
         let id = self.scans_wanted.pop_front()?;
         self.subscriptions.get_mut(&id).expect("who ends is forgotten here too").waits_for_scan = false;
-        self.turns.line_up(id);
-        Some(())
+        // Nothing is read for who takes nothing; its turn comes when it does.
+        if self.turns.is_parked(id.peer) {
+            self.turns.line_up(id);
+            return Some(Turn::Over);
+        }
+        self.pushed_bytes = 0;
+        Some(self.turn(now, id, Asks::ForScan, log_of))
     }
 
     /// The place of a subscription is known: its request is answered, if it was not before.
@@ -521,7 +555,11 @@ impl FanOut {
         if self.seats.get(&seat) == Some(&id) {
             self.seats.remove(&seat);
         }
-        self.scans_wanted.retain(|wanted| *wanted != id);
+        if gone.waits_for_scan {
+            // Its number may name another one day, to which a scan that is under way says nothing.
+            self.scans.values_mut().for_each(|scan| scan.waiting.retain(|waiting| *waiting != id));
+            self.scans_wanted.retain(|wanted| *wanted != id);
+        }
         self.turns.forget(id);
         Some(gone)
     }

@@ -415,11 +415,7 @@ impl World {
             self.queue.retain(|_, due| *due != Due::Produce(at));
             self.after(wait_us + 1, Due::Produce(at));
         }
-        for at in 0..self.subscribers.len() {
-            let wait_us = self.random.within(1..SECOND_US);
-            self.queue.retain(|_, due| *due != Due::Subscriber(at));
-            self.after(wait_us, Due::Subscriber(at));
-        }
+        self.wake_subscribers();
     }
 
     /// Recovers one log; `None` when the machine dies in the middle.

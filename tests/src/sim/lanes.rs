@@ -13,7 +13,7 @@ use rheos_core::reader::{ReadOutcome, ReadStep, ReadTask};
 use rheos_protocol::error::WireError;
 
 use super::reader::READ_STEPS_MAX;
-use super::world::{Due, World};
+use super::world::{Due, SECOND_US, World};
 
 /// What the logs of one core share.
 #[derive(Debug, Default)]
@@ -32,6 +32,12 @@ pub(crate) struct Scanning {
     task: Box<ReadTask>,
     /// What was read, when it was read at the beginning.
     outcome: Option<Result<ReadOutcome, WireError>>,
+}
+
+impl Scanning {
+    pub(crate) fn is_of(&self, log: usize) -> bool {
+        self.log == log
+    }
 }
 
 /// The lane of a log.
@@ -132,9 +138,14 @@ impl World {
         if self.lanes[lane].scans.len() > SCANS_MAX {
             self.fail(format!("lane {lane} scans more than {SCANS_MAX} times at once"));
         }
-        let most_us = self.random.one_of(&[50, 2_000, 300_000]);
+        let most_us = self.random.one_of(&[50, 2_000, 300_000, 60 * SECOND_US]);
         let wait_us = self.random.within(1..most_us);
         self.after(wait_us, Due::Scanned { lane, scan });
+        if !self.ending_run && self.random.per_mille(100) {
+            let at = self.random.below(self.subscribers.len() as u64) as usize;
+            let wait_us = self.random.within(1..wait_us + 1);
+            self.after(wait_us, Due::Vanish(at));
+        }
     }
 
     pub(crate) fn scanned(&mut self, lane: usize, scan: u64) {
@@ -142,7 +153,6 @@ impl World {
         let is_gone = self.random.per_mille(20);
         let outcome = if is_gone { None } else { outcome.or_else(|| self.perform_scan(log, &mut task)) };
         self.met.scans_gone += u64::from(outcome.is_none());
-        self.met.scans_late += u64::from(!self.is_subscribed_to(log));
         let now = self.now();
         self.lanes[lane].fan_out.scanned(now, scan, outcome);
         self.wants_push(lane);

@@ -21,7 +21,8 @@ pub(crate) struct Follower {
 impl World {
     pub(crate) fn read_something(&mut self) {
         let most_us = match self.pace {
-            Pace::Busy(gap_us) if self.up => gap_us * 20 + 1_000,
+            Pace::Busy(gap_us) if self.up && !self.ending_run => gap_us * 20 + 1_000,
+            _ if self.ending_run && self.up => 10 * SECOND_US,
             _ => 600 * SECOND_US,
         };
         let wait_us = self.random.within(1..most_us);

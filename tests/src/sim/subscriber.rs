@@ -121,8 +121,8 @@ impl Subscription {
 impl World {
     /// Makes the subscribers of the run.
     pub(crate) fn people(&mut self, shard_count: u32) {
-        for at in 0..self.random.below(4) {
-            let subscriptions = (0..self.random.within(1..6)).map(|one| {
+        for at in 0..self.random.one_of(&[0, 1, 1, 2, 3]) {
+            let subscriptions = (0..self.random.within(1..5)).map(|one| {
                 let (log, shard) = match self.random.per_mille(700) {
                     true => {
                         let producer = self.random.below(self.producers.len() as u64) as usize;
@@ -171,8 +171,9 @@ impl World {
     /// A subscriber does something, or nothing.
     pub(crate) fn subscriber_turn(&mut self, at: usize) {
         let most_us = match self.pace {
-            Pace::Busy(gap_us) if self.up => gap_us * 20 + 1_000,
-            _ => 300 * SECOND_US,
+            _ if self.ending_run && self.up => SECOND_US / 2,
+            Pace::Busy(gap_us) if self.up => gap_us * 30 + 2_000,
+            _ => 3_600 * SECOND_US,
         };
         let wait_us = self.random.within(1..most_us);
         self.after(wait_us, Due::Subscriber(at));
@@ -199,6 +200,15 @@ impl World {
             _ => {}
         }
         self.will_take(at);
+    }
+
+    /// Everybody who subscribes does something soon.
+    pub(crate) fn wake_subscribers(&mut self) {
+        for at in 0..self.subscribers.len() {
+            let wait_us = self.random.within(1..SECOND_US);
+            self.queue.retain(|_, due| *due != Due::Subscriber(at));
+            self.after(wait_us, Due::Subscriber(at));
+        }
     }
 
     /// At the end of a run everybody gets everything.
@@ -231,9 +241,11 @@ impl World {
         (subscriber.window_bytes, subscriber.takes) = (window_bytes, true);
     }
 
-    fn vanish(&mut self, at: usize) {
+    pub(crate) fn vanish(&mut self, at: usize) {
         let peer = self.subscribers[at].peer;
         self.trace.note(self.now_us, format_args!("subscriber {at} vanishes"));
+        let late = self.subscribers[at].subscriptions.iter().any(|it| self.may_wait_for_scan(it));
+        self.met.scans_late += u64::from(late);
         self.lanes.iter_mut().for_each(|lane| lane.fan_out.disconnect(peer));
         self.lose_connection(at);
     }
@@ -312,6 +324,7 @@ impl World {
 
     fn unsubscribe(&mut self, at: usize, one: usize) {
         self.met.unsubscribed += 1;
+        self.met.scans_late += u64::from(self.may_wait_for_scan(&self.subscribers[at].subscriptions[one]));
         let subscriber = &mut self.subscribers[at];
         let it = &mut subscriber.subscriptions[one];
         let id = SubscriptionId { peer: subscriber.peer, id: it.id };
@@ -372,9 +385,9 @@ impl World {
         Some((at, one))
     }
 
-    /// Whether anybody is subscribed to a log.
-    pub(crate) fn is_subscribed_to(&self, log: usize) -> bool {
-        self.subscribers.iter().flat_map(|it| &it.subscriptions).any(|it| it.log == log && it.state != State::Away)
+    /// Whether a subscription is behind while a scan of its log is under way.
+    fn may_wait_for_scan(&self, it: &Subscription) -> bool {
+        self.lacks_something(it) && self.lanes[self.lane_of_log(it.log)].scans.values().any(|scan| scan.is_of(it.log))
     }
 
     pub(crate) fn subscription_answered(&mut self, id: SubscriptionId, outcome: Result<u64, WireError>) {

@@ -31,6 +31,7 @@ pub(crate) enum Due {
     Scanned { lane: usize, scan: u64 },
     Subscriber(usize),
     Take(usize),
+    Vanish(usize),
     Deregister,
     Crash,
     Stop,
@@ -56,6 +57,7 @@ impl Due {
                 | Due::Push(_)
                 | Due::Scanned { .. }
                 | Due::Take(_)
+                | Due::Vanish(_)
         )
     }
 }
@@ -298,6 +300,7 @@ impl World {
         self.disk_full_until_us = 0;
         self.set_storage_low(false);
         self.pace = Pace::Busy(5_000);
+        self.wake_subscribers();
         if self.hosts.iter().filter_map(|host| host.log.as_ref()).any(|log| log.read_only().is_some()) {
             self.after(1, Due::Stop);
         }
@@ -353,6 +356,7 @@ impl World {
             Due::Scanned { lane, scan } => self.scanned(lane, scan),
             Due::Subscriber(at) => self.subscriber_turn(at),
             Due::Take(at) => self.take(at),
+            Due::Vanish(at) => self.vanish(at),
             Due::Deregister => self.deregister_someone(),
             Due::Crash => self.crash_and_plan(),
             Due::Stop => self.stop_and_plan(),

@@ -87,6 +87,11 @@ impl Turns {
         }
     }
 
+    /// Whether a peer has no room.
+    pub(super) fn is_parked(&self, peer: u64) -> bool {
+        self.peers.get(&peer).is_some_and(|peer| peer.parked)
+    }
+
     /// Takes the next subscription out of its line.
     pub(super) fn next(&mut self, room: &mut impl FnMut(u64) -> usize) -> Option<SubscriptionId> {
         loop {
@@ -98,6 +103,8 @@ impl Turns {
             }
             if room(number) == 0 {
                 peer.parked = true;
+                // Who takes nothing saves nothing up, and owes what it owed.
+                peer.allowance = peer.allowance.min(0);
             } else if peer.allowance > 0 {
                 if let Some(id) = peer.line.pop_front() {
                     peer.in_line.remove(&id);

@@ -1,6 +1,7 @@
 //! The walk over the commits of a segment: read, proved, and what is wanted of them taken.
 
 use bytes::Bytes;
+use rheos_protocol::batch::Batch;
 
 use super::damage::{damaged, trimmed};
 use super::{ReadPlace, ReadStep, ReadTask, Scan, State, Target, Window};
@@ -84,10 +85,7 @@ impl ReadTask {
         for batch in commit.batches {
             let header = *batch.header();
             if header.shard != self.shard {
-                if self.keeps_others {
-                    self.gathered.bytes += batch.bytes().len();
-                    self.gathered.others.push(batch);
-                }
+                self.take_other(batch);
                 continue;
             }
             if self.is_before_target(&batch) {
@@ -119,6 +117,20 @@ impl ReadTask {
             self.gathered.take(batch, &commit.payload);
         }
         None
+    }
+
+    /// Keeps a batch of another shard, if those are asked for. The read ends with the commit in which one
+    /// has no room: a commit may hold far more than was asked for.
+    fn take_other(&mut self, batch: Batch) {
+        if !self.keeps_others {
+            return;
+        }
+        let gathered = &mut self.gathered;
+        let bytes = gathered.bytes + batch.bytes().len();
+        if bytes <= self.bytes_max {
+            gathered.others.push(batch);
+        }
+        gathered.bytes = gathered.bytes.max(bytes.min(self.bytes_max));
     }
 }
 

@@ -1,0 +1,465 @@
+//! The fan-out by itself, over the log of a rig: what is given to whom, in which order, and what it costs.
+//!
+//! The judge is the place of each subscription: what comes must begin where the last push ended.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use rheos_core::fanout::{Ask, FanOut, FanOutEffect, SubscriptionId};
+use rheos_core::limits::{PUSH_QUANTUM_BYTES, SCAN_BYTES, SCANS_MAX};
+use rheos_core::log::ReadStart;
+use rheos_core::reader::{ReadOutcome, ReadStep, ReadTask};
+use rheos_protocol::batch::Batch;
+use rheos_protocol::error::WireError;
+use rheos_protocol::message::{Position, PushEnd};
+use rheos_tests::random::Random;
+use rheos_tests::rig::Rig;
+
+const PLENTY: u64 = 64 << 20;
+/// Far more polls than anything here takes.
+const POLLS_MAX: usize = 100_000;
+
+/// A fan-out, the log that it is over, and what came of it.
+struct Ground {
+    rig: Rig,
+    log: rheos_core::log::Log,
+    fan_out: FanOut,
+    /// Peers without room.
+    full: BTreeSet<u64>,
+    scans: BTreeMap<u64, Box<ReadTask>>,
+    scans_begun: usize,
+    /// Where each subscription stands; none before it is known.
+    places: BTreeMap<SubscriptionId, u64>,
+    bytes: BTreeMap<SubscriptionId, usize>,
+    ends: BTreeMap<SubscriptionId, PushEnd>,
+    refused: BTreeMap<SubscriptionId, WireError>,
+    /// To whom each push went and its bytes, in order.
+    pushes: Vec<(SubscriptionId, usize)>,
+}
+
+impl Ground {
+    /// Over a log that was put to by `fill`, and has nothing in its tail.
+    fn new(shards: u32, fill: impl FnOnce(&mut Rig)) -> Ground {
+        let mut rig = Rig::new(shards);
+        fill(&mut rig);
+        rig.wait(61_000);
+        Ground::over(rig)
+    }
+
+    fn over(mut rig: Rig) -> Ground {
+        let log = rig.take_log();
+        Ground {
+            rig,
+            log,
+            fan_out: FanOut::default(),
+            full: BTreeSet::new(),
+            scans: BTreeMap::new(),
+            scans_begun: 0,
+            places: BTreeMap::new(),
+            bytes: BTreeMap::new(),
+            ends: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            pushes: Vec::new(),
+        }
+    }
+
+    fn subscribe(&mut self, peer: u64, shard: u32, position: Position, credit: u64) -> SubscriptionId {
+        self.subscribe_as(&format!("own-{peer}"), 1, SubscriptionId { peer, id: u64::from(shard) }, position, credit)
+    }
+
+    fn subscribe_as(
+        &mut self,
+        name: &str,
+        epoch: u64,
+        id: SubscriptionId,
+        position: Position,
+        credit: u64,
+    ) -> SubscriptionId {
+        let consumer: Arc<str> = name.into();
+        let ask = Ask { id, log: self.log.id(), shard: id.id as u32, consumer, epoch, position, credit };
+        self.fan_out.subscribe(ask, &mut self.log);
+        id
+    }
+
+    /// Puts while the fan-out looks on.
+    fn put(&mut self, shard: u32, texts: &[&str]) {
+        let log = std::mem::replace(&mut self.log, Rig::new(1).take_log());
+        self.rig.give_log(log);
+        self.rig.put(shard, texts);
+        self.log = self.rig.take_log();
+        self.fan_out.advanced(self.log.id(), shard);
+    }
+
+    fn poll(&mut self) -> Option<FanOutEffect> {
+        let (log, full) = (&self.log, &self.full);
+        self.fan_out.poll(self.rig.now, |_| Some(log), |peer| if full.contains(&peer) { 0 } else { 1 << 20 })
+    }
+
+    /// Takes one effect; false when there is none.
+    fn turn(&mut self) -> bool {
+        match self.poll() {
+            None => return false,
+            Some(FanOutEffect::Answer { id, outcome: Ok(start) }) => drop(self.places.insert(id, start)),
+            Some(FanOutEffect::Answer { id, outcome: Err(error) }) => drop(self.refused.insert(id, error)),
+            Some(FanOutEffect::End { id, end, .. }) => {
+                assert!(self.ends.insert(id, end).is_none(), "{id:?} ends once");
+            }
+            Some(FanOutEffect::Scan { scan, task, .. }) => {
+                self.scans_begun += 1;
+                self.scans.insert(scan, task);
+                assert!(self.scans.len() <= SCANS_MAX);
+            }
+            Some(FanOutEffect::Push { id, batches, tip_sequence, .. }) => {
+                assert!(!self.full.contains(&id.peer) && !self.ends.contains_key(&id), "{id:?} takes nothing");
+                let place = self.places.get_mut(&id).expect("the answer comes first");
+                for bytes in batches {
+                    let batch = Batch::parse(bytes).expect("whole batches are pushed");
+                    assert!(batch.header().first_sequence <= *place && batch.next_sequence() > *place, "{id:?}: a gap");
+                    *place = batch.next_sequence();
+                    *self.bytes.entry(id).or_default() += batch.bytes().len();
+                    self.pushes.push((id, batch.bytes().len()));
+                }
+                assert!(*place <= tip_sequence);
+            }
+        }
+        true
+    }
+
+    /// Ends a scan that is under way.
+    fn end_scan(&mut self, scan: u64) {
+        let mut task = self.scans.remove(&scan).expect("it is under way");
+        let outcome = perform(&self.rig, &mut task);
+        self.fan_out.scanned(self.rig.now, scan, Some(outcome));
+    }
+
+    /// Goes on until nothing is left to be done, ending the oldest scan whenever there is nothing else.
+    fn run(&mut self) {
+        for _ in 0..POLLS_MAX {
+            if self.turn() {
+                continue;
+            }
+            let Some(oldest) = self.scans.keys().next().copied() else { return };
+            self.end_scan(oldest);
+        }
+        panic!("it does not end");
+    }
+}
+
+fn perform(rig: &Rig, task: &mut ReadTask) -> Result<ReadOutcome, WireError> {
+    let mut input = None;
+    loop {
+        match task.step(input.take()) {
+            ReadStep::Read { segment, place, .. } => input = Some(rig.files.read(segment, place)),
+            ReadStep::Done(outcome) => return outcome,
+        }
+    }
+}
+
+/// So many batches of so many bytes to every shard.
+fn filled(shards: u32, batches: usize, bytes: usize) -> impl FnOnce(&mut Rig) {
+    move |rig| {
+        for _ in 0..batches {
+            (0..shards).for_each(|shard| {
+                rig.put(shard, &[&"x".repeat(bytes)]);
+            });
+        }
+    }
+}
+
+/// Nine shards far behind and eight scans: whoever found all in use has its turn while the others still
+/// have much before them.
+#[test]
+fn all_who_need_a_scan_get_there_in_turn() {
+    let shards = SCANS_MAX as u32 + 3;
+    let mut ground = Ground::new(shards, |rig| {
+        // Each shard in commits of its own, so that no scan serves another.
+        for shard in 0..shards {
+            (0..8).for_each(|_| {
+                rig.put(shard, &[&"x".repeat(500_000)]);
+            });
+        }
+    });
+    let ids: Vec<_> =
+        (0..shards).map(|shard| ground.subscribe(u64::from(shard), shard, Position::AtSequence(0), PLENTY)).collect();
+    while ground.turn() {}
+    while !ids.iter().any(|id| ground.places.get(id) == Some(&8)) {
+        // As soon as one scan has ended, whoever began it goes on and needs another.
+        let oldest = *ground.scans.keys().next().expect("somebody is behind");
+        ground.end_scan(oldest);
+        while ground.scans.len() < SCANS_MAX && ground.turn() {}
+    }
+    let last = ids.iter().map(|id| ground.places[id]).min();
+    assert!(last > Some(0), "when the first is done the last has begun: {:?}", ground.places);
+    ground.run();
+    assert!(ids.iter().all(|id| ground.places[id] == 8), "{:?}", ground.places);
+}
+
+/// Somebody always has something from the tail; who needs a scan and finds all in use is not forgotten.
+#[test]
+fn a_busy_tail_does_not_keep_scans_from_beginning() {
+    let shards = SCANS_MAX as u32 + 2;
+    let mut ground = Ground::new(shards, |rig| {
+        (0..shards).for_each(|shard| {
+            (0..3).for_each(|_| {
+                rig.put(shard, &[&"x".repeat(400_000)]);
+            })
+        });
+    });
+    (0..shards - 1).for_each(|shard| {
+        ground.subscribe(u64::from(shard), shard, Position::AtSequence(0), PLENTY);
+    });
+    let tip = ground.log.tip(shards - 1).expect("it is there").durable_sequence;
+    let busy = ground.subscribe(1_000, shards - 1, Position::AtSequence(tip), PLENTY);
+    let others = |ground: &Ground| {
+        (0..shards - 1).all(|shard| {
+            ground.places.get(&SubscriptionId { peer: u64::from(shard), id: u64::from(shard) }) == Some(&3)
+        })
+    };
+    (0..20).for_each(|_| ground.put(shards - 1, &[&"t".repeat(60_000)]));
+    for _ in 0..400 {
+        // There is always something in the tail: one put, one turn.
+        ground.put(shards - 1, &[&"t".repeat(60_000)]);
+        ground.fan_out.credit(busy, PLENTY);
+        ground.turn();
+        if ground.scans.len() == SCANS_MAX || ground.scans_begun > SCANS_MAX {
+            let oldest = ground.scans.keys().next().copied();
+            oldest.into_iter().for_each(|scan| ground.end_scan(scan));
+        }
+        if others(&ground) {
+            return;
+        }
+    }
+    panic!("{:?}", ground.places);
+}
+
+/// A peer that had no room for many visits has saved nothing up: it shares with the others at once.
+#[test]
+fn a_peer_saves_up_nothing_while_it_has_no_room() {
+    let mut ground = Ground::new(1, |_| {});
+    let one = ground.subscribe(1, 0, Position::Latest, PLENTY);
+    let other = ground.subscribe(2, 0, Position::Latest, PLENTY);
+    ground.run();
+    ground.full.insert(1);
+    for _ in 0..50 {
+        ground.put(0, &["small"]);
+        ground.fan_out.writable(1);
+        ground.run();
+    }
+    (0..100).for_each(|_| ground.put(0, &[&"x".repeat(30_000)]));
+    ground.full.clear();
+    ground.fan_out.writable(1);
+    let before = ground.bytes.clone();
+    let given = |ground: &Ground, id| {
+        (ground.bytes.get(&id).copied().unwrap_or(0) - before.get(&id).copied().unwrap_or(0)) as i64
+    };
+    let batch = 30_200;
+    while ground.turn() {
+        let apart = given(&ground, one) - given(&ground, other);
+        let unfinished = ground.places[&one].min(ground.places[&other]) < 140;
+        assert!(
+            !unfinished || apart.abs() <= PUSH_QUANTUM_BYTES + 2 * batch,
+            "{apart} bytes apart: {:?}",
+            ground.places
+        );
+    }
+}
+
+#[test]
+fn a_large_batch_is_paid_for_in_later_turns() {
+    let mut ground = Ground::new(2, |_| {});
+    let large = ground.subscribe(1, 0, Position::Latest, PLENTY);
+    let small = ground.subscribe(2, 1, Position::Latest, PLENTY);
+    ground.run();
+    ground.put(0, &[&"x".repeat(6 << 20)]);
+    ground.put(0, &["after it"]);
+    (0..300).for_each(|_| ground.put(1, &[&"y".repeat(5_000)]));
+    ground.run();
+    let second = ground.pushes.iter().rposition(|(id, _)| *id == large).expect("it was pushed");
+    let between: usize = ground.pushes[..second].iter().filter(|(id, _)| *id == small).map(|(_, bytes)| bytes).sum();
+    assert!(between > 1_400_000, "the other was given {between} bytes before its next turn");
+    assert_eq!((ground.places[&large], ground.places[&small]), (2, 300));
+}
+
+#[test]
+fn credit_is_never_exceeded_by_more_than_a_batch() {
+    let mut random = Random::new(11);
+    let sizes: Vec<usize> = (0..120).map(|_| random.one_of(&[10, 3_000, 70_000]) as usize).collect();
+    let largest = 70_200;
+    let mut ground = Ground::new(1, |rig| {
+        sizes.iter().for_each(|bytes| {
+            rig.put(0, &[&"x".repeat(*bytes)]);
+        })
+    });
+    let ids: Vec<_> = (1..4).map(|peer| ground.subscribe(peer, 0, Position::AtSequence(random.below(20)), 0)).collect();
+    let mut granted: BTreeMap<SubscriptionId, usize> = BTreeMap::new();
+    while ids.iter().any(|id| ground.places.get(id) != Some(&120)) {
+        let id = ids[random.below(3) as usize];
+        let bytes = random.one_of(&[1, 100, 40_000, 200_000]);
+        *granted.entry(id).or_default() += bytes as usize;
+        ground.fan_out.credit(id, bytes);
+        if random.per_mille(500) {
+            ground.run();
+        }
+        for id in &ids {
+            let (given, granted) = (ground.bytes.get(id).unwrap_or(&0), granted.get(id).unwrap_or(&0));
+            assert!(*given < granted + largest, "{id:?} was given {given} bytes for {granted}");
+        }
+    }
+}
+
+#[test]
+fn a_parked_peer_costs_nothing_and_comes_back() {
+    let mut ground = Ground::new(2, filled(2, 30, 50_000));
+    let parked = ground.subscribe(1, 0, Position::AtSequence(0), PLENTY);
+    let other = ground.subscribe(2, 1, Position::AtSequence(0), PLENTY);
+    ground.full.insert(1);
+    ground.run();
+    assert_eq!((ground.places.get(&parked), ground.places[&other]), (None, 30));
+    let begun = ground.scans_begun;
+    (0..20).for_each(|_| ground.put(0, &["more"]));
+    ground.run();
+    assert_eq!(ground.scans_begun, begun, "nothing is read for who takes nothing");
+    ground.full.clear();
+    ground.fan_out.writable(1);
+    ground.run();
+    assert_eq!(ground.places[&parked], 50);
+}
+
+/// Every place of a shard of which a part is in the tail and the rest on the disk, with room for one batch
+/// or for many.
+#[test]
+fn every_place_is_joined_to_what_follows() {
+    for credit in [1, 700, PLENTY] {
+        let mut ground = Ground::new(1, |rig| {
+            (0..12).for_each(|_| {
+                rig.put(0, &["a", "b", "c"]);
+            })
+        });
+        (0..6).for_each(|_| ground.put(0, &["d", "e"]));
+        let tip = 48;
+        let ids: Vec<_> = (0..=tip).map(|at| ground.subscribe(at + 1, 0, Position::AtSequence(at), credit)).collect();
+        for _ in 0..60 {
+            ground.run();
+            ids.iter().for_each(|id| ground.fan_out.credit(*id, credit.max(300)));
+        }
+        assert!(ids.iter().all(|id| ground.places[id] == tip), "{:?}", ground.places);
+        // Those who stand where somebody read are given what was read.
+        assert!(ground.scans_begun <= 40, "{} scans for one MiB", ground.scans_begun);
+    }
+}
+
+#[test]
+fn one_far_behind_does_not_hold_up_the_others_of_its_shard() {
+    let mut ground = Ground::new(1, filled(1, 40, 200_000));
+    let behind = ground.subscribe(1, 0, Position::AtSequence(0), PLENTY);
+    ground.turn();
+    ground.turn();
+    let ahead = ground.subscribe(2, 0, Position::AtSequence(40), PLENTY);
+    ground.put(0, &["new"]);
+    while ground.turn() {}
+    assert_eq!(ground.places[&ahead], 41, "the scan of the other is still under way");
+    ground.run();
+    assert_eq!(ground.places[&behind], 41);
+}
+
+#[test]
+fn what_ends_while_a_scan_is_under_way_ends_once() {
+    let mut ground = Ground::new(1, filled(1, 5, 1_000));
+    let older = ground.subscribe_as("one", 1, SubscriptionId { peer: 1, id: 0 }, Position::AtSequence(0), PLENTY);
+    while ground.turn() {}
+    assert_eq!(ground.scans.len(), 1);
+    let newer = ground.subscribe_as("one", 2, SubscriptionId { peer: 2, id: 0 }, Position::AtSequence(0), PLENTY);
+    ground.run();
+    assert_eq!(ground.ends[&older], PushEnd::Superseded);
+    assert_eq!((ground.places[&older], ground.places[&newer]), (0, 5));
+    ground.rig.now.boot_ms += 61_000;
+    ground.fan_out.tick(ground.rig.now);
+
+    // Deregistered while its beginning is sought, and everybody gone when the scan ends.
+    let sought = ground.subscribe_as("two", 1, SubscriptionId { peer: 3, id: 0 }, Position::TrimHorizon, PLENTY);
+    while ground.turn() {}
+    ground.fan_out.deregister(ground.log.id().incarnation, "two");
+    ground.fan_out.disconnect(2);
+    ground.run();
+    assert!(ground.refused.contains_key(&sought) && ground.fan_out.is_empty() && ground.ends.len() == 1);
+}
+
+/// Batches so large that two scans push each other's out: everybody still gets there.
+#[test]
+fn what_was_pushed_out_before_it_was_taken_is_read_again() {
+    let shards = 6;
+    let mut ground = Ground::new(shards, filled(shards, 3, 9 << 20));
+    let ids: Vec<_> =
+        (0..shards).map(|shard| ground.subscribe(u64::from(shard), shard, Position::AtSequence(0), PLENTY)).collect();
+    for _ in 0..1_000 {
+        while ground.turn() {}
+        // All that are under way end together.
+        for scan in ground.scans.keys().copied().collect::<Vec<_>>() {
+            ground.end_scan(scan);
+        }
+        if ids.iter().all(|id| ground.places.get(id) == Some(&3)) {
+            return;
+        }
+    }
+    panic!("{:?}", ground.places);
+}
+
+#[test]
+fn a_closed_shard_ends_with_its_children() {
+    let mut rig = Rig::new(2);
+    rig.put(0, &["last"]);
+    rig.stop();
+    rig.settings.shards[0].2 = false;
+    rig.settings.children.insert(0, vec![7, 8]);
+    rig.start().expect("it was stopped");
+    let mut ground = Ground::over(rig);
+    let ids = [0, 1].map(|at| ground.subscribe(at + 1, 0, Position::AtSequence(at), PLENTY));
+    ground.run();
+    for id in ids {
+        assert_eq!(ground.ends.get(&id), Some(&PushEnd::ShardEnd(vec![7, 8])));
+    }
+    assert_eq!(ground.places[&ids[0]], 1);
+}
+
+/// A scan gives every batch of its shard once, others whole, and no more than it may and one batch.
+#[test]
+fn a_scan_is_bounded_with_what_it_meets_of_others() {
+    let mut rig = Rig::new(3);
+    rig.completes = false;
+    rig.send(0, Default::default(), &["first"]);
+    // While a commit is in flight the next one fills: several shards in each.
+    for round in 0..6 {
+        for shard in 0..3 {
+            let bytes = if shard == 0 { 100 } else { 400_000 };
+            rig.send(shard, Default::default(), &[&format!("{round}{}", "x".repeat(bytes))]);
+        }
+        rig.complete();
+    }
+    while !rig.writes.is_empty() {
+        rig.complete();
+    }
+    rig.wait(61_000);
+    while !rig.writes.is_empty() {
+        rig.complete();
+    }
+    let (mut at, mut reads) = (0, 0);
+    while at < rig.tip(0) {
+        let ReadStart::Disk(task) =
+            rig.log().read(rig.now, 0, Position::AtSequence(at), SCAN_BYTES).expect("it is kept")
+        else {
+            panic!("the tail has expired")
+        };
+        let outcome = perform(&rig, &mut task.with_others()).expect("it is whole");
+        assert_eq!(outcome.start_sequence, at);
+        for batch in &outcome.batches {
+            assert_eq!((batch.header().shard, batch.header().first_sequence), (0, at));
+            at = batch.next_sequence();
+        }
+        let all = outcome.batches.iter().chain(&outcome.others);
+        let bytes: usize = all.map(|batch| batch.bytes().len()).sum();
+        assert!(bytes <= SCAN_BYTES + 500, "{bytes} bytes of one scan");
+        assert!(outcome.others.iter().all(|batch| batch.header().shard != 0));
+        reads += 1;
+    }
+    assert!((2..=7).contains(&reads) && at == 7, "{reads} reads to {at}");
+}
