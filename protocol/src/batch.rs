@@ -323,6 +323,11 @@ impl Batch {
         Records::new(&self.header, &self.bytes)
     }
 
+    /// The same batch in memory of its own, which holds nothing else.
+    pub fn detached(&self) -> Batch {
+        Batch { header: self.header, bytes: Bytes::copy_from_slice(&self.bytes) }
+    }
+
     /// The stored bytes.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes

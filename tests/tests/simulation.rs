@@ -83,4 +83,4 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 /// Runs that take about half a minute of CPU in a debug build.
-const RUNS: u64 = 300;
+const RUNS: u64 = 250;

@@ -25,6 +25,7 @@
 //! as often as it has room to do it.
 
 mod pieces;
+mod scans;
 mod turns;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -36,11 +37,12 @@ use rheos_protocol::limits::{CREDIT_BYTES_MAX, PUSH_BYTES_TARGET, SUBSCRIPTIONS_
 use rheos_protocol::message::{Position, PushEnd};
 
 use crate::arrival::Now;
-use crate::limits::{SCAN_BYTES, SCANS_MAX};
+use crate::limits::SCAN_BYTES;
 use crate::log::{Log, LogId, ReadStart};
-use crate::reader::{ReadOutcome, ReadTask};
+use crate::reader::ReadTask;
 
 use pieces::Pieces;
+use scans::Scan;
 use turns::Turns;
 
 /// Names a subscription: the peer, and the number that the peer gave it.
@@ -159,17 +161,6 @@ enum Place {
     At(u64),
 }
 
-/// A read in progress.
-#[derive(Debug)]
-struct Scan {
-    log: LogId,
-    shard: u32,
-    /// Where it began; none when that is what it finds out.
-    from: Option<u64>,
-    /// Who waits for it.
-    waiting: Vec<SubscriptionId>,
-}
-
 /// What a turn of a subscription came to.
 enum Turn {
     /// It is to be pushed, and may have more.
@@ -232,10 +223,14 @@ impl FanOut {
     pub fn disconnect(&mut self, peer: u64) {
         let all = SubscriptionId { peer, id: 0 }..=SubscriptionId { peer, id: u64::MAX };
         let gone: Vec<_> = self.subscriptions.range(all).map(|(id, _)| *id).collect();
+        // Together first where many may stand in line, then one by one where each has its place.
+        self.turns.leave(peer);
+        self.scans_wanted.retain(|wanted| wanted.peer != peer);
+        self.scans.values_mut().for_each(|scan| scan.waiting.retain(|waiting| waiting.peer != peer));
         for id in gone {
+            self.subscriptions.get_mut(&id).expect("it was just seen").waits_for_scan = false;
             self.forget(id);
         }
-        self.turns.leave(peer);
     }
 
     /// A consumer was deregistered.
@@ -276,31 +271,6 @@ impl FanOut {
     /// A peer that had no room has some.
     pub fn writable(&mut self, peer: u64) {
         self.turns.unpark(peer);
-    }
-
-    /// A scan has ended. `None` means that a segment was gone, and whoever waits tries again.
-    pub fn scanned(&mut self, now: Now, scan: u64, outcome: Option<Result<ReadOutcome, WireError>>) {
-        let Scan { log, shard: _, from, waiting } = self.scans.remove(&scan).expect("a scan ends once");
-        let start: Option<Result<u64, WireError>> = outcome.map(|outcome| {
-            let ReadOutcome { start_sequence, batches, others, .. } = outcome?;
-            self.pieces.keep(log, batches.into_iter().chain(others), now.boot_ms);
-            Ok(start_sequence)
-        });
-        for id in waiting {
-            let Some(subscription) = self.subscriptions.get_mut(&id) else { continue };
-            subscription.waits_for_scan = false;
-            let is_its_own = match subscription.place {
-                Place::Sought(_) => from.is_none(),
-                Place::At(next) => from == Some(next),
-            };
-            subscription.waited_in_vain = !is_its_own;
-            self.turns.line_up(id);
-            match &start {
-                Some(Ok(start)) if is_its_own => self.found(id, *start),
-                Some(Err(error)) if is_its_own => self.failed(id, error.clone()),
-                _ => {}
-            }
-        }
     }
 
     /// Time has passed.
@@ -359,7 +329,7 @@ impl FanOut {
                 format!("a subscription stream has at most {SUBSCRIPTIONS_MAX} subscriptions; end some first");
             return Err(WireError::new(ErrorCode::LimitExceeded, message));
         }
-        log.tip(ask.shard)?;
+        log.position_exists(ask.shard, ask.position)?;
         let seat = (ask.log.incarnation, ask.shard, Arc::clone(&ask.consumer));
         match self.seats.get(&seat).map(|holder| self.subscriptions[holder].epoch) {
             Some(epoch) if epoch > ask.epoch => {
@@ -385,7 +355,6 @@ impl FanOut {
         let log = log_of(subscription.log).expect("a log outlives its subscriptions");
         match subscription.place {
             Place::Sought(position) => self.seek(now, id, asks, position, log),
-            Place::At(_) if subscription.credit <= 0 => Turn::Over,
             Place::At(next) => self.give(now, id, asks, next, log),
         }
     }
@@ -393,14 +362,8 @@ impl FanOut {
     /// Finds where a subscription begins.
     fn seek(&mut self, now: Now, id: SubscriptionId, asks: Asks, position: Position, log: &Log) -> Turn {
         // Where a sequence is needs no looking; that it may have expired is seen when it is read.
-        let named = match position {
-            Position::AtSequence(sequence) => Some(sequence),
-            Position::AfterSequence(sequence) => sequence.checked_add(1),
-            _ => None,
-        };
         let shard = self.subscriptions[&id].shard;
-        let tip = log.tip(shard).expect("a shard outlives its subscriptions").durable_sequence;
-        if let Some(sequence) = named.filter(|sequence| *sequence <= tip) {
+        if let Some(sequence) = named(position) {
             self.found(id, sequence);
             self.turns.line_up(id);
             return Turn::Over;
@@ -432,6 +395,9 @@ impl FanOut {
             }
             return Turn::Over;
         }
+        if credit <= 0 {
+            return Turn::Over;
+        }
         let bytes_max = (PUSH_BYTES_TARGET as usize).min(credit as usize);
         let found = log.tail(shard, next, bytes_max).or_else(|| self.pieces.from(log.id(), shard, next, bytes_max));
         let Some(part) = found else {
@@ -461,57 +427,6 @@ impl FanOut {
         };
         let tip_sequence = tip.durable_sequence;
         Turn::Pushed(FanOutEffect::Push { id, shard, behind_ms, tip_sequence, batches: part.batches }, id, part.bytes)
-    }
-
-    /// Whether a subscription is to begin a scan. If not, it waits for one that is under way and reads
-    /// where it stands, or that perhaps comes there, or for its turn to begin one.
-    fn may_scan(&mut self, id: SubscriptionId, asks: Asks, from: Option<u64>) -> bool {
-        let subscription = self.subscriptions.get_mut(&id).expect("the caller has seen it");
-        let (log, shard, in_vain) = (subscription.log, subscription.shard, subscription.waited_in_vain);
-        let will_do = |scan: &&mut Scan| {
-            let comes_there = scan.from == from || (!in_vain && scan.from <= from);
-            (scan.log, scan.shard) == (log, shard) && scan.from.is_some() && comes_there
-        };
-        // Nobody goes before those who wait.
-        let all_in_use = self.scans.len() >= SCANS_MAX || (asks == Asks::InTurn && !self.scans_wanted.is_empty());
-        let running = self.scans.values_mut().find(will_do);
-        subscription.waits_for_scan = running.is_some() || all_in_use;
-        match running {
-            Some(running) => running.waiting.push(id),
-            None if subscription.waits_for_scan => self.scans_wanted.push_back(id),
-            None => return true,
-        }
-        false
-    }
-
-    /// Begins a scan for a subscription; [`may_scan`](Self::may_scan) has said that it is to.
-    fn scan(&mut self, id: SubscriptionId, from: Option<u64>, task: ReadTask) -> Turn {
-        let subscription = self.subscriptions.get_mut(&id).expect("the caller has seen it");
-        subscription.waits_for_scan = true;
-        let (log, shard) = (subscription.log, subscription.shard);
-        self.next_scan += 1;
-        self.scans.insert(self.next_scan, Scan { log, shard, from, waiting: vec![id] });
-        Turn::Scan(FanOutEffect::Scan { scan: self.next_scan, log, task: Box::new(task.with_others()) })
-    }
-
-    fn may_begin_wanted(&self) -> bool {
-        self.scans.len() < SCANS_MAX && !self.scans_wanted.is_empty()
-    }
-
-    /// Begins the scan of the subscription that has waited longest for one, when one is free.
-    fn begin_wanted<'a>(&mut self, now: Now, log_of: &impl Fn(LogId) -> Option<&'a Log>) -> Option<Turn> {
-        if !self.may_begin_wanted() {
-            return None;
-        }
-        let id = self.scans_wanted.pop_front()?;
-        self.subscriptions.get_mut(&id).expect("who ends is forgotten here too").waits_for_scan = false;
-        // Nothing is read for who takes nothing; its turn comes when it does.
-        if self.turns.is_parked(id.peer) {
-            self.turns.line_up(id);
-            return Some(Turn::Over);
-        }
-        self.pushed_bytes = 0;
-        Some(self.turn(now, id, Asks::ForScan, log_of))
     }
 
     /// The place of a subscription is known: its request is answered, if it was not before.
@@ -566,6 +481,16 @@ impl FanOut {
 
     fn subscriptions_that(&self, is_meant: impl Fn(&Subscription) -> bool) -> Vec<SubscriptionId> {
         self.subscriptions.iter().filter(|(_, it)| is_meant(it)).map(|(id, _)| *id).collect()
+    }
+}
+
+/// The sequence that a position names, if it names one.
+fn named(position: Position) -> Option<u64> {
+    match position {
+        Position::AtSequence(sequence) => Some(sequence),
+        // There is none after the last: that was refused.
+        Position::AfterSequence(sequence) => Some(sequence.saturating_add(1)),
+        Position::TrimHorizon | Position::Latest | Position::AtTimestamp(_) => None,
     }
 }
 

@@ -62,7 +62,7 @@ pub const PREWRITE_BYTES_PER_S: u64 = 100_000_000;
 
 const _: () = assert!(LANES_MAX as u32 == crate::catalog::LOGS_OF_STREAM_MAX && LANES_MAX <= u8::MAX as u16 + 1);
 const _: () = assert!(STAGED_BYTES_MAX > 4 * COMMIT_PAYLOAD_BYTES_MAX);
-// Whoever waits for a scan finds what it brought.
+// Whoever waits for a scan finds what it brought, unless batches are far larger than usual; then it reads again.
 const _: () = assert!(PIECES_BYTES_MAX >= 2 * SCANS_MAX * SCAN_BYTES);
 const _: () = assert!(SEGMENT_FILE_BYTES_MAX / BLOCK_BYTES < u32::MAX as u64);
 const _: () = assert!(COMMIT_PAYLOAD_BYTES_MAX < u32::MAX as usize / 2);

@@ -54,6 +54,8 @@ pub struct ReadOutcome {
     pub batches: Vec<Batch>,
     /// Batches of other shards that stood in the same commits, where those were asked for.
     pub others: Vec<Batch>,
+    /// Bytes of commits that were read for them.
+    pub read_bytes: usize,
     /// The bytes of the batches in as few pieces as they lie in memory.
     pub pieces: Vec<Bytes>,
     /// Arrival of the record at `next_sequence`, when it is known without reading on.
@@ -133,6 +135,7 @@ struct Gathered {
     next_sequence: u64,
     batches: Vec<Batch>,
     others: Vec<Batch>,
+    read_bytes: usize,
     /// Payloads of commits, and what of each is taken without a gap.
     pieces: Vec<(Bytes, Range<usize>)>,
     bytes: usize,
@@ -272,7 +275,10 @@ impl ReadTask {
             State::Index { trailer } => self.index(&trailer, &bytes),
             State::Successor { segment } => self.successor(segment, &bytes),
             State::Whole { segment, end } => self.whole(segment, end, &bytes),
-            State::Commits(scan) => self.commits(scan, &bytes),
+            State::Commits(scan) => {
+                self.gathered.read_bytes += bytes.len();
+                self.commits(scan, &bytes)
+            }
             State::DamageHead { first, segment, why } => self.damage_head(first, segment, &why, &bytes),
             State::DamageCarry { first, header, salt, why } => {
                 let end = carry_of(&header, salt, &bytes, self.shard).map(|state| state.next_sequence);
@@ -334,6 +340,7 @@ impl ReadTask {
                     next_sequence: self.tip,
                     batches: Vec::new(),
                     others: Vec::new(),
+                    read_bytes: 0,
                     pieces: Vec::new(),
                     next_arrival_ms: None,
                 })),
@@ -344,6 +351,7 @@ impl ReadTask {
             next_sequence: gathered.next_sequence,
             batches: gathered.batches,
             others: gathered.others,
+            read_bytes: gathered.read_bytes,
             pieces: gathered.pieces.into_iter().map(|(payload, range)| payload.slice(range)).collect(),
             next_arrival_ms: gathered.next_arrival_ms,
         }))

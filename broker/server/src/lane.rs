@@ -221,7 +221,11 @@ impl Lane {
             Arrival::Read { read, reply } => drop(reply.send(self.read(now, &read))),
             Arrival::Subscribing(subscribing) => self.subscribing(subscribing),
             Arrival::Writable { path } => self.pushes.writable(path),
-            Arrival::Scanned { scan, outcome } => self.pushes.fan_out.scanned(now, scan, outcome),
+            Arrival::Scanned { scan, log, outcome, gone } => {
+                // A stream that was deleted meanwhile has no segments to remember.
+                let gone = if self.logs.of_id(log).is_some() { gone } else { Default::default() };
+                self.pushes.scanned(now, scan, outcome, (log, gone));
+            }
             Arrival::ConsumerDeregistered { incarnation, consumer, done } => {
                 self.pushes.fan_out.deregister(incarnation, &consumer);
                 let _ = done.send(());
@@ -258,6 +262,7 @@ impl Lane {
             }
             Arrival::Trimmed { log, lowest } => {
                 self.blocks.forget(log, lowest.segment);
+                self.pushes.trimmed(log, lowest.segment);
                 if let Some(slot) = self.logs.of_id(log) {
                     self.step(now, slot, Event::Trimmed { lowest });
                 }
@@ -329,6 +334,7 @@ impl Lane {
             let owned = self.logs.at(slot).expect("a stream's slots are taken");
             owned.log.release(&refusal, &mut self.budget, &mut self.effects);
             self.blocks.forget(owned.log.id(), u64::MAX);
+            self.pushes.trimmed(owned.log.id(), u64::MAX);
             owned.dropped = true;
             if !owned.writing {
                 self.logs.remove(slot);

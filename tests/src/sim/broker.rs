@@ -10,7 +10,6 @@ use rheos_core::recovery::{Chore, LogOnDisk, Recovered, Recovery, RecoveryStep};
 use rheos_core::segment::Label;
 
 use super::disk::Landing;
-use super::lanes::lane_of;
 use super::world::{Due, HOUR_US, Pace, SECOND_US, World};
 use crate::checker::Seen;
 
@@ -52,9 +51,9 @@ impl World {
 
     fn step(&mut self, at: usize, event: Event) {
         let now = self.now();
+        let lane = self.lane_of_log(at);
         let Some(log) = &mut self.hosts[at].log else { return };
         let mut effects = Vec::new();
-        let lane = lane_of(at, self.lanes.len());
         log.step(now, event, &mut self.lanes[lane].budget, &mut effects);
         for effect in effects {
             self.trace.effect(self.now_us, at, &effect);

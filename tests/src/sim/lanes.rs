@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use rheos_core::budget::LaneBudget;
 use rheos_core::fanout::{FanOut, FanOutEffect};
+use rheos_core::lanes::lane_of;
 use rheos_core::limits::SCANS_MAX;
 use rheos_core::reader::{ReadOutcome, ReadStep, ReadTask};
 use rheos_protocol::error::WireError;
@@ -40,11 +41,6 @@ impl Scanning {
     }
 }
 
-/// The lane of a log.
-pub(crate) fn lane_of(log: usize, lanes: usize) -> usize {
-    log % lanes
-}
-
 impl World {
     /// Deals the logs to another number of lanes, perhaps.
     pub(crate) fn deal_lanes(&mut self) {
@@ -57,7 +53,8 @@ impl World {
     }
 
     pub(crate) fn lane_of_log(&self, log: usize) -> usize {
-        lane_of(log, self.lanes.len())
+        let id = self.hosts[log].settings.id;
+        lane_of(id.incarnation, id.log, self.lanes.len() as u16).into()
     }
 
     pub(crate) fn set_storage_low(&mut self, low: bool) {

@@ -294,7 +294,14 @@ impl World {
             self.now_us,
             format_args!("{id:?} subscribes to {log}/{shard} as {consumer} {epoch} from {position:?} for {credit}"),
         );
+        // One that cannot begin ends nobody else's.
+        let is_beyond = match position {
+            Position::AtSequence(sequence) => sequence > tip,
+            Position::AfterSequence(sequence) => sequence >= tip,
+            _ => false,
+        };
         match self.seats.holders.get(&seat).copied() {
+            _ if is_beyond => {}
             Some((_, held)) if held > epoch => it.expects = Some(Expected::Refused(held)),
             holder => {
                 self.seats.holders.insert(seat, (id, epoch));

@@ -21,15 +21,18 @@ pub(super) struct Pieces {
 }
 
 impl Pieces {
-    /// Keeps batches of a log.
-    pub(super) fn keep(&mut self, log: LogId, batches: impl Iterator<Item = Batch>, boot_ms: u64) {
+    /// Keeps batches of a log, for which so many bytes were read. Where most of those are not batches, they
+    /// would be kept too: the batches are then copied.
+    pub(super) fn keep(&mut self, log: LogId, batches: Vec<Batch>, read_bytes: usize, boot_ms: u64) {
+        let kept: usize = batches.iter().map(|batch| batch.bytes().len()).sum();
+        let is_sparse = kept < read_bytes / 2;
         for batch in batches {
             let key = (log, batch.header().shard, batch.header().first_sequence);
             if self.batches.contains_key(&key) {
                 continue;
             }
             self.bytes += batch.bytes().len();
-            self.batches.insert(key, batch);
+            self.batches.insert(key, if is_sparse { batch.detached() } else { batch });
             self.order.push_back((key, boot_ms));
         }
         while self.bytes > PIECES_BYTES_MAX && self.order.len() > 1 {

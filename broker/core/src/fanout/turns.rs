@@ -45,7 +45,8 @@ impl Turns {
 
     /// A subscription has ended.
     pub(super) fn forget(&mut self, id: SubscriptionId) {
-        let peer = self.peers.get_mut(&id.peer).expect("a subscription's peer is there");
+        // It may have left with all its subscriptions at once.
+        let Some(peer) = self.peers.get_mut(&id.peer) else { return };
         peer.subscriptions -= 1;
         if peer.in_line.remove(&id.id) {
             peer.line.retain(|waiting| *waiting != id.id);

@@ -48,12 +48,30 @@ impl Log {
         })
     }
 
+    /// Where the shard ends, if a position is not beyond that.
+    ///
+    /// # Errors
+    /// `ShardNotFound`, and `BeyondTip` for a sequence that does not exist yet.
+    pub(crate) fn position_exists(&self, shard: u32, position: Position) -> Result<u64, WireError> {
+        let tip = self.tip(shard)?.durable_sequence;
+        let named = match position {
+            Position::AtSequence(sequence) => sequence,
+            Position::AfterSequence(sequence) => sequence.saturating_add(1),
+            Position::TrimHorizon | Position::Latest | Position::AtTimestamp(_) => return Ok(tip),
+        };
+        if named > tip {
+            let message = format!("shard {shard} ends before sequence {tip}; {named} does not exist yet");
+            return Err(WireError::new(ErrorCode::BeyondTip, message).with_detail(tip, 0));
+        }
+        Ok(tip)
+    }
+
     /// Begins a read of at most `bytes_max` bytes of batches, at least one batch, from a position.
     ///
     /// # Errors
     /// `ShardNotFound`, and `BeyondTip` for a sequence that does not exist yet.
     pub fn read(&self, now: Now, shard: u32, position: Position, bytes_max: usize) -> Result<ReadStart, WireError> {
-        let tip = self.tip(shard)?.durable_sequence;
+        let tip = self.position_exists(shard, position)?;
         let horizon_ms = self.horizon_ms(now);
         let target = match position {
             Position::Latest => Target::Sequence(tip),
@@ -62,12 +80,6 @@ impl Log {
             Position::AtTimestamp(ms) => Target::Arrival(ms.max(horizon_ms)),
             Position::TrimHorizon => Target::Arrival(horizon_ms),
         };
-        if let Target::Sequence(sequence) = target
-            && sequence > tip
-        {
-            let message = format!("shard {shard} ends before sequence {tip}; {sequence} does not exist yet");
-            return Err(WireError::new(ErrorCode::BeyondTip, message).with_detail(tip, 0));
-        }
         if let Some(outcome) = self.read_memory(shard, tip, target, bytes_max) {
             return Ok(ReadStart::Ready(outcome));
         }
@@ -108,6 +120,7 @@ impl Log {
                 next_sequence: tip,
                 batches: Vec::new(),
                 others: Vec::new(),
+                read_bytes: 0,
                 pieces: Vec::new(),
                 next_arrival_ms: None,
             });
@@ -120,8 +133,16 @@ impl Log {
             .from_sequence(shard, next_sequence, 0)
             .and_then(|batches| batches.first().map(|batch| batch.header().arrival_ms));
         let pieces = batches.iter().map(|batch| batch.bytes().clone()).collect();
-        let others = Vec::new();
-        Some(ReadOutcome { start_sequence: sequence, next_sequence, batches, others, pieces, next_arrival_ms })
+        let (others, read_bytes) = (Vec::new(), 0);
+        Some(ReadOutcome {
+            start_sequence: sequence,
+            next_sequence,
+            batches,
+            others,
+            read_bytes,
+            pieces,
+            next_arrival_ms,
+        })
     }
 
     /// The parts of the indexes in memory from where the read begins, when it begins there; else from

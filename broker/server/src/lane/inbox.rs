@@ -4,6 +4,7 @@
 //! The lane takes everything in each of its turns. What can lie here is bounded by those who put it:
 //! a connection by its QUIC windows and its streams, the file thread by the logs that asked it.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Waker};
 
@@ -39,8 +40,8 @@ pub(crate) enum Arrival {
     Subscribing(Subscribing),
     /// A connection of subscribers takes bytes again.
     Writable { path: u64 },
-    /// A scan for subscriptions has ended; `None` when one of its segments was gone.
-    Scanned { scan: u64, outcome: Option<Result<ReadOutcome, WireError>> },
+    /// A scan for subscriptions has ended; `None` when one of its segments was gone. With all that were.
+    Scanned { scan: u64, log: LogId, outcome: Option<Result<ReadOutcome, WireError>>, gone: BTreeSet<u64> },
     /// A consumer was deregistered: its subscriptions end.
     ConsumerDeregistered { incarnation: u64, consumer: String, done: oneshot::Sender<()> },
     /// A stream was created.

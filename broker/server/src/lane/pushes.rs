@@ -10,14 +10,14 @@
 
 mod path;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use quinn::Connection;
 use rheos_core::arrival::Now;
 use rheos_core::fanout::{Ask, FanOut, FanOutEffect, SubscriptionId};
 use rheos_core::log::{Log, LogId};
-use rheos_core::reader::ReadTask;
+use rheos_core::reader::{ReadOutcome, ReadTask};
 use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::frame::{FRAME_HEADER_BYTES, FrameHeader, kind};
 use rheos_protocol::message::{Push, Reply, Subscribe};
@@ -44,6 +44,9 @@ pub(super) struct Pushes {
     of_peers: HashMap<u64, u64>,
     of_connections: HashMap<usize, u64>,
     next_path: u64,
+    /// Segments that scans have found gone. One that had expired is not asked for again; what is asked for
+    /// again is missing.
+    gone: BTreeMap<LogId, BTreeSet<u64>>,
     /// Requests that wait for the fan-out's answer.
     asked: HashMap<SubscriptionId, OwnedPermit<Answer>>,
     inbox: Inbox,
@@ -65,6 +68,7 @@ impl Pushes {
             of_peers: HashMap::new(),
             of_connections: HashMap::new(),
             next_path: 0,
+            gone: BTreeMap::new(),
             asked: HashMap::new(),
             inbox,
             blocks,
@@ -144,6 +148,30 @@ impl Pushes {
         Pushed::More
     }
 
+    /// A scan has ended.
+    pub(super) fn scanned(
+        &mut self,
+        now: Now,
+        scan: u64,
+        outcome: Option<Result<ReadOutcome, WireError>>,
+        (log, gone): (LogId, BTreeSet<u64>),
+    ) {
+        if !gone.is_empty() {
+            self.gone.entry(log).or_default().extend(gone);
+        }
+        self.fan_out.scanned(now, scan, outcome);
+    }
+
+    /// The segments of a log below this one have expired, or, with `u64::MAX`, the log is deleted.
+    pub(super) fn trimmed(&mut self, log: LogId, lowest: u64) {
+        if let Some(gone) = self.gone.remove(&log) {
+            let kept: BTreeSet<u64> = gone.into_iter().filter(|segment| *segment >= lowest).collect();
+            if !kept.is_empty() {
+                self.gone.insert(log, kept);
+            }
+        }
+    }
+
     /// Time has passed: windows follow their paths, and who takes nothing is closed.
     pub(super) fn tick(&mut self, now: Now) {
         self.fan_out.tick(now);
@@ -206,9 +234,10 @@ impl Pushes {
 
     fn begin_scan(&self, scan: u64, log: LogId, task: ReadTask) {
         let (inbox, blocks) = (self.inbox.clone(), self.blocks.clone());
+        let mut gone = self.gone.get(&log).cloned().unwrap_or_default();
         tokio::spawn(async move {
-            let outcome = perform(&blocks, log, task, &mut Default::default()).await;
-            inbox.push(Arrival::Scanned { scan, outcome: outcome.transpose() });
+            let outcome = perform(&blocks, log, task, &mut gone).await.transpose();
+            inbox.push(Arrival::Scanned { scan, log, outcome, gone });
         });
     }
 }
