@@ -12,6 +12,7 @@ use crate::key::KeyCommand;
 use crate::put::PutCommand;
 use crate::serve::ServeCommand;
 use crate::stream::StreamCommand;
+use crate::tail::TailCommand;
 use crate::tls::TlsCommand;
 use crate::verify::VerifyCommand;
 
@@ -32,6 +33,7 @@ Examples:
   rheos stream create flights --shards 4
   rheos put flights --key-from carrier flights.csv
   rheos get flights --from latest --follow
+  rheos consumer register flights board && rheos tail flights --consumer board
   rheos key create dashboard --read-only";
 
 #[derive(Debug, Subcommand)]
@@ -41,6 +43,7 @@ pub(crate) enum Command {
     Stream(StreamCommand),
     Put(PutCommand),
     Get(GetCommand),
+    Tail(TailCommand),
     #[command(subcommand)]
     Consumer(ConsumerCommand),
     #[command(subcommand)]

@@ -45,7 +45,11 @@ pub(crate) async fn found<T>(client: &Client, named: Named<'_>, outcome: Result<
         Ok(value) => return Ok(value),
         Err(error) => error,
     };
-    let code = if let Error::Broker(error) = &error { error.code } else { return Err(error.into()) };
+    let code = match &error {
+        Error::Broker(error) => error.code,
+        Error::ConsumerNotFound { .. } => ErrorCode::ConsumerNotFound,
+        _ => return Err(error.into()),
+    };
     // A listing that fails takes nothing away from what there is to say.
     let (typed, names) = match (code, named) {
         (ErrorCode::StreamNotFound, Named::Stream(stream) | Named::Consumer { stream, .. }) => {

@@ -3,8 +3,6 @@
 //! Without `--follow` the shards are read one after the other, each up to the tip it had when it was
 //! first read. With it, all are read at once and records are printed as they come.
 
-mod printer;
-
 use std::time::Duration;
 
 use clap::Args;
@@ -14,8 +12,8 @@ use tokio::sync::mpsc;
 use crate::arguments::Global;
 use crate::broker::{self, Named, found};
 use crate::failure::{Failure, warn};
+use crate::printer::Printer;
 use crate::units::parse_position;
-use printer::Printer;
 
 /// Most reads that were made and not printed yet, over all shards.
 const READS_MAX: usize = 4;

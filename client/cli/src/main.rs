@@ -23,9 +23,11 @@ mod get;
 mod key;
 mod near;
 mod output;
+mod printer;
 mod put;
 mod serve;
 mod stream;
+mod tail;
 mod tls;
 mod units;
 mod verify;
@@ -52,6 +54,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Stream(command) => on_runtime(stream::run(command, global)),
         Command::Put(command) => on_runtime(put::run(command, global)),
         Command::Get(command) => on_runtime(get::run(command, global)),
+        Command::Tail(command) => on_runtime(tail::run(command, global)),
         Command::Consumer(command) => on_runtime(consumer::run(command, global)),
         Command::Key(command) => on_runtime(key::run(command, global)),
     }

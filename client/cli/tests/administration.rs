@@ -347,3 +347,28 @@ async fn consumers_are_registered_listed_and_deregistered() {
     assert_eq!(user.json(&["consumer", "deregister", "orders", "billing"])[0]["deregistered"], true);
     assert!(user.json(&["consumer", "list", "orders"]).is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tail_goes_on_where_its_file_says() {
+    let peer = Peer::start();
+    let user = User::of(&peer);
+    stdout(&user.run(&["stream", "create", "flights", "--shards", "1"]));
+    stdout(&user.run(&["consumer", "register", "flights", "board"]));
+    let records = user.write("records", "one\ntwo\nthree\nfour\n", 0o600);
+    stdout(&user.run(&["put", "flights", "--key", "AA", &records]));
+
+    let tail = ["tail", "flights", "--consumer", "board", "--from", "trim-horizon", "--positions", "board.positions"];
+    assert_eq!(stdout(&user.run(&[&tail[..], &["--limit", "3"]].concat())), "one\ntwo\nthree\n");
+    let positions = fs::read_to_string(user.home.path().join("board.positions")).unwrap();
+    assert!(positions.ends_with("shard 0 next 3\n"), "{positions}");
+    let printed = user.json(&[&tail[..], &["--limit", "1"]].concat());
+    assert_eq!((printed[0]["sequence"].as_u64(), printed[0]["data"].as_str()), (Some(3), Some("four")));
+
+    let failed = failure(&user.run(&["tail", "flights", "--consumer", "boards"]), 1);
+    assert!(failed.contains("boards") && failed.contains("did you mean board?"), "{failed}");
+    let failed = failure(&user.run(&["tail", "flights", "--consumer", "board", "--from", "3"]), 2);
+    assert!(failed.contains("--shard"), "{failed}");
+    user.write("board.positions", "no positions\n", 0o600);
+    let failed = failure(&user.run(&tail), 1);
+    assert!(failed.contains("board.positions"), "{failed}");
+}

@@ -13,40 +13,42 @@ use crate::failure::{Failure, not_written};
 /// Bytes that are gathered before they are written.
 const BUFFER_BYTES: usize = 256 << 10;
 
-pub(super) struct Printer {
+pub(crate) struct Printer {
     how: Output,
     left: u64,
     out: BufWriter<Stdout>,
 }
 
 impl Printer {
-    pub(super) fn new(how: Output, limit: Option<u64>) -> Printer {
+    pub(crate) fn new(how: Output, limit: Option<u64>) -> Printer {
         let out = BufWriter::with_capacity(BUFFER_BYTES, io::stdout());
         Printer { how, left: limit.unwrap_or(u64::MAX), out }
     }
 
     /// Whether the limit is reached.
-    pub(super) fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.left == 0
     }
 
     /// Prints the records before sequence `end`.
-    pub(super) fn print(&mut self, read: &ReadBatches, end: u64) -> Result<(), Failure> {
-        for at in read.records().take_while(|at| at.sequence < end) {
-            if self.is_full() {
-                break;
-            }
-            self.left -= 1;
-            match self.how {
-                Output::Text => self.out.write_all(at.record.data).and_then(|()| self.out.write_all(b"\n")),
-                Output::Json => writeln!(self.out, "{}", as_json(read.shard, &at)),
-            }
-            .map_err(not_written)?;
-        }
-        Ok(())
+    pub(crate) fn print(&mut self, read: &ReadBatches, end: u64) -> Result<(), Failure> {
+        read.records().take_while(|at| at.sequence < end).try_for_each(|at| self.print_one(read.shard, &at))
     }
 
-    pub(super) fn flush(&mut self) -> Result<(), Failure> {
+    /// Prints a record, unless the limit is reached.
+    pub(crate) fn print_one(&mut self, shard: u32, at: &RecordAt<'_>) -> Result<(), Failure> {
+        if self.is_full() {
+            return Ok(());
+        }
+        self.left -= 1;
+        match self.how {
+            Output::Text => self.out.write_all(at.record.data).and_then(|()| self.out.write_all(b"\n")),
+            Output::Json => writeln!(self.out, "{}", as_json(shard, at)),
+        }
+        .map_err(not_written)
+    }
+
+    pub(crate) fn flush(&mut self) -> Result<(), Failure> {
         self.out.flush().map_err(not_written)
     }
 }
