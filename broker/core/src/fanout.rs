@@ -377,7 +377,7 @@ impl FanOut {
                 self.turns.line_up(id);
                 Turn::Over
             }
-            Ok(ReadStart::Disk(task)) => self.scan(id, None, *task),
+            Ok(ReadStart::Disk(task)) => self.scan(id, None, *task, log.shard_count()),
             Err(error) => {
                 self.failed(id, error);
                 Turn::Over
@@ -405,7 +405,7 @@ impl FanOut {
                 return Turn::Over;
             }
             return match log.read(now, shard, Position::AtSequence(next), SCAN_BYTES) {
-                Ok(ReadStart::Disk(task)) => self.scan(id, Some(next), *task),
+                Ok(ReadStart::Disk(task)) => self.scan(id, Some(next), *task, log.shard_count()),
                 Ok(ReadStart::Ready(_)) => unreachable!("what is in the tail was looked for there"),
                 Err(error) => {
                     self.failed(id, error);

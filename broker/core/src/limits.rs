@@ -36,8 +36,8 @@ pub const HELD_BACK_MAX: usize = 4 << 10;
 
 /// Bytes that one scan for subscriptions behind the tail reads; it may exceed it by one batch.
 pub const SCAN_BYTES: usize = 1 << 20;
-/// Most such scans of a lane at once.
-pub const SCANS_MAX: usize = 8;
+/// Most such scans of a lane at once. Few, because commits wait behind their reads on the disk.
+pub const SCANS_MAX: usize = 2;
 /// Bytes of what scans have read that a lane keeps for its subscriptions.
 pub const PIECES_BYTES_MAX: usize = 32 << 20;
 /// Bytes that a peer is given before it is the next one's turn.

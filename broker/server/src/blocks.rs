@@ -25,7 +25,7 @@ use rustix::fs::OFlags;
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot};
 
 use crate::directory::DataDirectory;
-use crate::disk::{BufferPool, ReadDone, ReadRing, RingWait};
+use crate::disk::{AlignedBuffer, BufferPool, ReadDone, ReadRing, RingWait};
 
 pub(crate) use perform::perform;
 
@@ -41,6 +41,8 @@ const KEPT_PIECE_BYTES_MAX: usize = 4 << 20;
 const OPEN_FILES_MAX: usize = 128;
 /// Unit in which a whole segment is read.
 const PIECE_BYTES: usize = 1 << 20;
+/// Unit in which reads that may wait are given to the disk: some 200 us each.
+const GENTLE_PIECE_BYTES: usize = 256 << 10;
 /// Unused read buffers that are kept.
 const POOL_BYTES: usize = 32 << 20;
 
@@ -51,12 +53,16 @@ pub(crate) struct Blocks {
     reads: mpsc::Sender<BlockRead>,
     kept: Arc<Mutex<Kept>>,
     wholes: Arc<Semaphore>,
+    /// Largest piece of a read that is given to the disk at once.
+    piece_bytes: usize,
 }
 
+#[derive(Debug)]
 struct BlockRead {
     file: Arc<File>,
     offset: u64,
     len: usize,
+    piece_bytes: usize,
     reply: oneshot::Sender<io::Result<Bytes>>,
 }
 
@@ -95,7 +101,16 @@ impl Blocks {
     /// Blocks of a data directory, and what is asked of the lane that reads them.
     pub(crate) fn new(directory: Arc<DataDirectory>) -> (Blocks, BlocksAsked) {
         let (reads, asked) = mpsc::channel(READS_WAITING_MAX);
-        (Blocks { directory, reads, kept: Arc::default(), wholes: Arc::new(Semaphore::new(1)) }, BlocksAsked(asked))
+        (
+            Blocks {
+                directory,
+                reads,
+                kept: Arc::default(),
+                wholes: Arc::new(Semaphore::new(1)),
+                piece_bytes: usize::MAX,
+            },
+            BlocksAsked(asked),
+        )
     }
 
     /// Reads a place of a segment; what is beyond the end of the file is left out.
@@ -122,12 +137,17 @@ impl Blocks {
         Ok(bytes)
     }
 
+    /// The same blocks, read in pieces between which commits have their turn at the disk.
+    pub(crate) fn gently(&self) -> Blocks {
+        Blocks { piece_bytes: GENTLE_PIECE_BYTES, ..self.clone() }
+    }
+
     /// Begins to read what will be wanted next, when the ring has room for it.
     pub(crate) fn begin(&self, log: LogId, segment: u64, place: ReadPlace) -> Option<Ahead> {
         let ReadPlace::At(offset, len) = place else { return None };
         let file = self.file(log, segment).ok()?;
         let (reply, answer) = oneshot::channel();
-        self.reads.try_send(BlockRead { file, offset, len, reply }).ok()?;
+        self.reads.try_send(BlockRead { file, offset, len, piece_bytes: self.piece_bytes, reply }).ok()?;
         Some(Ahead { segment, place, answer })
     }
 
@@ -170,7 +190,8 @@ impl Blocks {
         }
         let gone = || io::Error::other("the lane has stopped");
         let (reply, answer) = oneshot::channel();
-        let read = BlockRead { file: Arc::clone(file), offset, len, reply };
+        let (file, piece_bytes) = (Arc::clone(file), self.piece_bytes);
+        let read = BlockRead { file, offset, len, piece_bytes, reply };
         self.reads.send(read).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
@@ -203,8 +224,8 @@ impl BlocksAsked {
     pub(crate) fn reader(self) -> io::Result<impl Future<Output = ()> + Send> {
         let ring = ReadRing::new(READS_IN_FLIGHT_MAX)?;
         let wait = RingWait::new(&ring)?;
-        let (pool, replies) = (BufferPool::new(POOL_BYTES), BTreeMap::new());
-        Ok(Reader { asked: self.0, ring, wait, pool, replies, next: 0 }.run())
+        let (pool, reads) = (BufferPool::new(POOL_BYTES), BTreeMap::new());
+        Ok(Reader { asked: self.0, ring, wait, pool, reads, next: 0 }.run())
     }
 }
 
@@ -239,7 +260,8 @@ struct Reader {
     ring: ReadRing,
     wait: RingWait,
     pool: BufferPool,
-    replies: BTreeMap<u64, oneshot::Sender<io::Result<Bytes>>>,
+    /// What is on its way, and how much of it is not asked for yet.
+    reads: BTreeMap<u64, BlockRead>,
     next: u64,
 }
 
@@ -271,14 +293,28 @@ impl Reader {
 
     fn submit(&mut self, read: BlockRead) {
         self.next += 1;
-        self.replies.insert(self.next, read.reply);
-        self.ring.read(self.next, &read.file, read.offset, self.pool.take(read.len), read.len);
+        let mut buffer = self.pool.take(read.len);
+        buffer.clear();
+        self.read_piece(self.next, read, buffer);
+    }
+
+    /// Asks the disk for what comes next of a read.
+    fn read_piece(&mut self, token: u64, mut read: BlockRead, buffer: AlignedBuffer) {
+        let (offset, piece) = (read.offset, read.len.min(read.piece_bytes));
+        (read.offset, read.len) = (read.offset + piece as u64, read.len - piece);
+        self.ring.read_on(token, &read.file, offset, buffer, piece);
+        self.reads.insert(token, read);
     }
 
     fn answer(&mut self, end: ReadDone) {
-        let reply = self.replies.remove(&end.token).expect("each read was asked for once");
+        let read = self.reads.remove(&end.token).expect("each read was asked for once");
+        // Where a piece ends early the file does.
+        let is_full = end.outcome.is_ok() && end.buffer.len().is_multiple_of(read.piece_bytes);
+        if read.len > 0 && is_full {
+            return self.read_piece(end.token, read, end.buffer);
+        }
         let bytes = end.outcome.map(|()| self.pool.share(end.buffer));
         // Whoever asked may have gone.
-        drop(reply.send(bytes));
+        drop(read.reply.send(bytes));
     }
 }

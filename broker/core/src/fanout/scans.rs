@@ -23,10 +23,13 @@ pub(super) struct Scan {
     pub(super) waiting: Vec<SubscriptionId>,
 }
 
+/// A scan brings what it meets of other shards where at least one in so many of the log's is subscribed to.
+const SPARSE_SHARDS: usize = 16;
+
 impl FanOut {
     /// A scan has ended. `None` means that a segment was gone, and whoever waits tries again.
     pub fn scanned(&mut self, now: Now, scan: u64, outcome: Option<Result<ReadOutcome, WireError>>) {
-        let Scan { log, shard: _, from, waiting } = self.scans.remove(&scan).expect("a scan ends once");
+        let Scan { log, shard, from, waiting } = self.scans.remove(&scan).expect("a scan ends once");
         let start: Option<Result<u64, WireError>> = outcome.map(|outcome| {
             let ReadOutcome { start_sequence, batches, others, read_bytes, .. } = outcome?;
             self.pieces.keep(log, batches.into_iter().chain(others).collect(), read_bytes, now.boot_ms);
@@ -37,7 +40,7 @@ impl FanOut {
             subscription.waits_for_scan = false;
             let is_its_own = match subscription.place {
                 Place::Sought(_) => from.is_none(),
-                Place::At(next) => from == Some(next),
+                Place::At(next) => subscription.shard == shard && from == Some(next),
             };
             subscription.waited_in_vain = !is_its_own;
             self.turns.line_up(id);
@@ -54,9 +57,12 @@ impl FanOut {
     pub(super) fn may_scan(&mut self, id: SubscriptionId, asks: Asks, from: Option<u64>) -> bool {
         let subscription = self.subscriptions.get_mut(&id).expect("the caller has seen it");
         let (log, shard, in_vain) = (subscription.log, subscription.shard, subscription.waited_in_vain);
+        // A scan brings what it meets of the log's other shards, and those read one after the other mostly
+        // stand together. Who has waited for another's in vain waits for its own place alone.
         let will_do = |scan: &&mut Scan| {
-            let comes_there = scan.from == from || (!in_vain && scan.from <= from);
-            (scan.log, scan.shard) == (log, shard) && scan.from.is_some() && comes_there
+            let comes_there = scan.shard != shard || scan.from <= from;
+            let is_there = scan.shard == shard && scan.from == from;
+            scan.log == log && scan.from.is_some() && from.is_some() && (is_there || (!in_vain && comes_there))
         };
         // Nobody goes before those who wait.
         let all_in_use = self.scans.len() >= SCANS_MAX || (asks == Asks::InTurn && !self.scans_wanted.is_empty());
@@ -70,14 +76,19 @@ impl FanOut {
         false
     }
 
-    /// Begins a scan for a subscription; [`may_scan`](Self::may_scan) has said that it is to.
-    pub(super) fn scan(&mut self, id: SubscriptionId, from: Option<u64>, task: ReadTask) -> Turn {
+    /// Begins a scan for a subscription, in a log of so many shards; [`may_scan`](Self::may_scan) has said that
+    /// it is to.
+    pub(super) fn scan(&mut self, id: SubscriptionId, from: Option<u64>, task: ReadTask, shards: usize) -> Turn {
         let subscription = self.subscriptions.get_mut(&id).expect("the caller has seen it");
         subscription.waits_for_scan = true;
         let (log, shard) = (subscription.log, subscription.shard);
         self.next_scan += 1;
         self.scans.insert(self.next_scan, Scan { log, shard, from, waiting: vec![id] });
-        Turn::Scan(FanOutEffect::Scan { scan: self.next_scan, log, task: Box::new(task.with_others()) })
+        // Where few of the log's shards are subscribed to, the index is the way, past what nobody wants.
+        let watched = self.shards.range((log, 0)..=(log, u32::MAX)).count();
+        let is_dense = watched > 1 && watched * SPARSE_SHARDS >= shards && from.is_some();
+        let task = Box::new(if is_dense { task.with_others() } else { task });
+        Turn::Scan(FanOutEffect::Scan { scan: self.next_scan, log, task })
     }
 
     pub(super) fn may_begin_wanted(&self) -> bool {

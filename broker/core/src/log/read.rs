@@ -103,6 +103,11 @@ impl Log {
         self.tail.part(shard, sequence, bytes_max)
     }
 
+    /// How many shards the log holds.
+    pub(crate) fn shard_count(&self) -> usize {
+        self.shards.len()
+    }
+
     /// The shards that take what a closed one took.
     pub fn children(&self, shard: u32) -> &[u32] {
         self.settings.children.get(&shard).map_or(&[], Vec::as_slice)

@@ -18,9 +18,11 @@ impl ReadTask {
     pub(super) fn scan_from(&mut self, scan: Scan, len_least: u64) -> ReadStep {
         let offset = scan.window.entries[scan.at].offset;
         let room = (self.bytes_max.saturating_sub(self.gathered.bytes) as u64).next_multiple_of(BLOCK_BYTES);
-        let (len, next) = scan.window.span(scan.at, room);
+        let (span, next) = scan.window.span(scan.at, room);
+        // Who takes what there is of others reads on where the shard itself has nothing.
+        let len = if self.keeps_others { span.max(DENSE_READ_BYTES) } else { span };
         let len = len.max(len_least).min(scan.window.end.saturating_sub(offset));
-        let ahead = scan.window.entries.get(next).filter(|_| len < room).map(|entry| {
+        let ahead = scan.window.entries.get(next).filter(|_| len < room && !self.keeps_others).map(|entry| {
             let (ahead, _) = scan.window.span(next, room - len);
             ReadPlace::At(entry.offset, ahead as usize)
         });
@@ -46,9 +48,11 @@ impl ReadTask {
             }
             match Commit::parse(&here, segment, entry.offset, salt) {
                 Ok(commit) => {
+                    let end = entry.offset + commit.header.len();
                     if let Some(step) = self.gather(&scan, commit) {
                         return step;
                     }
+                    self.take_between(&scan, bytes, end);
                 }
                 Err(BadCommit::Header) => {
                     return self.damage(segment.segment, Some(&scan), "a commit header is damaged");
@@ -61,6 +65,7 @@ impl ReadTask {
             scan.at += 1;
             match scan.window.entries.get(scan.at) {
                 Some(next) if next.offset < scan.offset + bytes.len() as u64 => {}
+                Some(_) if self.keeps_others && !self.gathered.batches.is_empty() => return self.finish(),
                 Some(_) => return self.scan_from(scan, 0),
                 None if segment.segment < self.sealed.end => return self.next_segment(segment.segment),
                 None => return self.leave_window(&scan.window),
@@ -117,6 +122,18 @@ impl ReadTask {
             self.gathered.take(batch, &commit.payload);
         }
         None
+    }
+
+    /// Takes the commits from `offset` on, up to the shard's next one, that were read on the way, if those are
+    /// asked for. What is damaged there is found by whoever needs it.
+    fn take_between(&mut self, scan: &Scan, bytes: &Bytes, mut offset: u64) {
+        let end = scan.window.entries.get(scan.at + 1).map_or(scan.window.end, |next| next.offset);
+        while self.keeps_others && offset < end && self.gathered.bytes < self.bytes_max {
+            let here = bytes.slice(((offset - scan.offset) as usize).min(bytes.len())..);
+            let Ok(commit) = Commit::parse(&here, scan.window.segment, offset, scan.window.salt) else { return };
+            offset += commit.header.len();
+            commit.batches.into_iter().for_each(|batch| self.take_other(batch));
+        }
     }
 
     /// Keeps a batch of another shard, if those are asked for. The read ends with the commit in which one

@@ -105,12 +105,13 @@ impl AlignedBuffer {
         Bytes::from_owner(self)
     }
 
-    /// Where the kernel is to put what it reads.
+    /// Where the kernel is to put what it reads: behind what is there.
     pub(super) fn spare_mut_ptr(&mut self) -> *mut u8 {
-        self.memory.as_ptr()
+        // SAFETY: `len` is at most the capacity, so the place is inside the allocation or at its end.
+        unsafe { self.memory.as_ptr().add(self.len) }
     }
 
-    /// Says that the first `len` bytes are what the kernel has read.
+    /// Says that the first `len` bytes are filled.
     pub(super) fn mark_filled(&mut self, len: usize) {
         assert!(len <= self.capacity, "the kernel filled {len} bytes of {}", self.capacity);
         self.len = len;

@@ -99,7 +99,7 @@ pub struct ReadRing(Ring);
 pub struct ReadDone {
     /// What the caller gave to [`ReadRing::read`].
     pub token: u64,
-    /// The buffer, holding exactly the bytes that were read; after an error, none.
+    /// The buffer, with the bytes that were read behind what it held; after an error, without.
     pub buffer: AlignedBuffer,
     /// Nothing, or why nothing was read. Fewer bytes than asked for are no error: at the end of a
     /// file that is all there is.
@@ -122,9 +122,15 @@ impl ReadRing {
     /// Asserts that offset and length are whole blocks, that the buffer has room for them, and that
     /// fewer than `entries` reads are in flight.
     pub fn read(&mut self, token: u64, file: &Arc<File>, offset: u64, mut buffer: AlignedBuffer, length: usize) {
-        assert!(length > 0 && length.is_multiple_of(BLOCK_BYTES), "a read of {length} bytes");
-        assert!(length <= buffer.capacity(), "a read of {length} bytes into {}", buffer.capacity());
         buffer.clear();
+        self.read_on(token, file, offset, buffer, length);
+    }
+
+    /// The same behind what the buffer holds, which is whole blocks.
+    pub fn read_on(&mut self, token: u64, file: &Arc<File>, offset: u64, mut buffer: AlignedBuffer, length: usize) {
+        assert!(length > 0 && length.is_multiple_of(BLOCK_BYTES), "a read of {length} bytes");
+        assert!(length <= buffer.remaining(), "a read of {length} bytes into {}", buffer.remaining());
+        assert!(buffer.len().is_multiple_of(BLOCK_BYTES), "a read behind {} bytes", buffer.len());
         let length = u32::try_from(length).expect("a read is smaller than 4 GiB");
         let entry = opcode::Read::new(types::Fd(file.as_raw_fd()), buffer.spare_mut_ptr(), length);
         self.0.start(entry.offset(offset).build(), offset, InFlight { token, buffer, _file: Arc::clone(file) });
@@ -133,7 +139,7 @@ impl ReadRing {
     /// Appends what has ended since the last call to `out`, in no particular order. Never blocks.
     pub fn reap(&mut self, out: &mut Vec<ReadDone>) {
         self.0.reap_each(|InFlight { token, mut buffer, .. }, read| {
-            let outcome = read.map(|count| buffer.mark_filled(count));
+            let outcome = read.map(|count| buffer.mark_filled(buffer.len() + count));
             out.push(ReadDone { token, buffer, outcome });
         });
     }

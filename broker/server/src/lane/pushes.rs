@@ -233,7 +233,7 @@ impl Pushes {
     }
 
     fn begin_scan(&self, scan: u64, log: LogId, task: ReadTask) {
-        let (inbox, blocks) = (self.inbox.clone(), self.blocks.clone());
+        let (inbox, blocks) = (self.inbox.clone(), self.blocks.gently());
         let mut gone = self.gone.get(&log).cloned().unwrap_or_default();
         tokio::spawn(async move {
             let outcome = perform(&blocks, log, task, &mut gone).await.transpose();
