@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{ClientConfig, Connection, ConnectionError, ConnectionId, Endpoint, TokioRuntime, VarInt};
@@ -36,6 +36,7 @@ pub(crate) struct Session {
     pub(crate) connection: Connection,
     pub(crate) welcome: Welcome,
     pub(crate) pushes: Pushes,
+    pub(crate) begun: Instant,
     endpoint: Endpoint,
     request_id_next: AtomicU64,
 }
@@ -70,7 +71,7 @@ impl Session {
         let hello = timeout(ANSWER_MAX, hello(&connection, options, address));
         let welcome = hello.await.unwrap_or_else(|_| Err(failed("it does not answer Hello".to_owned())))?;
         let pushes = Pushes::new(&connection);
-        Ok(Session { connection, welcome, pushes, endpoint, request_id_next: AtomicU64::new(1) })
+        Ok(Session { connection, welcome, pushes, begun: Instant::now(), endpoint, request_id_next: AtomicU64::new(1) })
     }
 
     pub(crate) fn is_live(&self) -> bool {
