@@ -76,6 +76,35 @@ async fn the_newer_of_two_consumers_stays_while_puts_go_on_and_the_broker_starts
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_of_a_name_that_divide_the_shards_both_stay() {
+    let ground = Ground::new(2, 4).await;
+    put(&ground.client, "pushed", 0..200, 100).await;
+    ground.client.register_consumer("pushed", "shared").await.expect("its name is free");
+    let elsewhere = ground.broker.client().await;
+    let mut halves = Vec::new();
+    for (client, shards) in [(&ground.client, [0, 1]), (&elsewhere, [2, 3])] {
+        let start = client.consumer("pushed", "shared").shards(shards).start();
+        halves.push(within(start).await.expect("it is registered"));
+    }
+    let acked = put(&ground.client, "pushed", 200..400, 100).await;
+    let of_first = |(shard, ..): &&(u32, u64, u64)| *shard < 2;
+    let first = acked.iter().filter(of_first).count();
+    assert!(first > 0 && first < acked.len());
+    let mut taken = Vec::new();
+    for half in &mut halves {
+        let at_tip = |consumer: &Consumer| {
+            let positions = consumer.positions();
+            acked.iter().all(|(shard, sequence, _)| positions.next(*shard).is_none_or(|next| next > *sequence))
+        };
+        while !at_tip(half) {
+            taken.extend(take(half, 1).await);
+        }
+    }
+    taken.sort_unstable();
+    assert!(taken.into_iter().eq(0..400), "every record came to one of them");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_that_is_deregistered_ends() {
     let ground = Ground::new(2, 4).await;
     let (mut gone, mut other) = (ground.consumer("gone").await, ground.consumer("other").await);

@@ -24,7 +24,8 @@ impl Company {
             client.register_consumer(&ground.stream.name, name).await.expect("its name is free");
             let mut builder = client.consumer(&ground.stream.name, name);
             if let Some(shards) = shards {
-                builder = builder.shards(shards);
+                // What it is late with comes from the disk.
+                builder = builder.shards(shards).credit_bytes(10_000);
             }
             let consumer = within(builder.start()).await.expect("it is registered");
             members.push(Following::start(&witness, &ground.stream, consumer));

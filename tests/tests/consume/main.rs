@@ -114,12 +114,12 @@ async fn within<T>(work: impl Future<Output = T>) -> T {
 }
 
 /// Puts records, numbered from `numbers.start` on and of so many bytes at least, each with a key of its own,
-/// and waits until they are stored. What was acked last is returned: shard, sequence, arrival.
+/// and waits until they are stored: shard, sequence and arrival of each.
 async fn put(client: &Client, stream: &str, numbers: std::ops::Range<u64>, bytes: usize) -> Vec<(u32, u64, u64)> {
     let producer = client.producer(stream).await.expect("the stream is there");
     let mut tickets = Vec::new();
     for number in numbers {
-        let mut data = number.to_le_bytes().to_vec();
+        let mut data = text(number);
         data.resize(bytes.max(data.len()), b'.');
         tickets.push(within(producer.put(Record::new(format!("key {number}"), data))).await.expect("it fits"));
     }
@@ -142,15 +142,21 @@ async fn take(consumer: &mut Consumer, records: usize) -> Vec<u64> {
         let due = due.entry(at.shard).or_insert(at.sequence);
         assert_eq!(at.sequence, *due, "shard {}", at.shard);
         *due += 1;
-        numbers.push(u64::from_le_bytes(*at.record.data.first_chunk().expect("every record is numbered")));
+        let number = std::str::from_utf8(&at.record.data[..8]).ok().and_then(|text| text.parse().ok());
+        numbers.push(number.expect("every record is numbered"));
     }
     numbers.sort_unstable();
     numbers
+}
+
+/// What a record begins with.
+fn text(number: u64) -> Vec<u8> {
+    format!("{number:08}").into_bytes()
 }
 
 /// Nothing more is there to be taken: what is put now comes next.
 async fn assert_nothing_is_left(ground: &Ground, consumer: &mut Consumer, number: u64) {
     let (shard, sequence, _) = put(&ground.client, &ground.stream.name, number..number + 1, 8).await[0];
     let at = within(consumer.next()).await.expect("nothing ends it").expect("nothing ends it");
-    assert_eq!((at.shard, at.sequence, &at.record.data[..]), (shard, sequence, &number.to_le_bytes()[..]));
+    assert_eq!((at.shard, at.sequence, &at.record.data[..]), (shard, sequence, &text(number)[..]));
 }

@@ -61,6 +61,26 @@ async fn a_consumer_behind_a_path_that_was_silent_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consumer_of_a_broker_that_was_held_goes_on() {
+    let mut random = random_of("a held broker");
+    let ground = Ground::new(2, 4).await;
+    let witness = Arc::new(Witness::default());
+    let held = Following::start(&witness, &ground.stream, ground.consumer("patient").await);
+    let load = ground.load(&witness, 2, &mut random).await;
+    for silence in [SILENCE / 8, SILENCE, SILENCE / 16] {
+        held.follower.wait_pushed().await;
+        // When it goes on, it still knows the connection that the client gave up meanwhile.
+        ground.broker.pause();
+        sleep(silence).await;
+        ground.broker.resume();
+    }
+    held.follower.wait_pushed().await;
+    load.end().await;
+    ground.read_all(&witness).await;
+    held.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_vanishes_costs_nobody_anything() {
     let ground = Ground::new(1, 4).await;
     let relay = Relay::start(ground.broker.address(), Faults::default(), 1).await;
