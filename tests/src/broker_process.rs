@@ -1,12 +1,13 @@
 //! Brokers in processes of their own, to be killed, stopped, paused and started again.
 //!
-//! What must hold: a broker never outlives the value that stands for it; a data directory lies on the
+//! What must hold: a broker never outlives the value that stands for it; one that aborts fails its test; a data directory lies on the
 //! disk, never in memory, and goes with its [`Place`]; when a test fails, what its broker said last is
 //! shown.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Seek};
 use std::net::SocketAddr;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
@@ -113,8 +114,9 @@ impl Place {
     /// When there is no such program.
     pub fn begin_start(&mut self) -> Broker {
         self.starts += 1;
-        let said = self.scratch.path().join(format!("stderr-{}", self.starts));
-        let stderr = File::create(&said).expect("the scratch directory is writable");
+        let path = self.scratch.path().join(format!("stderr-{}", self.starts));
+        let stderr = File::create(&path).expect("the scratch directory is writable");
+        let said = File::open(&path).expect("it was just made");
         let program = self.program.to_str().expect("cargo gives a path in UTF-8").to_owned();
         let mut command = self.launcher.clone();
         command.push(program);
@@ -148,7 +150,8 @@ pub struct Broker {
     process: Child,
     ready: Receiver<String>,
     address: Option<SocketAddr>,
-    said: PathBuf,
+    /// Stays open, so that it can be shown when its directory is gone.
+    said: File,
     admin_url: PathBuf,
     dev: bool,
 }
@@ -169,7 +172,9 @@ impl Broker {
 
     /// Everything it has said so far.
     pub fn said(&self) -> String {
-        String::from_utf8_lossy(&fs::read(&self.said).unwrap_or_default()).into_owned()
+        let (mut file, mut said) = (&self.said, Vec::new());
+        file.rewind().and_then(|()| file.read_to_end(&mut said)).expect("it is open");
+        String::from_utf8_lossy(&said).into_owned()
     }
 
     /// How to connect to it.
@@ -287,12 +292,13 @@ impl Drop for Broker {
     #[allow(clippy::print_stderr, reason = "a failed test shows what its broker said")]
     fn drop(&mut self) {
         let _ = self.process.kill();
-        let _ = self.process.wait();
-        if thread::panicking() {
+        let has_aborted = self.process.wait().is_ok_and(|status| status.signal() == Some(Signal::ABORT.as_raw()));
+        if thread::panicking() || has_aborted {
             let said = self.said();
             let lines: Vec<&str> = said.lines().collect();
             let shown = lines[lines.len().saturating_sub(LINES_SHOWN)..].join("\n");
             eprintln!("the broker, process {}, said last:\n{shown}", self.process.id());
+            assert!(thread::panicking() || !has_aborted, "the broker aborted");
         }
     }
 }

@@ -25,3 +25,5 @@ pub mod rig;
 pub mod sim;
 #[cfg(feature = "processes")]
 pub mod subscriber;
+#[cfg(feature = "processes")]
+pub mod witness;

@@ -19,6 +19,7 @@
 //! - a subscription is given what is durable, whole batches, each beginning where the last one ended;
 //! - it is never given more than its credit and one batch;
 //! - it ends once, with one reason, after which nothing more is pushed to it;
+//! - nothing is said to a peer that has gone;
 //! - of two subscriptions of one consumer to one shard the newer epoch stays.
 //!
 //! This has no clock and sends nothing. Whoever owns it asks [`FanOut::poll`] for what is to be done,
@@ -115,6 +116,18 @@ pub enum FanOutEffect {
         /// The read.
         task: Box<ReadTask>,
     },
+}
+
+impl FanOutEffect {
+    /// Who it is for; a scan is for many.
+    fn peer(&self) -> Option<u64> {
+        match self {
+            FanOutEffect::Answer { id, .. } | FanOutEffect::Push { id, .. } | FanOutEffect::End { id, .. } => {
+                Some(id.peer)
+            }
+            FanOutEffect::Scan { .. } => None,
+        }
+    }
 }
 
 /// All subscriptions of a lane.
@@ -219,7 +232,8 @@ impl FanOut {
         self.forget(id);
     }
 
-    /// A peer has gone, and with it all its subscriptions.
+    /// A peer has gone, and with it all its subscriptions. Nothing is said to it any more, not even what
+    /// was to be said of those that have ended.
     pub fn disconnect(&mut self, peer: u64) {
         let all = SubscriptionId { peer, id: 0 }..=SubscriptionId { peer, id: u64::MAX };
         let gone: Vec<_> = self.subscriptions.range(all).map(|(id, _)| *id).collect();
@@ -231,6 +245,7 @@ impl FanOut {
             self.subscriptions.get_mut(&id).expect("it was just seen").waits_for_scan = false;
             self.forget(id);
         }
+        self.said.retain(|said| said.peer() != Some(peer));
     }
 
     /// A consumer was deregistered.
@@ -519,4 +534,62 @@ pub(crate) struct Part {
     pub(crate) next_sequence: u64,
     /// Arrival of the record there, or of the last one before it when that is not known.
     pub(crate) next_arrival_ms: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use rheos_protocol::hash::HashRange;
+
+    use super::*;
+    use crate::log::LogSettings;
+    use crate::recovery::{LogOnDisk, Recovery, RecoveryStep};
+
+    const NOW: Now = Now { boot_ms: 0, wall_ms: 1_700_000_000_000 };
+
+    /// A log of one shard that has no file yet.
+    fn empty_log() -> Log {
+        let (id, files) = (LogId { incarnation: 1, log: 0 }, Default::default());
+        let on_disk = LogOnDisk { id, directory: 7, shards: vec![0], lowest_kept: 1, highest_prepared: 0, files };
+        let RecoveryStep::Done(recovered) = Recovery::new(on_disk).step(None) else { panic!("it has no file") };
+        let (shards, children) = (vec![(0, HashRange::FULL, true)], Default::default());
+        let settings = LogSettings { id, shards, record_bytes_max: 1 << 20, retention_ms: 86_400_000, children };
+        Log::new(NOW, settings, *recovered)
+    }
+
+    fn subscribe(fan_out: &mut FanOut, log: &mut Log, peer: u64, epoch: u64) {
+        let (id, position) = (SubscriptionId { peer, id: 1 }, Position::AtSequence(0));
+        fan_out.subscribe(Ask { id, log: log.id(), shard: 0, consumer: "one".into(), epoch, position, credit: 1 }, log);
+    }
+
+    fn poll(fan_out: &mut FanOut, log: &Log) -> Option<FanOutEffect> {
+        fan_out.poll(NOW, |_| Some(log), |_| usize::MAX)
+    }
+
+    #[test]
+    fn nothing_is_said_to_a_peer_that_has_gone() {
+        let mut log = empty_log();
+        let ends: [fn(&mut FanOut, &mut Log); 4] = [
+            |fan_out, _| fan_out.deregister(1, "one"),
+            |fan_out, _| fan_out.stop(1_000),
+            |fan_out, _| fan_out.delete(1, &WireError::new(ErrorCode::StreamNotFound, "it was deleted")),
+            |fan_out, log| subscribe(fan_out, log, 8, 2),
+        ];
+        for end in ends {
+            for is_found in [true, false] {
+                let mut fan_out = FanOut::default();
+                subscribe(&mut fan_out, &mut log, 7, 1);
+                if is_found {
+                    assert!(matches!(poll(&mut fan_out, &log), Some(FanOutEffect::Answer { outcome: Ok(0), .. })));
+                }
+                end(&mut fan_out, &mut log);
+                fan_out.disconnect(7);
+                while let Some(said) = poll(&mut fan_out, &log) {
+                    let (FanOutEffect::Answer { id, .. } | FanOutEffect::End { id, .. }) = said else {
+                        panic!("there is no record: {said:?}")
+                    };
+                    assert_eq!(id.peer, 8, "{said:?}");
+                }
+            }
+        }
+    }
 }

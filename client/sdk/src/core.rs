@@ -6,6 +6,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Instant;
 
 use rheos_protocol::error::ErrorCode;
 use rheos_protocol::limits::DATA_STREAMS_MAX;
@@ -44,11 +45,18 @@ impl Core {
     }
 
     /// Sends a request that changes nothing; once more on a new connection when the first one breaks.
+    ///
+    /// Connections from before do not count: when the broker has started again, those of all lanes are dead,
+    /// and each is known to be once it is used.
     pub(crate) async fn ask(&self, request: &Request) -> Result<Reply, Error> {
-        let session = self.lanes.any_session().await?;
-        match session.request(request).await {
-            Err(Error::Lost { .. }) => self.lanes.any_session().await?.request(request).await,
-            outcome => outcome,
+        let (begun, mut tries) = (Instant::now(), 0);
+        loop {
+            let session = self.lanes.any_session().await?;
+            match session.request(request).await {
+                Err(Error::Lost { .. }) if session.begun < begun && !session.is_live() => {}
+                Err(Error::Lost { .. }) if tries == 0 => tries += 1,
+                outcome => return outcome,
+            }
         }
     }
 

@@ -2,8 +2,9 @@
 //! the frame's subscription feeds.
 //!
 //! What must hold: QUIC is always drained, so that nobody holds up another one; where the bytes are kept
-//! and bounded is the [feeds](crate::consumer)' business. A subscription id is given once on a connection:
-//! a push for one that is over is dropped, for one that was never given the connection is given up.
+//! and bounded is the [feeds](crate::consumer)' business. A subscription id is given once, over all
+//! connections: what a thread still does for a connection that is gone finds no subscription of the next.
+//! A push for one that is over is dropped, for one that was never given the connection is given up.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,6 +25,12 @@ use crate::frames::FrameReader;
 /// Largest payload of a push: what was gathered before the largest batch, that batch, and the fields.
 const PUSH_FRAME_BYTES_MAX: u32 = PUT_FRAME_BYTES_MAX + PUSH_BYTES_TARGET + (1 << 10);
 
+/// Ids of one connection: the first is its serial number times this, plus one.
+const IDS_OF_A_CONNECTION: u64 = 1 << 32;
+
+/// Connections of this process that there were.
+static CONNECTIONS: AtomicU64 = AtomicU64::new(0);
+
 /// The pushes of one connection.
 #[derive(Debug)]
 pub(crate) struct Pushes {
@@ -37,6 +44,7 @@ pub(crate) struct Pushes {
 #[derive(Debug)]
 struct Routes {
     feeds: Mutex<HashMap<u64, Route>>,
+    id_first: u64,
     id_next: AtomicU64,
     stream_next: AtomicU64,
     /// Frames that were pushed.
@@ -61,9 +69,11 @@ pub(crate) struct Subscriptions<'a> {
 
 impl Pushes {
     pub(crate) fn new(connection: &Connection) -> Pushes {
+        let id_first = CONNECTIONS.fetch_add(1, Ordering::Relaxed) * IDS_OF_A_CONNECTION + 1;
         let routes = Arc::new(Routes {
             feeds: Mutex::default(),
-            id_next: AtomicU64::new(1),
+            id_first,
+            id_next: AtomicU64::new(id_first),
             stream_next: AtomicU64::new(0),
             count: AtomicU64::new(0),
         });
@@ -147,7 +157,7 @@ impl Routes {
     /// Where a subscription leads; `None` when it is over.
     fn find(&self, id: u64) -> Result<Option<Route>, Error> {
         match self.lock().get(&id) {
-            None if id == 0 || id >= self.id_next.load(Ordering::Relaxed) => {
+            None if !(self.id_first..self.id_next.load(Ordering::Relaxed)).contains(&id) => {
                 Err(Error::protocol(format!("a frame names subscription {id}, which nobody made")))
             }
             route => Ok(route.cloned()),

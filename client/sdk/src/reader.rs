@@ -273,13 +273,13 @@ async fn fetch(core: Arc<Core>, lane: u16, request: Request, tell: oneshot::Send
         let fields = frames.batches_fields().await?;
         Ok((frames, id, fields))
     };
-    let begun = timeout(ANSWER_MAX, begin).await;
+    let begun = timeout(ANSWER_MAX, session.attended(begin)).await;
     let (mut frames, id, fields) = begun.unwrap_or_else(|_| Err(Error::lost("the broker did not answer for 60 s")))?;
     if let Some(fields) = fields {
         // Nobody listens when the reader does not read ahead.
         let _ = tell.send(fields);
     }
-    match frames.reply(id).await? {
+    match session.attended(frames.reply(id)).await? {
         Reply::Batches(batches) => Ok(batches),
         other => Err(unexpected("read", &other)),
     }

@@ -2,10 +2,11 @@
 //!
 //! A session is made once and only ends: who needs another one asks the [link](crate::link).
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{ClientConfig, Connection, ConnectionError, ConnectionId, Endpoint, TokioRuntime, VarInt};
@@ -27,6 +28,8 @@ use crate::verifier::{Trust, Verifier};
 const ANSWER_MAX: Duration = Duration::from_secs(3);
 /// How long a control request may take before it is given up. The largest, ten thousand shards, takes seconds.
 const REQUEST_MAX: Duration = Duration::from_secs(60);
+/// How often the broker is asked whether it is there, while it is waited for.
+const PING_EVERY: Duration = Duration::from_millis(400);
 /// How long a closing client waits for the broker to hear of it.
 const CLOSE_MAX: Duration = Duration::from_millis(500);
 
@@ -36,6 +39,7 @@ pub(crate) struct Session {
     pub(crate) connection: Connection,
     pub(crate) welcome: Welcome,
     pub(crate) pushes: Pushes,
+    pub(crate) begun: Instant,
     endpoint: Endpoint,
     request_id_next: AtomicU64,
 }
@@ -70,7 +74,7 @@ impl Session {
         let hello = timeout(ANSWER_MAX, hello(&connection, options, address));
         let welcome = hello.await.unwrap_or_else(|_| Err(failed("it does not answer Hello".to_owned())))?;
         let pushes = Pushes::new(&connection);
-        Ok(Session { connection, welcome, pushes, endpoint, request_id_next: AtomicU64::new(1) })
+        Ok(Session { connection, welcome, pushes, begun: Instant::now(), endpoint, request_id_next: AtomicU64::new(1) })
     }
 
     pub(crate) fn is_live(&self) -> bool {
@@ -79,11 +83,36 @@ impl Session {
 
     /// Sends a request on a stream of its own and waits for its reply.
     pub(crate) async fn request(&self, request: &Request) -> Result<Reply, Error> {
-        let exchange = async {
-            let (mut frames, id) = self.ask(request).await?;
-            frames.reply(id).await
-        };
+        let exchange = self.attended(self.exchange(request));
         timeout(REQUEST_MAX, exchange).await.unwrap_or_else(|_| Err(Error::lost("the broker did not answer for 60 s")))
+    }
+
+    /// Does what waits for the broker to answer, and asks meanwhile whether it is there.
+    pub(crate) async fn attended<T>(&self, work: impl Future<Output = T>) -> T {
+        tokio::select! {
+            done = work => done,
+            never = self.ask_after(|| true) => match never {},
+        }
+    }
+
+    /// Asks whether the broker is there, again and again while `is_waiting` says that somebody waits for it.
+    ///
+    /// QUIC alone does not: when everything that was sent has come, and then the broker dies, there is
+    /// nothing to send until the next keep-alive. One that has started again does not know the connection
+    /// and says so to whatever comes.
+    pub(crate) async fn ask_after(&self, mut is_waiting: impl FnMut() -> bool) -> Infallible {
+        loop {
+            tokio::time::sleep(PING_EVERY).await;
+            if is_waiting() {
+                // Whoever waits hears from the connection itself that it is over.
+                let _ = self.exchange(&Request::Ping).await;
+            }
+        }
+    }
+
+    async fn exchange(&self, request: &Request) -> Result<Reply, Error> {
+        let (mut frames, id) = self.ask(request).await?;
+        frames.reply(id).await
     }
 
     /// Sends a request on a stream of its own; the reply is the caller's to read.

@@ -265,6 +265,24 @@ async fn broken_connections_leave_no_gap_on_many_threads() {
 }
 
 #[tokio::test]
+async fn no_two_subscriptions_have_the_same_id_whatever_the_connection() {
+    let (peer, client) = filled(2, 1, 10).await;
+    let mut consumer = billing(&client).start().await.unwrap();
+    let mut seen = Seen::default();
+    seen.take(&mut consumer, 20).await;
+    for round in 1..4 {
+        peer.break_connections();
+        fill(&client, 2, 10 * round, 1, 10).await;
+        seen.take(&mut consumer, 20).await;
+    }
+    // What one thread still does for a connection that is gone is not taken for the next one's.
+    let ids = peer.subscription_ids();
+    let distinct: std::collections::BTreeSet<u64> = ids.iter().copied().collect();
+    assert_eq!(distinct.len(), ids.len(), "{ids:?}");
+    assert!(ids.len() >= 8, "{ids:?}");
+}
+
+#[tokio::test]
 async fn broken_connections_leave_no_gap_and_no_repeat() {
     let (peer, client) = filled(3, 100, 10).await;
     let mut consumer = billing(&client).credit_bytes(300).start().await.unwrap();

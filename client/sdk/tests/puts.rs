@@ -6,7 +6,11 @@ use std::time::Duration;
 
 use peer::{ARRIVAL_MS, Act, Peer};
 use rheos_client::protocol::batch::BatchBuilder;
+use rheos_client::protocol::frame::kind;
 use rheos_client::{Client, ConnectOptions, ErrorCode, Outcome, Producer, PutRefused, Record, Ticket, WireError};
+
+/// Far longer than anything takes: a test that waits so long has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 async fn connect(peer: &Peer) -> Client {
     Client::connect(ConnectOptions::from_url(&peer.url()).unwrap()).await.unwrap()
@@ -376,4 +380,22 @@ async fn closing_the_client_leaves_no_ticket_waiting() {
     client.close().await;
     let outcome = sent.await;
     assert!(matches!(outcome, Outcome::Indeterminate(_)), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn while_a_put_waits_the_broker_is_asked_whether_it_is_there() {
+    let peer = Peer::start();
+    let producer = producer(&peer, "orders").await;
+    peer.hold_puts();
+    let ticket = producer.put(Record::new("key", "a")).await.unwrap();
+    // The put has come; nothing of it is left to be sent.
+    let asked = async {
+        while peer.requests_of(kind::PING) < 2 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, asked).await.expect("it asks");
+    peer.restart().await;
+    peer.release_puts(2);
+    assert_eq!(sequence(&ticket.await), 0);
 }

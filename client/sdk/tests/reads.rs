@@ -2,9 +2,14 @@
 
 mod peer;
 
+use std::time::Duration;
+
 use peer::{ARRIVAL_MS, Peer};
 use rheos_client::protocol::frame::kind;
 use rheos_client::{Client, ConnectOptions, Error, Position, Reader, Record};
+
+/// Far longer than anything takes: a test that waits so long has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 async fn connect(peer: &Peer) -> Client {
     Client::connect(ConnectOptions::from_url(&peer.url()).unwrap()).await.unwrap()
@@ -210,4 +215,22 @@ async fn a_shard_that_does_not_exist_is_named() {
     let client = connect(&peer).await;
     let error = client.reader("orders", 4, Position::Latest).await.unwrap_err();
     assert_eq!(error.to_string(), "stream orders has no shard 4; its shards are 0 to 3");
+}
+
+#[tokio::test]
+async fn while_a_read_waits_the_broker_is_asked_whether_it_is_there() {
+    let peer = Peer::start();
+    let client = filled(&peer, 1, 10, 0).await;
+    // It is answered once a second one was asked for, which comes over another connection.
+    peer.hold_bodies_until(&[2]);
+    let mut reader = reader(&client, Position::TrimHorizon).await;
+    let reading = tokio::spawn(async move { sequences(&mut reader, 10).await });
+    let asked = async {
+        while peer.requests_of(kind::PING) < 2 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, asked).await.expect("it asks");
+    peer.restart().await;
+    assert_eq!(reading.await.unwrap(), (0..10).collect::<Vec<_>>());
 }

@@ -61,6 +61,27 @@ async fn the_clients_of_a_killed_broker_hear_of_it_from_the_next_on_every_lane()
 }
 
 #[tokio::test]
+async fn a_request_is_answered_although_the_connections_of_all_lanes_are_dead() {
+    let mut place = place(4);
+    let mut broker = place.start();
+    let client = broker.client().await;
+    let stream = client.create_stream(StreamSpec::new("orders", 4)).await.expect("there is room");
+    for (lanes, put_before) in [(4, 0), (1, 100), (3, 200)] {
+        let producer = client.producer("orders").await.expect("it is there");
+        put_numbered(&producer, put_before, 100, 30).await;
+        broker.kill();
+        place.set_lanes(lanes);
+        broker = place.start();
+        // Nobody has told the client yet.
+        let described = within(client.describe_stream("orders")).await.expect("it is there");
+        assert_eq!(described.incarnation, stream.incarnation);
+        assert_all_there(&client, &described, put_before + 100).await;
+    }
+    client.close().await;
+    broker.stop();
+}
+
+#[tokio::test]
 async fn what_some_lanes_have_stored_others_serve() {
     let mut place = place(4);
     let broker = place.start();

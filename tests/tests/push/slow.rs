@@ -113,7 +113,7 @@ async fn two_consumers_share_a_connection() {
     let mut frames = Vec::new();
     for shard in 0..8 {
         let request = subscribe(ground.stream.incarnation, shard, "second", Position::TrimHorizon, PLENTY);
-        Request::Subscribe(request).write(100 + u64::from(shard), &mut frames_of(&mut frames));
+        Request::Subscribe(request).write(100 + u64::from(shard), frames_of(&mut frames));
     }
     let (mut second, mut answers) = first.client.send(&frames.concat()).await.expect("the connection stands");
     for _ in 0..8 {

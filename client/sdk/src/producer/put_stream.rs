@@ -45,6 +45,8 @@ pub(crate) struct PutStream {
 struct Unanswered {
     frames: Mutex<HashMap<u64, Arc<ShardPuts>>>,
     answers: AtomicU64,
+    /// The same when it was last asked whether they are stuck.
+    answers_before: AtomicU64,
 }
 
 impl PutStream {
@@ -99,6 +101,7 @@ impl PutStream {
             Ok((send, receive)) => tokio::select! {
                 ended = self.write(send, &unanswered, core) => ended,
                 ended = self.read(receive, &unanswered) => ended,
+                never = session.ask_after(|| unanswered.is_stuck()) => match never {},
             },
             Err(error) => Err(connection_lost(error)),
         };
@@ -181,6 +184,12 @@ impl Unanswered {
 
     fn is_empty(&self) -> bool {
         self.frames.lock().expect("nothing panics while it is locked").is_empty()
+    }
+
+    /// Whether there are puts that wait, and none was answered since this was asked last.
+    fn is_stuck(&self) -> bool {
+        let answers = self.answers.load(Ordering::Relaxed);
+        self.answers_before.swap(answers, Ordering::Relaxed) == answers && !self.is_empty()
     }
 
     fn hand_back(&self) {

@@ -51,6 +51,8 @@ pub(super) struct Consumers {
     twists: VecDeque<Twist>,
     refusals: VecDeque<WireError>,
     subscribes: Vec<Subscribe>,
+    /// The ids that they were asked for under.
+    ids: Vec<u64>,
     granted: u64,
     pushed: u64,
     standing: usize,
@@ -95,6 +97,11 @@ impl Peer {
     /// The subscriptions that were asked for.
     pub(crate) fn subscribes(&self) -> Vec<Subscribe> {
         self.state(|state| state.consumers.subscribes.clone())
+    }
+
+    /// The ids that they were asked for under.
+    pub(crate) fn subscription_ids(&self) -> Vec<u64> {
+        self.state(|state| state.consumers.ids.clone())
     }
 
     /// Bytes of batches that were granted, and those that were pushed.
@@ -270,14 +277,17 @@ async fn read(mut receive: RecvStream, tell: mpsc::UnboundedSender<(u64, Request
 fn take(shared: &Shared, subscriptions: &mut BTreeMap<u64, Subscription>, id: u64, request: Request) -> Option<Reply> {
     let mut state = shared.state.lock().unwrap();
     match request {
-        Request::Subscribe(subscribe) => match state.subscribe(subscribe) {
-            Ok(subscription) => {
-                let next = subscription.next;
-                assert!(subscriptions.insert(id, subscription).is_none(), "subscription {id} is used twice");
-                Some(Reply::Subscribed(next))
+        Request::Subscribe(subscribe) => {
+            state.consumers.ids.push(id);
+            match state.subscribe(subscribe) {
+                Ok(subscription) => {
+                    let next = subscription.next;
+                    assert!(subscriptions.insert(id, subscription).is_none(), "subscription {id} is used twice");
+                    Some(Reply::Subscribed(next))
+                }
+                Err(error) => Some(Reply::Error(error)),
             }
-            Err(error) => Some(Reply::Error(error)),
-        },
+        }
         Request::Credit(bytes) => {
             state.consumers.granted += bytes;
             if let Some(subscription) = subscriptions.get_mut(&id) {
@@ -362,7 +372,7 @@ fn next_frame(
             push.batches = Bytes::from(changed);
         }
         Some(Twist::BeyondCredit) => subscription.credit = i64::MAX / 2,
-        Some(Twist::UnknownSubscription) => named = 1 << 40,
+        Some(Twist::UnknownSubscription) => named = u64::MAX,
         Some(Twist::Raw(raw)) => {
             bytes.extend_from_slice(raw);
             return Some((bytes, twist));
