@@ -228,6 +228,11 @@ fn start_lane(plan: LanePlan) -> Result<(Endpoint, task::JoinHandle<()>), StartE
     Ok((endpoint, tokio::spawn(lane_task.run())))
 }
 
+/// The least time between two stateless resets of a lane: thousands of clients of a broker that was killed
+/// hear of it within seconds (quinn's own 20 ms would be 50 of them a second). A reset is shorter than the
+/// datagram that it answers, so that a flood is not made larger by it.
+const RESETS_EVERY: Duration = Duration::from_millis(1);
+
 fn endpoint(
     socket: UdpSocket,
     number: LaneNumber,
@@ -239,6 +244,7 @@ fn endpoint(
     let mut config: EndpointConfig = transport::endpoint(mtu);
     // Clients of a broker that was killed hear at once from the next one that their connections are gone.
     config.reset_key(identity.endpoint_reset_key());
+    config.min_reset_interval(RESETS_EVERY);
     let ids = LaneConnectionIds::new(number.lane, number.lanes, identity.connection_id_key());
     config.cid_generator(move || Box::new(ids.clone()));
     let address = socket.local_addr();
