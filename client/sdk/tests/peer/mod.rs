@@ -256,10 +256,6 @@ impl Peer {
         self.state(|state| state.streams.values_mut().for_each(|stream| stream.producers.clear()));
     }
 
-    pub(crate) fn forget_script(&self) {
-        self.state(|state| state.acts.clear());
-    }
-
     /// Waits until the client has closed all its connections.
     pub(crate) async fn all_connections_closed(&self) {
         let connections = self.state(|state| state.connections.clone());
