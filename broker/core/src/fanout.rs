@@ -33,6 +33,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use rheos_protocol::batch::Batch;
 use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::limits::{CREDIT_BYTES_MAX, PUSH_BYTES_TARGET, SUBSCRIPTIONS_MAX};
 use rheos_protocol::message::{Position, PushEnd};
@@ -534,6 +535,36 @@ pub(crate) struct Part {
     pub(crate) next_sequence: u64,
     /// Arrival of the record there, or of the last one before it when that is not known.
     pub(crate) next_arrival_ms: u64,
+}
+
+impl Part {
+    /// Gathers what follows a place, up to `bytes_max`, at least one batch, as far as each begins where the
+    /// one before it ended; `None` when the first does not hold the place.
+    pub(crate) fn gather<'a>(
+        following: impl IntoIterator<Item = &'a Batch>,
+        sequence: u64,
+        bytes_max: usize,
+    ) -> Option<Part> {
+        let mut part = Part { batches: Vec::new(), bytes: 0, next_sequence: sequence, next_arrival_ms: 0 };
+        for batch in following {
+            let first = batch.header().first_sequence;
+            let joins = match part.batches.is_empty() {
+                true => first <= sequence && batch.next_sequence() > sequence,
+                false => first == part.next_sequence,
+            };
+            if !joins {
+                break;
+            }
+            part.next_arrival_ms = batch.header().arrival_ms;
+            if !part.batches.is_empty() && part.bytes + batch.bytes().len() > bytes_max {
+                break;
+            }
+            part.bytes += batch.bytes().len();
+            part.next_sequence = batch.next_sequence();
+            part.batches.push(batch.bytes().clone());
+        }
+        (!part.batches.is_empty()).then_some(part)
+    }
 }
 
 #[cfg(test)]

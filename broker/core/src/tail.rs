@@ -69,19 +69,7 @@ impl Tail {
     pub(crate) fn part(&self, shard: u32, sequence: u64, bytes_max: usize) -> Option<Part> {
         let batches = self.shards.get(&shard)?;
         let at = batches.partition_point(|batch| batch.next_sequence() <= sequence);
-        let first = batches.get(at).filter(|batch| batch.header().first_sequence <= sequence)?;
-        let mut part = Part { batches: Vec::new(), bytes: 0, next_sequence: sequence, next_arrival_ms: 0 };
-        for batch in batches.range(at..) {
-            part.next_arrival_ms = batch.header().arrival_ms;
-            if !part.batches.is_empty() && part.bytes + batch.bytes().len() > bytes_max {
-                break;
-            }
-            part.bytes += batch.bytes().len();
-            part.next_sequence = batch.next_sequence();
-            part.batches.push(batch.bytes().clone());
-        }
-        debug_assert!(part.next_sequence > first.header().first_sequence);
-        Some(part)
+        Part::gather(batches.range(at..), sequence, bytes_max)
     }
 
     /// The first sequence of a shard that arrived at or after a time, when the answer is here for sure.

@@ -50,24 +50,8 @@ impl Pieces {
     /// What follows a place, up to `bytes_max`, at least one batch.
     pub(super) fn from(&self, log: LogId, shard: u32, sequence: u64, bytes_max: usize) -> Option<Part> {
         let (first, _) = self.batches.range((log, shard, 0)..=(log, shard, sequence)).next_back()?;
-        let mut part = Part { batches: Vec::new(), bytes: 0, next_sequence: sequence, next_arrival_ms: 0 };
-        for (key, batch) in self.batches.range(*first..=(log, shard, u64::MAX)) {
-            let joins = match part.batches.is_empty() {
-                true => batch.next_sequence() > sequence,
-                false => key.2 == part.next_sequence,
-            };
-            if !joins {
-                break;
-            }
-            part.next_arrival_ms = batch.header().arrival_ms;
-            if !part.batches.is_empty() && part.bytes + batch.bytes().len() > bytes_max {
-                break;
-            }
-            part.bytes += batch.bytes().len();
-            part.next_sequence = batch.next_sequence();
-            part.batches.push(batch.bytes().clone());
-        }
-        (!part.batches.is_empty()).then_some(part)
+        let following = self.batches.range(*first..=(log, shard, u64::MAX)).map(|(_, batch)| batch);
+        Part::gather(following, sequence, bytes_max)
     }
 
     /// Lets go of everything of a stream.
