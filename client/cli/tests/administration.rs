@@ -2,6 +2,7 @@
 
 #[path = "../../sdk/tests/peer/mod.rs"]
 mod peer;
+mod said;
 
 use std::fs::{self, Permissions};
 use std::io::Write;
@@ -10,6 +11,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use peer::Peer;
+use said::{failure, stdout};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -59,18 +61,6 @@ impl User {
     fn config(&self) -> std::path::PathBuf {
         self.home.path().join(".config/rheos")
     }
-}
-
-fn stdout(output: &Output) -> String {
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-/// The one line on standard error of a command that failed with this code.
-fn failure(output: &Output, code: i32) -> String {
-    assert_eq!(output.status.code(), Some(code), "{output:?}");
-    let text = String::from_utf8(output.stderr.clone()).unwrap();
-    text.lines().last().unwrap_or_default().to_owned()
 }
 
 fn mode(path: &Path) -> u32 {

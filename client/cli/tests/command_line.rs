@@ -2,12 +2,14 @@
 
 #[path = "../../sdk/tests/peer/mod.rs"]
 mod peer;
+mod said;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 use peer::{Act, Peer};
+use said::{failure, stdout};
 use serde_json::Value;
 
 fn rheos(peer: &Peer, arguments: &[&str]) -> Command {
@@ -28,18 +30,6 @@ fn run_with_input(peer: &Peer, arguments: &[&str], input: &str) -> Output {
 
 fn start(command: &mut Command) -> Child {
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
-}
-
-fn stdout(output: &Output) -> String {
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-/// The one line on standard error of a command that failed with this code.
-fn failure(output: &Output, code: i32) -> String {
-    assert_eq!(output.status.code(), Some(code), "{output:?}");
-    let text = String::from_utf8(output.stderr.clone()).unwrap();
-    text.lines().last().unwrap_or_default().to_owned()
 }
 
 fn write(directory: &Path, name: &str, text: &str) -> String {

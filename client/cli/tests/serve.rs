@@ -1,9 +1,12 @@
 //! The whole way: a broker in a process of its own, and the commands against it.
 
+mod said;
+
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
+use said::stdout;
 use serde_json::Value;
 
 /// A running broker; it is killed when the test ends before it stopped.
@@ -57,11 +60,6 @@ fn rheos(data: &Path, arguments: &[&str]) -> Command {
 
 fn run(data: &Path, arguments: &[&str]) -> Output {
     rheos(data, arguments).output().unwrap()
-}
-
-fn stdout(output: &Output) -> String {
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout.clone()).unwrap()
 }
 
 #[test]
