@@ -108,8 +108,7 @@ async fn perform(net: &Net, principal: &Authenticated<Principal>, request: Reque
             Ok(Reply::Stream(describe(net, &record)))
         }
         Request::ListStreams { after, limit } => {
-            let limit = limit.clamp(1, LIST_PAGE_MAX) as usize;
-            let (page, more) = list_streams(&net.streams, &principal.principal().policy, &after, limit);
+            let (page, more) = list_streams(&net.streams, &principal.principal().policy, &after, page_len(limit));
             Ok(Reply::Streams(page, more))
         }
         Request::DeleteStream(name) => {
@@ -154,6 +153,11 @@ fn list_streams(streams: &Streams, policy: &KeyPolicy, after: &str, limit: usize
     let seen = policy.streams.iter().filter(|(_, access)| *access >= Access::ReadOnly);
     let seen: BTreeSet<&str> = seen.map(|(stream, _)| stream.as_str()).collect();
     streams.page_of(seen, after, limit)
+}
+
+/// Entries of a page of a list, when so many are asked for.
+fn page_len(limit: u32) -> usize {
+    limit.clamp(1, LIST_PAGE_MAX) as usize
 }
 
 fn stream_name(text: &str) -> Result<StreamName, WireError> {

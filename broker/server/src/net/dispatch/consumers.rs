@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use rheos_core::catalog::consumer_not_found;
 use rheos_protocol::error::{ErrorCode, WireError};
-use rheos_protocol::limits::LIST_PAGE_MAX;
 use rheos_protocol::message::{ConsumerOf, Reply};
 use rheos_protocol::name::ConsumerName;
 
 use super::authority::Authenticated;
-use super::{Net, in_turn, stream_name};
+use super::{Net, in_turn, page_len, stream_name};
 use crate::clock;
 use crate::identity::Principal;
 
@@ -36,8 +35,7 @@ pub(super) fn describe(net: &Net, of: &ConsumerOf) -> Result<Reply, WireError> {
 
 pub(super) fn list(net: &Net, stream: &str, after: &str, limit: u32) -> Result<Reply, WireError> {
     let stream = net.streams.named(&stream_name(stream)?)?;
-    let limit = limit.clamp(1, LIST_PAGE_MAX) as usize;
-    let (page, more) = net.consumers.page(stream.incarnation, after, limit);
+    let (page, more) = net.consumers.page(stream.incarnation, after, page_len(limit));
     Ok(Reply::Consumers(page.iter().map(|record| record.describe(0)).collect(), more))
 }
 

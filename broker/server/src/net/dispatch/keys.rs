@@ -6,12 +6,11 @@
 //! who asked for the key.
 
 use rheos_protocol::error::{ErrorCode, WireError};
-use rheos_protocol::limits::LIST_PAGE_MAX;
 use rheos_protocol::message::{CreateKey, NewKey, Reply};
 use tracing::info;
 
 use super::authority::Authenticated;
-use super::{Net, in_turn};
+use super::{Net, in_turn, page_len};
 use crate::clock;
 use crate::identity::{AccessKey, Principal};
 
@@ -33,7 +32,7 @@ pub(super) async fn create(
 }
 
 pub(super) fn list(net: &Net, after: &str, limit: u32) -> Reply {
-    let (page, more) = net.identity.keys_page(after, limit.clamp(1, LIST_PAGE_MAX) as usize);
+    let (page, more) = net.identity.keys_page(after, page_len(limit));
     Reply::Keys(page, more)
 }
 
