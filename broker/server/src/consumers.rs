@@ -69,6 +69,11 @@ impl Consumers {
         (page, following.next().is_some())
     }
 
+    /// How many there are of all streams.
+    pub(crate) fn count(&self) -> usize {
+        self.read().values().map(BTreeMap::len).sum()
+    }
+
     /// An epoch that is newer than every one that was given before.
     pub(crate) fn next_epoch(&self, wall_ms: u64) -> u64 {
         let newer = |last| Some(next_epoch(last, wall_ms));

@@ -27,6 +27,7 @@ use crate::files::FileThread;
 use crate::identity::BrokerIdentity;
 use crate::lane::{Arrival, Inboxes, Lane, LaneNumber, LaneParts, RecoveredStream};
 use crate::mesh::{Mesh, MeshEnd};
+use crate::metrics::Metrics;
 use crate::net::{self, Connections, Door, Net, READ_MEMORY_KIB};
 use crate::start_error::StartError;
 use crate::streams::Streams;
@@ -44,6 +45,7 @@ pub(crate) struct Shared {
     pub(crate) inboxes: Inboxes,
     pub(crate) files: FileThread,
     pub(crate) directory: Arc<DataDirectory>,
+    pub(crate) metrics: Metrics,
     pub(crate) mtu: u16,
     pub(crate) dev: bool,
 }
@@ -221,6 +223,7 @@ fn start_lane(plan: LanePlan) -> Result<(Endpoint, task::JoinHandle<()>), StartE
         peers: AtomicU64::new(0),
         changes,
         read_memory: Semaphore::new(READ_MEMORY_KIB),
+        metrics: shared.metrics,
     };
     // Tasks like quinn's own, in the same queue: what `tokio_uring::spawn` takes has its turn too seldom.
     tokio::spawn(reader);

@@ -41,6 +41,7 @@ use crate::files::FileThread;
 use crate::identity::{BrokerIdentity, Principal};
 use crate::lane::{Arrival, Inbox, Inboxes};
 use crate::mesh::Mesh;
+use crate::metrics::Metrics;
 use crate::streams::Streams;
 
 pub(crate) use connections::Connections;
@@ -77,6 +78,7 @@ pub(crate) struct Net {
     pub(crate) changes: Arc<Mutex<()>>,
     /// Bytes of batches that reads may hold at once, in KiB.
     pub(crate) read_memory: Semaphore,
+    pub(crate) metrics: Metrics,
 }
 
 impl Net {

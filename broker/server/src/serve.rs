@@ -20,12 +20,14 @@ use crate::consumers::Consumers;
 use crate::cores::Cores;
 use crate::directory::{DataDirectory, DirectoryOptions, check_machine};
 use crate::files::{FileJob, FileThread, set_aside};
+use crate::http::HttpThread;
 use crate::identity::{BrokerIdentity, CertificateFiles};
 use crate::lane::{Inboxes, RecoveredStream, name, settings_of};
 use crate::lanes::{Lanes, Shared};
 use crate::net::Connections;
 use crate::recover::{Found, recover_log};
 use crate::sockets::Sockets;
+use crate::standing::{Served, Standing};
 use crate::start_error::StartError;
 use crate::streams::Streams;
 
@@ -100,6 +102,7 @@ pub fn serve(options: ServeOptions) -> Result<(), StartError> {
     let Sockets { lanes: sockets, address, buffers, places: _places } = Sockets::open(options.listen, options.lanes)?;
     warnings.extend(buffers.warning());
     let directory = Arc::new(directory);
+    let (http, metrics) = HttpThread::start()?;
     let (catalog, at_start) = Catalog::open(&directory)?;
     let mut recovered = recover(&directory, &at_start)?;
     identity.write_admin_url(&directory, address)?;
@@ -121,17 +124,31 @@ pub fn serve(options: ServeOptions) -> Result<(), StartError> {
 
     let (catalog_at_end, mtu, dev) = (catalog.clone(), options.mtu, options.dev);
     let (identity, connections) = (Arc::new(identity), Connections::default());
-    let shared =
-        Shared { cores, identity, catalog, streams, consumers, connections, inboxes, files, directory, mtu, dev };
+    let served = Arc::new(Served { streams: streams.clone(), consumers: consumers.clone() });
+    let shared = Shared {
+        cores,
+        identity,
+        catalog,
+        streams,
+        consumers,
+        connections,
+        inboxes,
+        files,
+        directory,
+        metrics,
+        mtu,
+        dev,
+    };
     let mut lanes = Lanes::start(&shared, sockets, recovered.streams)?;
     drop(shared);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(StartError::io("make a runtime for", "the main thread"))?;
-    let served = runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         let stop = stop_signal()?;
         lanes.serving().await?;
+        http.stands(Standing::Serving(served));
         (options.ready)(&Ready { took: began.elapsed(), ..ready });
         tokio::select! {
             () = stop => {}
@@ -140,12 +157,14 @@ pub fn serve(options: ServeOptions) -> Result<(), StartError> {
         info!("stopping: sealing every log");
         Ok(())
     });
+    http.stands(Standing::Stopping);
     lanes.stop();
     lanes.join();
     // The last sender went with the lanes: what they asked for is done when the thread ends.
     drop(file_thread.join());
     catalog_at_end.close();
-    served
+    http.end();
+    outcome
 }
 
 /// The streams with their logs, and what is to be done with their files.

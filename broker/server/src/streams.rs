@@ -78,6 +78,11 @@ impl Streams {
         page(following.filter_map(|name| known.by_name.get(name.as_ref())), limit)
     }
 
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.read().by_name.len()
+    }
+
     fn read(&self) -> RwLockReadGuard<'_, Known> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
