@@ -11,6 +11,7 @@
 //!     dev_anyone_on_the_network: false,
 //!     certificate: None,
 //!     lanes: 1,
+//!     metrics_open: false,
 //!     mtu: 1452,
 //!     cores: Vec::new(),
 //!     ready: Box::new(|ready| eprintln!("clients can connect to {}", ready.address)),

@@ -9,17 +9,29 @@
 //! What must hold: a page shows everything that had happened when it was asked for; however many ask, one
 //! page is made at a time; every set of labels is bounded, and what is left out is counted.
 
-mod broker;
-mod process;
+mod histogram;
+mod page;
+mod report;
+mod snapshot;
+mod stored;
 mod text;
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use rheos_protocol::error::{ErrorCode, WireError};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::standing::StandingWatch;
+use crate::directory::DataDirectory;
+use crate::lane::Arrival;
+use crate::standing::{Standing, StandingWatch};
+
+pub(crate) use histogram::Histogram;
+pub(crate) use report::{Away, LaneCounts, LaneReport, LogReport, MemoryUse, SHARDS_MAX, ShardReport};
+
+use snapshot::{Everything, Snapshot};
+use stored::Stored;
 
 /// Most who wait for a page at once.
 const ASKED_MAX: usize = 256;
@@ -37,13 +49,16 @@ pub(crate) struct Metrics {
 pub(crate) struct Collector {
     asked: mpsc::Receiver<oneshot::Sender<Bytes>>,
     standing: StandingWatch,
+    directory: Arc<DataDirectory>,
+    stored: Stored,
     started: SystemTime,
 }
 
 /// The way to the metrics, and who makes them. The broker counts as started now.
-pub(crate) fn channel(standing: StandingWatch) -> (Metrics, Collector) {
+pub(crate) fn channel(standing: StandingWatch, directory: &Arc<DataDirectory>) -> (Metrics, Collector) {
     let (asking, asked) = mpsc::channel(ASKED_MAX);
-    (Metrics { asked: asking }, Collector { asked, standing, started: SystemTime::now() })
+    let (stored, directory) = (Stored::new(Arc::clone(directory)), Arc::clone(directory));
+    (Metrics { asked: asking }, Collector { asked, standing, directory, stored, started: SystemTime::now() })
 }
 
 impl Metrics {
@@ -75,16 +90,25 @@ impl Collector {
                 asked = self.asked.recv_many(&mut waiting, ASKED_MAX) => if asked == 0 { return },
                 () = ended(&mut standing) => return,
             }
-            let page = Bytes::from(self.page());
+            let page = Bytes::from(self.page().await);
             // Who has gone meanwhile wants none.
             waiting.drain(..).for_each(|answer| drop(answer.send(page.clone())));
         }
     }
 
-    fn page(&self) -> String {
+    async fn page(&mut self) -> String {
         let standing = self.standing.borrow().clone();
-        let started = self.started;
-        text::page(move |text| broker::write(text, &standing, started))
+        let reports = match &standing {
+            Standing::Serving(served) => served.ask_lanes(Arrival::Report).await,
+            Standing::Starting | Standing::Stopping => Vec::new(),
+        };
+        let is_ready = standing.readiness_by(&reports, &self.directory).is_ok();
+        let served = match &standing {
+            Standing::Serving(served) => Some(Everything::gather(served, reports, self.stored.bytes().await)),
+            Standing::Starting | Standing::Stopping => None,
+        };
+        let space = self.directory.layout().space().ok();
+        page::write(Snapshot { started: self.started, is_ready, space, served })
     }
 }
 

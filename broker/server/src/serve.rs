@@ -20,7 +20,7 @@ use crate::consumers::Consumers;
 use crate::cores::Cores;
 use crate::directory::{DataDirectory, DirectoryOptions, check_machine};
 use crate::files::{FileJob, FileThread, set_aside};
-use crate::http::HttpThread;
+use crate::http::{HttpParts, HttpThread};
 use crate::identity::{BrokerIdentity, CertificateFiles};
 use crate::lane::{Inboxes, RecoveredStream, name, settings_of};
 use crate::lanes::{Lanes, Shared};
@@ -35,7 +35,7 @@ use crate::streams::Streams;
 pub struct ServeOptions {
     /// The data directory; made when it is missing or empty.
     pub data: PathBuf,
-    /// Where to listen for QUIC; port 0 takes any.
+    /// Where to listen: for QUIC over UDP, and for HTTP over TCP. Port 0 takes any number that is free for both.
     pub listen: SocketAddr,
     /// Takes any credential and weaker file systems, on loopback only.
     pub dev: bool,
@@ -45,6 +45,9 @@ pub struct ServeOptions {
     pub certificate: Option<CertificateFiles>,
     /// Lanes, 1 to 256: see [`default_lanes`](crate::default_lanes).
     pub lanes: u16,
+    /// Lets whoever reaches the port read the metrics over HTTP, which name streams and consumers; otherwise
+    /// only this host may.
+    pub metrics_open: bool,
     /// Largest path MTU that is looked for, up to 6,500.
     pub mtu: u16,
     /// The core of each lane, in their order. When empty they take the last ones that the process may use.
@@ -56,7 +59,7 @@ pub struct ServeOptions {
 /// What a broker says when clients can connect.
 #[derive(Debug, Clone)]
 pub struct Ready {
-    /// The address that is listened on.
+    /// The address that is listened on, over UDP for QUIC and over TCP for HTTP.
     pub address: SocketAddr,
     /// The data directory.
     pub data: PathBuf,
@@ -99,10 +102,16 @@ pub fn serve(options: ServeOptions) -> Result<(), StartError> {
         warnings.extend(identity.warning());
     }
     // The places outlive the lanes: see there.
-    let Sockets { lanes: sockets, address, buffers, places: _places } = Sockets::open(options.listen, options.lanes)?;
+    let Sockets { lanes: sockets, http: listener, address, buffers, places: _places } =
+        Sockets::open(options.listen, options.lanes)?;
     warnings.extend(buffers.warning());
     let directory = Arc::new(directory);
-    let (http, metrics) = HttpThread::start()?;
+    let (http, metrics) = HttpThread::start(HttpParts {
+        listener,
+        tls: identity.http_crypto(),
+        directory: Arc::clone(&directory),
+        metrics_open: options.metrics_open,
+    })?;
     let (catalog, at_start) = Catalog::open(&directory)?;
     let mut recovered = recover(&directory, &at_start)?;
     identity.write_admin_url(&directory, address)?;
@@ -124,7 +133,7 @@ pub fn serve(options: ServeOptions) -> Result<(), StartError> {
 
     let (catalog_at_end, mtu, dev) = (catalog.clone(), options.mtu, options.dev);
     let (identity, connections) = (Arc::new(identity), Connections::default());
-    let served = Arc::new(Served { streams: streams.clone(), consumers: consumers.clone() });
+    let served = Arc::new(Served { streams: streams.clone(), consumers: consumers.clone(), inboxes: inboxes.clone() });
     let shared = Shared {
         cores,
         identity,

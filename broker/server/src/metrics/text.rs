@@ -7,9 +7,11 @@ use std::fmt;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode_registry;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, GaugeValueEncoder};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, GaugeValueEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
+
+use super::histogram::Histogram;
 
 /// What a sample says.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -38,10 +40,17 @@ pub(super) struct Family<T> {
     pub(super) value: fn(&T) -> Option<Value>,
 }
 
+/// A family of histograms of durations in seconds, about things of type `T`.
+pub(super) struct Histograms<T> {
+    pub(super) name: &'static str,
+    pub(super) help: &'static str,
+    pub(super) value: fn(&T) -> &Histogram,
+}
+
 /// A thing that samples are about, with its labels.
 pub(super) struct Subject<'a, T> {
     pub(super) labels: Vec<(&'static str, &'a str)>,
-    pub(super) of: T,
+    pub(super) of: &'a T,
 }
 
 /// Where samples are written.
@@ -62,8 +71,21 @@ impl Text<'_> {
         families.iter().try_for_each(|family| self.family(family, subjects))
     }
 
+    /// Writes a table of histograms about the same things.
+    pub(super) fn histograms<T>(&mut self, families: &[Histograms<T>], subjects: &[Subject<'_, T>]) -> fmt::Result {
+        for family in families.iter().filter(|_| !subjects.is_empty()) {
+            let mut encoder = self.0.encode_descriptor(family.name, family.help, None, MetricType::Histogram)?;
+            for Subject { labels, of } in subjects {
+                let histogram = (family.value)(of);
+                let (sum, count, buckets) = (histogram.sum_seconds(), histogram.count(), histogram.buckets());
+                encoder.encode_family(&&labels[..])?.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
+            }
+        }
+        Ok(())
+    }
+
     fn family<T>(&mut self, family: &Family<T>, subjects: &[Subject<'_, T>]) -> fmt::Result {
-        let mut samples = subjects.iter().filter_map(|it| Some((&it.labels[..], (family.value)(&it.of)?))).peekable();
+        let mut samples = subjects.iter().filter_map(|it| Some((&it.labels[..], (family.value)(it.of)?))).peekable();
         if samples.peek().is_none() {
             return Ok(());
         }
@@ -122,7 +144,7 @@ mod tests {
         ];
         let page = page(|text| {
             let subject = |name, of| Subject { labels: vec![("stream", name), ("shard", "0")], of };
-            text.families(FAMILIES, &[subject("x", (7, None)), subject("y\"", (u64::MAX, Some(0.25)))])
+            text.families(FAMILIES, &[subject("x", &(7, None)), subject("y\"", &(u64::MAX, Some(0.25)))])
         });
         let expected = "# HELP a_bytes_total Bytes.\n# TYPE a_bytes_total counter\n\
                         a_bytes_total{stream=\"x\",shard=\"0\"} 7\n\

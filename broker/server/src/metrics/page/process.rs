@@ -5,7 +5,7 @@ use std::fs;
 use rustix::process::{Resource, getrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
-use super::text::{Family, Kind, Value};
+use crate::metrics::text::{Family, Kind, Value};
 
 /// The process at a moment.
 pub(super) struct Process {
