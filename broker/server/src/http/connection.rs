@@ -158,3 +158,6 @@ fn warn_of(error: &io::Error) {
         _ => warn!("cannot take an HTTP connection: {error}"),
     }
 }
+
+#[cfg(test)]
+mod tests;
