@@ -112,7 +112,6 @@ pub(crate) fn run(command: &DemoCommand, global: &Global) -> Result<(), Failure>
     let what = records.what();
     let place = Place::make(command.dir.as_deref())?;
     let board = SharedBoard::new(Board::new(course::SHARDS as usize, &consumers::NAMES));
-    place.warnings.iter().for_each(|warning| board.lock().tell(warning.clone()));
     let outcome = crate::on_runtime(perform(&place, plan, records, &board, global.output == Output::Text));
     let finish = match outcome {
         Ok(finish) => finish,

@@ -31,8 +31,6 @@ pub(super) struct Place {
     root: PathBuf,
     /// Device and inode.
     identity: (u64, u64),
-    /// What is to be known of its file system.
-    pub(super) warnings: Vec<String>,
 }
 
 impl Place {
@@ -40,8 +38,9 @@ impl Place {
     /// `rheos-demo`, `rheos-demo-2` and so on.
     pub(super) fn make(chosen: Option<&Path>) -> Result<Place, Failure> {
         let root = chosen.unwrap_or(Path::new(NAME));
-        let warnings = match check_file_system(root, DirectoryOptions::default()) {
-            Ok(warnings) => warnings,
+        match check_file_system(root, DirectoryOptions::default()) {
+            // The broker warns of it too.
+            Ok(_warnings) => {}
             Err(StartError::FileSystemRefused { name, why, .. }) => {
                 return Err(Failure::new(format!(
                     "{} would be on {name}, {why}; choose a directory on a disk: rheos demo --dir DIR",
@@ -49,13 +48,13 @@ impl Place {
                 )));
             }
             Err(error) => return Err(Failure::new(error.to_string())),
-        };
+        }
         let root = match chosen {
             Some(chosen) => made(chosen)?,
             None => first_free()?,
         };
         let about = fs::symlink_metadata(&root).map_err(|error| unusable(&root, &error))?;
-        Ok(Place { root, identity: (about.dev(), about.ino()), warnings })
+        Ok(Place { root, identity: (about.dev(), about.ino()) })
     }
 
     /// The broker's data directory.
