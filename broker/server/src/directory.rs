@@ -37,7 +37,7 @@ use crate::durable;
 use crate::start_error::StartError;
 
 pub use ballast::{BALLAST_BYTES_MAX, Ballast};
-pub use layout::{Layout, SegmentPlace};
+pub use layout::{Layout, SegmentPlace, Space};
 pub use lock::{LOCK_POLL, SegmentLockError, lock_segment, waiting_message};
 pub use machine::check_machine;
 
