@@ -12,6 +12,7 @@ use tracing_subscriber::filter::LevelFilter;
 use crate::arguments::{Global, Output};
 use crate::failure::{Failure, is_coloured, warn};
 use crate::output::count;
+use crate::parent;
 use crate::units::show_duration_ms;
 
 /// Run the broker, until it gets SIGTERM or SIGINT
@@ -48,6 +49,9 @@ pub(crate) struct ServeCommand {
     /// Cores to pin the lanes to, one for each; by default the last ones this process may use
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     cores: Vec<usize>,
+    /// End when this process ends, which must be the one that started the broker
+    #[arg(long, value_name = "PID", hide = true)]
+    end_with: Option<u32>,
 }
 
 const AFTER_HELP: &str = "\
@@ -61,6 +65,7 @@ Examples:
   rheos serve --dev --data /tmp/rheos";
 
 pub(crate) fn run(command: &ServeCommand, global: &Global) -> Result<(), Failure> {
+    command.end_with.map_or(Ok(()), parent::end_with)?;
     tracing_subscriber::fmt()
         .with_writer(io::stderr)
         .with_ansi(is_coloured())
