@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use crate::arguments::Global;
 use crate::broker::{self, Named, found};
+use crate::completions;
 use crate::failure::{Failure, warn};
 use crate::printer::Printer;
 use crate::units::parse_position;
@@ -25,13 +26,14 @@ const AWAY_WAIT: Duration = Duration::from_secs(1);
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct GetCommand {
     /// The stream
+    #[arg(add = completions::streams())]
     stream: String,
     /// Only this shard; may be given several times
     #[arg(long = "shard", value_name = "N")]
     shards: Vec<u32>,
     /// Where to begin: trim-horizon (the first record that is kept), latest (what comes from now on), a
     /// sequence, or @TIME, such as @2026-11-24T20:15:00Z or @ and ms since 1970
-    #[arg(long, value_name = "POSITION", default_value = "trim-horizon", value_parser = parse_position)]
+    #[arg(long, value_name = "POSITION", allow_hyphen_values = true, default_value = "trim-horizon", value_parser = parse_position)]
     from: Position,
     /// Print at most this many records
     #[arg(long, value_name = "N")]

@@ -7,22 +7,27 @@
 //! rheos get flights
 //! ```
 //!
-//! Results go to standard output, everything else to standard error. The exit code is 0 when all was
-//! done, 1 when something was not (one line says what and what to do), 2 when the command was mistyped.
+//! Results go to standard output, everything else to standard error. What the exit code says is in [`exit`].
 
 #![forbid(unsafe_code)]
 
 mod arguments;
 mod broker;
+mod colours;
+mod completions;
 mod confirm;
 mod consumer;
 mod context;
 mod contexts;
+mod exit;
 mod failure;
 mod get;
+mod help;
 mod key;
+mod man;
 mod near;
 mod output;
+mod ping;
 mod printer;
 mod put;
 mod serve;
@@ -38,6 +43,7 @@ use arguments::{Arguments, Command};
 use failure::Failure;
 
 fn main() -> ExitCode {
+    completions::answer();
     match run(Arguments::read()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
@@ -51,6 +57,10 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Verify(command) => verify::run(command, global),
         Command::Context(command) => context::run(command, global),
         Command::Tls(command) => tls::run(command, global),
+        Command::Completions(command) => completions::run(command),
+        Command::Man(command) => man::run(command),
+        Command::Help(command) => help::run(command),
+        Command::Ping(command) => on_runtime(ping::run(command, global)),
         Command::Stream(command) => on_runtime(stream::run(command, global)),
         Command::Put(command) => on_runtime(put::run(command, global)),
         Command::Get(command) => on_runtime(get::run(command, global)),

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::arguments::Output;
 use crate::failure::{Failure, not_written};
+use crate::units::show_arrival_ms;
 
 /// Bytes that are gathered before they are written.
 const BUFFER_BYTES: usize = 256 << 10;
@@ -41,9 +42,9 @@ impl Printer {
             return Ok(());
         }
         self.left -= 1;
-        match self.how {
-            Output::Text => self.out.write_all(at.record.data).and_then(|()| self.out.write_all(b"\n")),
-            Output::Json => writeln!(self.out, "{}", as_json(shard, at)),
+        match self.how.is_text() {
+            true => self.out.write_all(at.record.data).and_then(|()| self.out.write_all(b"\n")),
+            false => writeln!(self.out, "{}", as_json(shard, at)),
         }
         .map_err(not_written)
     }
@@ -58,6 +59,7 @@ fn as_json(shard: u32, at: &RecordAt<'_>) -> Value {
         "shard": shard,
         "sequence": at.sequence,
         "partition_key": at.record.partition_key,
+        "arrival": show_arrival_ms(at.arrival_ms),
         "arrival_ms": at.arrival_ms,
     });
     match str::from_utf8(at.record.data) {
@@ -78,7 +80,7 @@ mod tests {
             let record = RecordView { partition_key: "k", explicit_hash_key: None, data };
             as_json(2, &RecordAt { sequence: 5, arrival_ms: 7, record })
         };
-        let head = json!({ "shard": 2, "sequence": 5, "partition_key": "k", "arrival_ms": 7 });
+        let head = json!({ "shard": 2, "sequence": 5, "partition_key": "k", "arrival": "1970-01-01T00:00:00.007Z", "arrival_ms": 7 });
         let mut text = head.clone();
         text["data"] = "é\n".into();
         assert_eq!(at("é\n".as_bytes()), text);

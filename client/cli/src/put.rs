@@ -26,6 +26,7 @@ use tally::Tally;
 
 use crate::arguments::Global;
 use crate::broker::{self, Named, found};
+use crate::completions;
 use crate::failure::Failure;
 use crate::units::parse_duration_ms;
 
@@ -39,6 +40,7 @@ const TICKETS_MAX: usize = 64 << 10;
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct PutCommand {
     /// The stream
+    #[arg(add = completions::streams())]
     stream: String,
     /// Files to read; standard input when there is none, or for -
     files: Vec<PathBuf>,

@@ -14,6 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use crate::arguments::Global;
 use crate::broker::{self, Named, found};
+use crate::completions;
 use crate::failure::{Failure, warn};
 use crate::printer::Printer;
 use crate::units::parse_position;
@@ -26,16 +27,17 @@ const POSITIONS_EVERY: Duration = Duration::from_millis(200);
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct TailCommand {
     /// The stream
+    #[arg(add = completions::streams())]
     stream: String,
     /// The consumer; rheos consumer register STREAM NAME registers one
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = completions::consumers())]
     consumer: String,
     /// Only this shard; may be given several times
     #[arg(long = "shard", value_name = "N")]
     shards: Vec<u32>,
     /// Where to begin in shards that the positions do not name: latest (what comes from now on),
     /// trim-horizon (the first record that is kept), a sequence (with one --shard), or @TIME
-    #[arg(long, value_name = "POSITION", default_value = "latest", value_parser = parse_position)]
+    #[arg(long, value_name = "POSITION", allow_hyphen_values = true, default_value = "latest", value_parser = parse_position)]
     from: Position,
     /// Begin where this file says, and keep it up to date with what was printed
     #[arg(long, value_name = "FILE")]

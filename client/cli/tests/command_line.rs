@@ -56,12 +56,12 @@ async fn streams_are_made_listed_described_and_deleted() {
         (4, &"f".repeat(32).into())
     );
 
-    let again = failure(&run(&peer, &["stream", "create", "orders"]), 1);
+    let again = failure(&run(&peer, &["stream", "create", "orders"]), 7);
     assert_eq!(again, "error: stream orders exists (error 11)");
     let unasked = failure(&run(&peer, &["stream", "delete", "orders"]), 1);
     assert!(unasked.contains("orders is not deleted") && unasked.contains("--yes"), "{unasked}");
     assert_eq!(stdout(&run(&peer, &["stream", "delete", "orders", "--yes"])), "stream orders is deleted\n");
-    let gone = failure(&run(&peer, &["stream", "describe", "orders"]), 1);
+    let gone = failure(&run(&peer, &["stream", "describe", "orders"]), 3);
     assert!(gone.contains("orders") && gone.contains("(error 10)"), "{gone}");
 }
 
@@ -194,7 +194,7 @@ async fn positions_shards_and_bytes() {
     peer.create("orders", 2);
     let failed = failure(&run(&peer, &["get", "orders", "--from", "5"]), 2);
     assert!(failed.contains("add --shard"), "{failed}");
-    let failed = failure(&run(&peer, &["get", "orders", "--shard", "2"]), 1);
+    let failed = failure(&run(&peer, &["get", "orders", "--shard", "2"]), 3);
     assert_eq!(failed, "error: stream orders has no shard 2; its shards are 0 to 1");
     let failed = failure(&run(&peer, &["get", "orders", "--shard", "1", "--from", "5"]), 1);
     assert!(failed.contains("shard 1: the position is beyond the tip"), "{failed}");
@@ -215,7 +215,7 @@ async fn the_broker_is_found_by_its_data_directory() {
         url.map(|url| command.env("RHEOS_URL", url));
         command.output().unwrap()
     };
-    let failed = failure(&find(None), 1);
+    let failed = failure(&find(None), 5);
     assert!(failed.contains("admin.url does not exist") && failed.contains("--url"), "{failed}");
     let path = write(directory.path(), "admin.url", &(peer.url() + "\n"));
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();

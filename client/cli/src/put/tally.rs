@@ -48,7 +48,7 @@ impl Tally {
     pub(super) fn report(&self, elapsed: Duration, how: Output) -> Result<(), Failure> {
         let seconds = elapsed.as_secs_f64();
         let rate = self.acked as f64 / seconds.max(1e-6);
-        if how == Output::Json {
+        if !how.is_text() {
             return output::json(&json!({
                 "stream": self.stream,
                 "records": self.acked,
