@@ -30,11 +30,14 @@ mod output;
 mod ping;
 mod printer;
 mod put;
+mod raw;
 mod serve;
 mod stream;
 mod tail;
+mod template;
 mod tls;
 mod units;
+mod until;
 mod verify;
 
 use std::process::ExitCode;

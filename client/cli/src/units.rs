@@ -2,7 +2,7 @@
 
 mod times;
 
-pub(crate) use times::{POSITIONS, parse_position, show_arrival_ms, show_time_ms};
+pub(crate) use times::{POSITIONS, parse_position, show_arrival_in, show_arrival_ms, show_time_ms};
 
 const TIME_UNITS: &[(&str, u64)] =
     &[("w", 7 * 86_400_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];

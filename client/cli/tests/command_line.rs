@@ -109,7 +109,7 @@ async fn keys_come_from_csv_and_json() {
     let json = write(directory.path(), "flights.jsonl", "{\"carrier\":\"CC\",\"delay\":3}\n");
     stdout(&run(&peer, &["put", "flights", "--key-from", "carrier", &csv, &json]));
     let got = stdout(&run(&peer, &["get", "flights", "--output", "json"]));
-    let got: Vec<Value> = got.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let got: Vec<Value> = serde_json::from_str(&got).unwrap();
     let pairs: Vec<_> =
         got.iter().map(|at| (at["partition_key"].as_str().unwrap(), at["data"].as_str().unwrap())).collect();
     assert_eq!(pairs, [("AA", "AA,\"two\nlines\""), ("BB", "BB,"), ("CC", "{\"carrier\":\"CC\",\"delay\":3}")]);
@@ -127,7 +127,10 @@ async fn the_first_line_that_failed_is_named() {
     let put = run(&peer, &["put", "orders", "--key-from", "id", &json]);
     let failed = failure(&put, 1);
     assert!(failed.starts_with("error: 2 records are not known to be stored; the first is "), "{failed}");
-    assert!(failed.ends_with("orders.jsonl line 2: it has no field \"id\" to take the key from"), "{failed}");
+    assert!(
+        failed.ends_with("orders.jsonl line 2: it has no field \"id\" to take the key from; did you mean di?"),
+        "{failed}"
+    );
     assert_eq!(peer.stored("orders", 0).len(), 2);
 
     let csv = write(directory.path(), "orders.csv", "id\n1\n");
@@ -193,7 +196,7 @@ async fn positions_shards_and_bytes() {
     let peer = Peer::start();
     peer.create("orders", 2);
     let failed = failure(&run(&peer, &["get", "orders", "--from", "5"]), 2);
-    assert!(failed.contains("add --shard"), "{failed}");
+    assert!(failed.contains("say which with --shard"), "{failed}");
     let failed = failure(&run(&peer, &["get", "orders", "--shard", "2"]), 3);
     assert_eq!(failed, "error: stream orders has no shard 2; its shards are 0 to 1");
     let failed = failure(&run(&peer, &["get", "orders", "--shard", "1", "--from", "5"]), 1);
