@@ -70,20 +70,39 @@ async fn send(command: &PingCommand, client: &Client, report: &Report) -> Result
         let answer = tokio::select! {
             biased;
             _ = &mut interrupted => break,
-            answer = async { due.tick().await; client.ping().await } => answer,
+            answer = async { due.tick().await; ping(client).await } => answer,
         };
-        pings.sent += 1;
-        match answer {
-            Ok(took) => pings.nanoseconds.saturating_record(took.as_nanos() as u64),
-            Err(ref error) if Exit::of(error) == Exit::NotReached => pings.last_failure = Some(error.to_string()),
-            Err(error) => return Err(error.into()),
-        }
-        report.ping(pings.sent, answer.map_err(|error| error.to_string()))?;
+        let answer = match answer {
+            // A broker that is away may come back; what it refuses, it refuses again.
+            Err(failure) if failure.exit() != Exit::NotReached => return Err(failure),
+            answer => answer.map_err(|failure| failure.message().to_owned()),
+        };
+        pings.note(&answer);
+        report.ping(pings.sent, &answer)?;
     }
     Ok(pings)
 }
 
+/// One ping. A broker that is gone says nothing: it is not waited for long.
+async fn ping(client: &Client) -> Result<Duration, Failure> {
+    match tokio::time::timeout(ANSWER_MAX, client.ping()).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(Failure::Told(Exit::NotReached, format!("no answer within {} s", ANSWER_MAX.as_secs()))),
+    }
+}
+
+/// Longest wait for the answer to a ping, connecting again included.
+const ANSWER_MAX: Duration = Duration::from_secs(3);
+
 impl Pings {
+    fn note(&mut self, answer: &Result<Duration, String>) {
+        self.sent += 1;
+        match answer {
+            Ok(took) => self.nanoseconds.saturating_record(took.as_nanos() as u64),
+            Err(why) => self.last_failure = Some(why.clone()),
+        }
+    }
+
     fn answered(&self) -> u64 {
         self.nanoseconds.len()
     }
@@ -125,15 +144,14 @@ impl Report {
         }
     }
 
-    fn ping(&self, number: u64, answer: Result<Duration, String>) -> Result<(), Failure> {
+    fn ping(&self, number: u64, answer: &Result<Duration, String>) -> Result<(), Failure> {
         match (self.how, answer) {
-            (Output::Text, Ok(took)) if io::stdout().is_terminal() => {
-                output::line(&format!("{number:>5}  {:.3} ms", ms(took)))
-            }
-            (Output::Text, Err(why)) if io::stdout().is_terminal() => output::line(&format!("{number:>5}  {why}")),
-            (Output::Ndjson, Ok(took)) => output::json(&json!({ "ping": number, "ms": ms(took) })),
+            (Output::Text, _) if !io::stdout().is_terminal() => Ok(()),
+            (Output::Text, Ok(took)) => output::line(&format!("{number:>5}  {:.3} ms", ms(*took))),
+            (Output::Text, Err(why)) => output::line(&format!("{number:>5}  {why}")),
+            (Output::Ndjson, Ok(took)) => output::json(&json!({ "ping": number, "ms": ms(*took) })),
             (Output::Ndjson, Err(why)) => output::json(&json!({ "ping": number, "error": why })),
-            _ => Ok(()),
+            (Output::Json, _) => Ok(()),
         }
     }
 
