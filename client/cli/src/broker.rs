@@ -4,6 +4,7 @@ use rheos_client::{Client, ConnectOptions, Error, ErrorCode};
 
 use crate::arguments::{Global, Place};
 use crate::contexts::Contexts;
+use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::near::suggestion;
 
@@ -68,7 +69,7 @@ pub(crate) async fn found<T>(client: &Client, named: Named<'_>, outcome: Result<
     };
     match suggestion(typed, names.iter().map(String::as_str)) {
         hint if hint.is_empty() => Err(error.into()),
-        hint => Err(Failure::new(format!("{error}{hint}"))),
+        hint => Err(Failure::Told(Exit::of(&error), format!("{error}{hint}"))),
     }
 }
 
@@ -85,21 +86,21 @@ fn current_context() -> Result<Option<ConnectOptions>, Failure> {
     let Ok(contexts) = Contexts::open() else { return Ok(None) };
     let Some(name) = contexts.current()? else { return Ok(None) };
     contexts.options(&name).map(Some).map_err(|failure| {
-        Failure::new(format!(
-            "the context in use cannot be used: {}; choose with: rheos context use NAME",
-            failure.message()
-        ))
+        failure.retold(|why| {
+            format!("the context in use cannot be used: {why}; choose another with: rheos context use NAME")
+        })
     })
 }
 
 fn from_data(global: &Global) -> Result<ConnectOptions, Failure> {
     let path = global.data.join(ADMIN_URL);
     if !path.exists() {
-        return Err(Failure::new(format!(
+        let known = format!(
             "no broker is known: {} does not exist; give the data directory of a broker on this host with --data, a \
              connection string with --url or RHEOS_URL, or a context with --context",
             path.display()
-        )));
+        );
+        return Err(Failure::Told(Exit::NotReached, known));
     }
     Ok(ConnectOptions::from_file(path)?)
 }

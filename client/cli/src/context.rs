@@ -8,6 +8,7 @@ use rheos_client::ConnectOptions;
 use serde_json::{Value, json};
 
 use crate::arguments::{Global, Output};
+use crate::completions;
 use crate::contexts::Contexts;
 use crate::failure::Failure;
 use crate::output;
@@ -45,6 +46,7 @@ Examples:
 #[derive(Debug, Args)]
 pub(crate) struct UseCommand {
     /// The context
+    #[arg(add = completions::contexts())]
     name: String,
 }
 
@@ -56,6 +58,7 @@ pub(crate) struct ListCommand {}
 #[derive(Debug, Args)]
 pub(crate) struct ShowCommand {
     /// The context; the one in use when none is named
+    #[arg(add = completions::contexts())]
     name: Option<String>,
     /// Show the whole connection string
     #[arg(long)]
@@ -66,6 +69,7 @@ pub(crate) struct ShowCommand {
 #[derive(Debug, Args)]
 pub(crate) struct RemoveCommand {
     /// The context
+    #[arg(add = completions::contexts())]
     name: String,
 }
 
@@ -121,28 +125,22 @@ fn list(contexts: &Contexts, how: Output) -> Result<(), Failure> {
     let is_current = |name: &str| current.as_deref() == Some(name);
     let names = contexts.names()?;
     // One that cannot be used is listed too: with the reason it can be mended.
-    let all = names.iter().map(|name| (name, contexts.options(name)));
-    match how {
-        Output::Json => all.into_iter().try_for_each(|(name, options)| {
-            let described = match options {
-                Ok(options) => described(name, &options),
-                Err(failure) => json!({ "name": name, "error": failure.message() }),
-            };
-            output::json(&with(described, "current", is_current(name).into()))
-        }),
-        Output::Text => {
-            let rows: Vec<_> = all
-                .map(|(name, options)| {
-                    let (broker, key) = match options {
-                        Ok(options) => (options.address(), options.key_id().to_owned()),
-                        Err(failure) => ("-".to_owned(), failure.message().to_owned()),
-                    };
-                    [if is_current(name) { "*" } else { "" }.to_owned(), name.clone(), broker, key]
-                })
-                .collect();
-            output::table(["USE", "NAME", "BROKER", "KEY"], &rows)
-        }
-    }
+    let all: Vec<_> = names.iter().map(|name| (name, contexts.options(name))).collect();
+    let row = |(name, options): &(&String, Result<ConnectOptions, Failure>)| {
+        let (broker, key) = match options {
+            Ok(options) => (options.address(), options.key_id().to_owned()),
+            Err(failure) => ("-".to_owned(), failure.message().to_owned()),
+        };
+        [if is_current(name) { "*" } else { "" }.to_owned(), (*name).clone(), broker, key]
+    };
+    let object = |(name, options): &(&String, Result<ConnectOptions, Failure>)| {
+        let described = match options {
+            Ok(options) => described(name, options),
+            Err(failure) => json!({ "name": name, "error": failure.message() }),
+        };
+        with(described, "current", is_current(name).into())
+    };
+    output::list(how, &all, ["USE", "NAME", "BROKER", "KEY"], row, object)
 }
 
 fn show(command: &ShowCommand, contexts: &Contexts, how: Output) -> Result<(), Failure> {
@@ -153,10 +151,7 @@ fn show(command: &ShowCommand, contexts: &Contexts, how: Output) -> Result<(), F
     };
     let options = contexts.options(&name)?;
     let url = if command.secret { contexts.url(&name)? } else { options.url_without_secret()? };
-    match how {
-        Output::Json => output::json(&with(described(&name, &options), "url", url.into())),
-        Output::Text => output::line(&url),
-    }
+    output::one(how, &url, &with(described(&name, &options), "url", url.as_str().into()))
 }
 
 fn described(name: &str, options: &ConnectOptions) -> Value {
@@ -169,10 +164,7 @@ fn with(mut object: Value, key: &str, value: Value) -> Value {
 }
 
 fn told(how: Output, name: &str, done: &str, said: &str) -> Result<(), Failure> {
-    match how {
-        Output::Json => output::json(&with(json!({ "name": name }), done, true.into())),
-        Output::Text => output::line(&format!("context {name} is {said}")),
-    }
+    output::one(how, &format!("context {name} is {said}"), &with(json!({ "name": name }), done, true.into()))
 }
 
 /// More than any connection string has.

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use rheos_client::ConnectOptions;
 use rheos_client::protocol::limits::NAME_CHARS_MAX;
 
+use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::near::suggestion;
 
@@ -47,9 +48,9 @@ impl Contexts {
     pub(crate) fn check_free(&self, name: &str) -> Result<(), Failure> {
         check_name(name)?;
         if self.path(name).exists() {
-            return Err(Failure::new(format!(
-                "context {name} exists; choose another name, or remove it: rheos context remove {name}"
-            )));
+            let exists =
+                format!("context {name} exists; choose another name, or remove it: rheos context remove {name}");
+            return Err(Failure::Told(Exit::Exists, exists));
         }
         make_directory(&self.contexts_dir())
     }
@@ -118,7 +119,7 @@ impl Contexts {
             hint if hint.is_empty() => "; `rheos context list` shows what there is".to_owned(),
             hint => hint,
         };
-        Err(Failure::new(format!("there is no context {name}{hint}")))
+        Err(Failure::Told(Exit::NotFound, format!("there is no context {name}{hint}")))
     }
 
     /// Writes a line beside its place, for its owner alone, and puts it there.

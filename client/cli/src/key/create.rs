@@ -9,7 +9,7 @@ use rheos_client::{Access, Client, ConnectOptions, KeyPolicy};
 use serde_json::json;
 
 use super::policy_text;
-use crate::arguments::{Global, Output};
+use crate::arguments::Global;
 use crate::broker;
 use crate::contexts::Contexts;
 use crate::failure::{Failure, note};
@@ -73,18 +73,16 @@ pub(super) async fn run(command: &CreateCommand, global: &Global) -> Result<(), 
     let key = created?;
     let url = others.url_with(&key.id, &key.secret)?;
     // Printed before anything can fail: there is no second time.
-    let printed = match global.output {
-        Output::Json => output::json(&json!({
-            "id": key.id,
-            "name": command.name,
-            "url": url,
-            "context": keeper.as_ref().map(|(_, name)| name),
-        })),
-        Output::Text => output::line(&url),
-    };
+    let object = json!({
+        "id": key.id,
+        "name": command.name,
+        "url": url,
+        "context": keeper.as_ref().map(|(_, name)| name),
+    });
+    let printed = output::one(global.output, &url, &object);
     let kept = keeper.as_ref().map_or(Ok(()), |(contexts, name)| contexts.add(name, &url));
     printed.and(kept)?;
-    if global.output == Output::Text {
+    if global.output.is_text() {
         tell(command, &key.id, &policy, keeper.as_ref().map(|(_, name)| *name), &others);
     }
     Ok(())
@@ -109,13 +107,10 @@ fn keeper(command: &CreateCommand) -> Result<Option<(Contexts, &str)>, Failure> 
         return Ok(None);
     }
     let (contexts, name) = (Contexts::open()?, command.save_as.as_deref().unwrap_or(&command.name));
-    match contexts.check_free(name) {
-        Ok(()) => Ok(Some((contexts, name))),
-        Err(Failure::Told(why)) => {
-            Err(Failure::new(format!("no key is made: {why} (or choose with --save-as or --no-context)")))
-        }
-        Err(failure) => Err(failure),
-    }
+    let free = contexts.check_free(name).map_err(|failure| {
+        failure.retold(|why| format!("no key is made: {why} (or choose with --save-as or --no-context)"))
+    });
+    free.map(|()| Some((contexts, name)))
 }
 
 fn tell(command: &CreateCommand, id: &str, policy: &KeyPolicy, context: Option<&str>, others: &ConnectOptions) {

@@ -42,14 +42,12 @@ pub(super) async fn run(command: &CreateCommand, client: &Client, how: Output) -
         record_bytes_max: command.record_max,
     };
     let stream = client.create_stream(spec).await?;
-    match how {
-        Output::Json => output::json(&as_json(&stream)),
-        Output::Text => output::line(&format!(
-            "stream {} is made: {}, records up to {}, kept for {}",
-            stream.name,
-            output::count(stream.shards.len() as u64, "shard"),
-            show_bytes(u64::from(stream.record_bytes_max)),
-            show_duration_ms(stream.retention_ms),
-        )),
-    }
+    let made = format!(
+        "stream {} is made: {}, records up to {}, kept for {}",
+        stream.name,
+        output::count(stream.shards.len() as u64, "shard"),
+        show_bytes(u64::from(stream.record_bytes_max)),
+        show_duration_ms(stream.retention_ms),
+    );
+    output::one(how, &made, &as_json(&stream))
 }
