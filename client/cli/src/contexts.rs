@@ -20,7 +20,7 @@ use rheos_client::protocol::limits::NAME_CHARS_MAX;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::near::suggestion;
+use crate::near::suggestion_or;
 
 /// The contexts of this user.
 pub(crate) struct Contexts {
@@ -115,10 +115,8 @@ impl Contexts {
             return Ok(());
         }
         let names = self.names()?;
-        let hint = match suggestion(name, names.iter().map(String::as_str)) {
-            hint if hint.is_empty() => "; `rheos context list` shows what there is".to_owned(),
-            hint => hint,
-        };
+        let all = || "; `rheos context list` shows what there is".to_owned();
+        let hint = suggestion_or(name, names.iter().map(String::as_str), all);
         Err(Failure::Told(Exit::NotFound, format!("there is no context {name}{hint}")))
     }
 
