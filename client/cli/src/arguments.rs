@@ -1,5 +1,8 @@
 //! What can be typed, and what `--help` says about it.
 
+mod mistyped;
+
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::parser::ValueSource;
@@ -147,7 +150,9 @@ impl Output {
 impl Arguments {
     /// Reads the command line; a mistyped one ends the process with code 2.
     pub(crate) fn read() -> Arguments {
-        let matches = command().get_matches();
+        let words: Vec<OsString> = std::env::args_os().skip(1).collect();
+        let matches =
+            command().try_get_matches().unwrap_or_else(|error| mistyped::mended(error, &mut command(), &words).exit());
         let mut arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
         arguments.global.place_said_by(innermost(&matches));
         arguments

@@ -18,6 +18,7 @@ use crate::output;
 pub(crate) enum ContextCommand {
     Add(AddCommand),
     Use(UseCommand),
+    Rename(RenameCommand),
     List(ListCommand),
     Show(ShowCommand),
     Remove(RemoveCommand),
@@ -44,10 +45,29 @@ Examples:
 
 /// Use a context wherever nothing else says which broker
 #[derive(Debug, Args)]
+#[command(after_help = USE_EXAMPLES)]
 pub(crate) struct UseCommand {
+    /// The context, or - for the one that was in use before
+    #[arg(add = completions::contexts(), required_unless_present = "none", conflicts_with = "none")]
+    name: Option<String>,
+    /// Use none: the data directory ./rheos-data says which broker
+    #[arg(long)]
+    none: bool,
+}
+
+const USE_EXAMPLES: &str = "\
+Examples:
+  rheos context use production
+  rheos context use -";
+
+/// Give a context another name
+#[derive(Debug, Args)]
+pub(crate) struct RenameCommand {
     /// The context
     #[arg(add = completions::contexts())]
     name: String,
+    /// What it is called from now on
+    new_name: String,
 }
 
 /// List all contexts
@@ -77,9 +97,11 @@ pub(crate) fn run(command: &ContextCommand, global: &Global) -> Result<(), Failu
     let (contexts, how) = (Contexts::open()?, global.output);
     match command {
         ContextCommand::Add(command) => add(command, &contexts, how),
-        ContextCommand::Use(command) => {
-            contexts.choose(&command.name)?;
-            told(how, &command.name, "in_use", "in use")
+        ContextCommand::Use(command) => choose(command, &contexts, how),
+        ContextCommand::Rename(RenameCommand { name, new_name }) => {
+            contexts.rename(name, new_name)?;
+            let object = json!({ "name": new_name, "renamed_from": name });
+            output::one(how, &format!("context {name} is called {new_name}"), &object)
         }
         ContextCommand::List(_) => list(&contexts, how),
         ContextCommand::Show(command) => show(command, &contexts, how),
@@ -88,6 +110,19 @@ pub(crate) fn run(command: &ContextCommand, global: &Global) -> Result<(), Failu
             told(how, &command.name, "removed", "removed")
         }
     }
+}
+
+fn choose(command: &UseCommand, contexts: &Contexts, how: Output) -> Result<(), Failure> {
+    let name = match command.name.as_deref() {
+        None => {
+            contexts.choose_none()?;
+            return output::one(how, "no context is in use", &json!({ "name": null, "in_use": false }));
+        }
+        Some("-") => contexts.previous()?,
+        Some(name) => name.to_owned(),
+    };
+    contexts.choose(&name)?;
+    told(how, &name, "in_use", "in use")
 }
 
 fn add(command: &AddCommand, contexts: &Contexts, how: Output) -> Result<(), Failure> {

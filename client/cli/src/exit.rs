@@ -35,7 +35,7 @@ impl Exit {
     pub(crate) fn of(error: &Error) -> Exit {
         match error {
             Error::Broker(error) => Exit::of_code(error.code),
-            Error::BadName(_) => Exit::Mistyped,
+            Error::BadName(_) | Error::BadUrl { .. } => Exit::Mistyped,
             Error::ConsumerNotFound { .. } | Error::NoSuchShard { .. } => Exit::NotFound,
             Error::Credential { .. } | Error::CaMismatch { .. } => Exit::NotAllowed,
             Error::Connect { .. } | Error::Unanswered { .. } | Error::Lost { .. } => Exit::NotReached,

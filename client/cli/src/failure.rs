@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use rheos_client::{Error, ErrorCode, PutRefused};
+use rheos_client::{Error, PutRefused};
 
 use crate::colours::{BOLD_RED, BOLD_YELLOW, RESET, is_coloured};
 use crate::exit::Exit;
@@ -68,16 +68,7 @@ impl Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
-        let hint = match &error {
-            Error::Broker(error) => match error.code {
-                ErrorCode::StreamNotFound => "; `rheos stream list` shows what there is",
-                ErrorCode::ConsumerNotFound => "; `rheos consumer list STREAM` shows what there is",
-                ErrorCode::KeyNotFound => "; `rheos key list` shows what there is",
-                _ => "",
-            },
-            _ => "",
-        };
-        Failure::Told(Exit::of(&error), format!("{error}{hint}"))
+        Failure::Told(Exit::of(&error), error.to_string())
     }
 }
 

@@ -13,7 +13,7 @@ use crate::broker::{self, Named, found};
 use crate::completions;
 use crate::failure::{Failure, warn};
 use crate::printer::{Printer, Printing, Span, about_templates};
-use crate::units::{POSITIONS, parse_position};
+use crate::units::{POSITIONS, parse_number, parse_position};
 use crate::until::{End, check};
 
 /// Print the records of a stream
@@ -24,7 +24,7 @@ pub(crate) struct GetCommand {
     #[arg(add = completions::streams())]
     stream: String,
     /// Only these shards: numbers with commas between them, or the option several times
-    #[arg(long = "shard", value_name = "N", value_delimiter = ',')]
+    #[arg(long = "shard", value_name = "N", value_delimiter = ',', value_parser = parse_number::<u32>)]
     shards: Vec<u32>,
     /// Where to begin: a position
     #[arg(long, value_name = "POSITION", default_value = "trim-horizon", value_parser = parse_position)]

@@ -7,7 +7,7 @@ use clap::{Args, Command};
 use crate::arguments::command;
 use crate::exit::EXITS;
 use crate::failure::Failure;
-use crate::near::suggestion;
+use crate::near::suggestion_or;
 use crate::output;
 use crate::units::POSITIONS;
 
@@ -40,10 +40,7 @@ fn unknown(parent: &Command, word: &str) -> Failure {
     let (topics, commands) = (topics(), parent.get_subcommands().map(Command::get_name));
     let names = commands.chain(topics.iter().map(|(name, _)| *name));
     let page = parent.get_bin_name().unwrap_or("rheos");
-    let hint = match suggestion(word, names) {
-        hint if hint.is_empty() => format!("; `{page} --help` shows all"),
-        hint => hint,
-    };
+    let hint = suggestion_or(word, names, || format!("; `{page} --help` shows all"));
     Failure::Usage(format!("{page} has no command or topic {word:?}{hint}"))
 }
 

@@ -33,6 +33,9 @@ pub(crate) fn run(typed: &ManCommand) -> Result<(), Failure> {
         return io::stdout().lock().write_all(&page::render(&root)).map_err(not_written);
     };
     let failed = |path: &PathBuf, error| Failure::new(format!("cannot write {}: {error}", path.display()));
+    if directory.is_file() {
+        return Err(Failure::new(format!("{} is no directory; name one to write the pages to", directory.display())));
+    }
     fs::create_dir_all(directory).map_err(|error| failed(directory, error))?;
     let pages = all(&root);
     for command in &pages {

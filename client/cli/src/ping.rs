@@ -15,14 +15,14 @@ use crate::broker;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{self, count};
-use crate::units::parse_duration_ms;
+use crate::units::{parse_duration_ms, parse_number};
 
 /// Measure how long the broker takes to answer
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct PingCommand {
     /// How many pings; 0 goes on until interrupted
-    #[arg(long, short, value_name = "N", default_value_t = 5)]
+    #[arg(long, short, value_name = "N", default_value = "5", value_parser = parse_number::<u64>)]
     count: u64,
     /// Time from one ping to the next; one that is not answered by then delays the next
     #[arg(long, short, value_name = "TIME", default_value = "200ms", value_parser = parse_duration_ms)]
@@ -42,7 +42,7 @@ pub(crate) async fn run(command: &PingCommand, global: &Global) -> Result<(), Fa
     let options = broker::options(global)?;
     let address = options.address();
     let begun = Instant::now();
-    let client = Client::connect(options).await?;
+    let client = broker::connect_with(global, options).await?;
     let connected = begun.elapsed();
     let report = Report { address, welcome: client.welcome(), connected, how: global.output };
     report.begin()?;

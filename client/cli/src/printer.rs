@@ -12,6 +12,7 @@ use crate::failure::{Failure, not_written};
 use crate::output::Objects;
 use crate::raw;
 use crate::template::{ESCAPES, Template};
+use crate::units::parse_number;
 use shown::{Field, Shown, as_json, parse_shown};
 
 /// Bytes that are gathered before they are written.
@@ -21,7 +22,7 @@ const BUFFER_BYTES: usize = 256 << 10;
 #[derive(Debug, Args)]
 pub(crate) struct Printing {
     /// Print at most this many records
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = parse_number::<u64>)]
     limit: Option<u64>,
     /// How a record is printed: its data and a newline; as JSON, an object a line; in the raw format, which
     /// rheos put --format raw reads. Where nothing is said, as --output says

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
-use rheos_client::{Client, Producer};
+use rheos_client::Producer;
 use tokio::sync::mpsc;
 
 use acks::Acks;
@@ -40,7 +40,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, warn};
 use crate::raw;
 use crate::template::Template;
-use crate::units::parse_duration_ms;
+use crate::units::{parse_duration_ms, parse_number};
 
 /// Most chunks of rows that were read and not put yet. Each is what one read of 64 KiB brought.
 const CHUNKS_MAX: usize = 16;
@@ -75,7 +75,8 @@ pub(crate) struct PutCommand {
     #[arg(long, conflicts_with_all = ["files", "key_from", "format"], value_parser = parse_made)]
     template: Option<Template<MadeField>>,
     /// How many records to make up
-    #[arg(long, value_name = "N", requires = "template", default_value_t = 1, hide_default_value = true)]
+    #[arg(long, value_name = "N", requires = "template", default_value = "1", hide_default_value = true)]
+    #[arg(value_parser = parse_number::<u64>)]
     count: u64,
     /// Put so many records in a time, such as 10k/s or 30/m, each when it is due; one that is late goes at
     /// once, and the summary says how late the latest was. As fast as it goes where nothing is said
@@ -147,7 +148,7 @@ pub(crate) async fn run(command: &PutCommand, global: &Global) -> Result<(), Fai
     };
     let mut acks = command.acks.as_deref().map(Acks::create).transpose()?;
     let options = broker::options(global)?.delivery_timeout(command.delivery_timeout);
-    let client = Client::connect(options).await?;
+    let client = broker::connect_with(global, options).await?;
     let producer = found(&client, Named::Stream(&command.stream), client.producer(&command.stream).await).await?;
     let outcome = put(command, &producer, sources, acks.as_mut(), global).await;
     client.close().await;

@@ -19,7 +19,7 @@ use crate::broker::{self, Named, found};
 use crate::completions;
 use crate::failure::{Failure, warn};
 use crate::printer::{Printer, Printing, Span, about_templates};
-use crate::units::{POSITIONS, parse_position};
+use crate::units::{POSITIONS, parse_number, parse_position};
 use crate::until::check;
 use ends::Ends;
 use kept::Kept;
@@ -38,7 +38,7 @@ pub(crate) struct TailCommand {
     #[arg(long, value_name = "NAME", add = completions::consumers())]
     consumer: String,
     /// Only these shards and their descendants: numbers with commas between them, or the option several times
-    #[arg(long = "shard", value_name = "N", value_delimiter = ',')]
+    #[arg(long = "shard", value_name = "N", value_delimiter = ',', value_parser = parse_number::<u32>)]
     shards: Vec<u32>,
     /// Where to begin in shards that the file of positions does not name: a position
     #[arg(long, value_name = "POSITION", default_value = "latest", value_parser = parse_position)]

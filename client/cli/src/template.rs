@@ -5,7 +5,7 @@
 
 use std::io::{self, Write};
 
-use crate::near::suggestion;
+use crate::near::suggestion_or;
 
 /// How templates are written, for the pages of `--help`.
 pub(crate) const ESCAPES: &str = r"\n \t \r \0 \e \\ \{ and \xHH";
@@ -109,10 +109,7 @@ fn field<F: Copy>(name: &str, fields: &[(&str, F)]) -> Result<F, String> {
     let found = fields.iter().find(|(known, _)| *known == name);
     found.map(|(_, field)| *field).ok_or_else(|| {
         let names: Vec<&str> = fields.iter().map(|(name, _)| *name).collect();
-        let hint = match suggestion(name, names.iter().copied()) {
-            hint if hint.is_empty() => format!("; there are {}", names.join(", ")),
-            hint => hint,
-        };
+        let hint = suggestion_or(name, names.iter().copied(), || format!("; there are {}", names.join(", ")));
         format!("there is no {{{{{name}}}}}{hint}")
     })
 }

@@ -1,7 +1,9 @@
 //! Numbers as people write them: durations, sizes, moments, positions; and back.
 
+mod numbers;
 mod times;
 
+pub(crate) use numbers::parse_number;
 pub(crate) use times::{POSITIONS, parse_position, show_arrival_in, show_arrival_ms, show_time_ms};
 
 const TIME_UNITS: &[(&str, u64)] =

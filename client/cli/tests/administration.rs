@@ -116,6 +116,42 @@ fn contexts_are_kept_for_their_owner_alone() {
 }
 
 #[test]
+fn contexts_are_changed_to_and_fro_and_renamed() {
+    let user = User::new();
+    assert!(failure(&user.run(&["context", "use", "-"]), 3).contains("no context was in use before"));
+    for name in ["one", "two"] {
+        stdout(&user.run(&["context", "add", name, &url(name)]));
+    }
+    let current = || user.json(&["context", "show"])[0]["name"].clone();
+    stdout(&user.run(&["context", "use", "two"]));
+    for expected in ["one", "two", "one"] {
+        assert_eq!(stdout(&user.run(&["context", "use", "-"])), format!("context {expected} is in use\n"));
+        assert_eq!(current(), expected);
+    }
+    // Choosing what is chosen changes nothing.
+    stdout(&user.run(&["context", "use", "one"]));
+    assert_eq!(stdout(&user.run(&["context", "rename", "two", "second"])), "context two is called second\n");
+    assert_eq!(stdout(&user.run(&["context", "rename", "one", "first"])), "context one is called first\n");
+    assert_eq!((current(), mode(&user.config().join("contexts/first"))), ("first".into(), 0o600));
+    stdout(&user.run(&["context", "use", "-"]));
+    assert_eq!(current(), "second");
+    assert_eq!(stdout(&user.run(&["context", "use", "--none"])), "no context is in use\n");
+    failure(&user.run(&["context", "show"]), 1);
+    stdout(&user.run(&["context", "use", "-"]));
+    assert_eq!(current(), "second");
+
+    assert!(failure(&user.run(&["context", "rename", "first", "second"]), 7).contains("context second exists"));
+    assert!(failure(&user.run(&["context", "rename", "frist", "third"]), 3).contains("did you mean first?"));
+    assert_eq!(user.run(&["context", "use"]).status.code(), Some(2));
+    assert_eq!(user.run(&["context", "use", "first", "--none"]).status.code(), Some(2));
+    for name in ["first", "second"] {
+        stdout(&user.run(&["context", "remove", name]));
+    }
+    let left: Vec<_> = fs::read_dir(user.config()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["contexts"]);
+}
+
+#[test]
 fn contexts_are_where_the_environment_says() {
     let user = User::new();
     for (variables, place) in [
@@ -141,7 +177,7 @@ fn a_context_that_cannot_be_used_is_refused() {
         let refused = failure(&user.run(&["context", "add", name, &url("broker")]), 2);
         assert!(refused.contains("is not a context name"), "{refused}");
     }
-    let bad = failure(&user.run(&["context", "add", "bad", "rheos://RK:hush@broker"]), 1);
+    let bad = failure(&user.run(&["context", "add", "bad", "rheos://RK:hush@broker"]), 2);
     assert!(bad.contains("does not name the broker's CA") && !bad.contains("hush"), "{bad}");
     let dev = failure(&user.run(&["context", "add", "dev", "dev:127.0.0.1:4567"]), 2);
     assert!(dev.contains("RHEOS_URL=dev:ADDRESS"), "{dev}");
@@ -236,7 +272,7 @@ async fn no_key_is_made_that_could_not_be_told() {
     assert!(taken.contains("no key is made: context here exists") && taken.contains("--no-context"), "{taken}");
     let dev = failure(&user.run(&["key", "create", "app", "--url", &format!("dev:{}", peer.address)]), 1);
     assert!(dev.contains("--data"), "{dev}");
-    failure(&user.run(&["key", "create", "app", "--address", "a b"]), 1);
+    failure(&user.run(&["key", "create", "app", "--address", "a b"]), 2);
     for arguments in [
         &["--admin", "--read-only"][..],
         &["--read-write", "--read-only"],
@@ -272,7 +308,7 @@ async fn consumers_are_registered_listed_and_deregistered() {
     let near = failure(&user.run(&["consumer", "deregister", "orders", "biling"]), 3);
     assert!(near.ends_with("(error 15); did you mean billing?"), "{near}");
     let far = failure(&user.run(&["consumer", "deregister", "orders", "nobody"]), 3);
-    assert!(far.ends_with("`rheos consumer list STREAM` shows what there is"), "{far}");
+    assert!(far.ends_with("`rheos consumer list orders` shows what there is"), "{far}");
     for arguments in [
         &["consumer", "list", "ordres"][..],
         &["consumer", "register", "ordres", "x"],

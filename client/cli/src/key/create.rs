@@ -12,7 +12,8 @@ use super::policy_text;
 use crate::arguments::Global;
 use crate::broker;
 use crate::contexts::Contexts;
-use crate::failure::{Failure, note};
+use crate::failure::{Failure, note, warn};
+use crate::near::suggestion;
 use crate::output;
 
 /// Make an access key and print its connection string, this once
@@ -67,7 +68,8 @@ pub(super) async fn run(command: &CreateCommand, global: &Global) -> Result<(), 
     }
     let keeper = keeper(command)?;
 
-    let client = Client::connect(options).await?;
+    let client = broker::connect_with(global, options).await?;
+    warn_of_slips(&client, &policy).await;
     let created = client.create_key(&command.name, policy.clone()).await;
     client.close().await;
     let key = created?;
@@ -86,6 +88,19 @@ pub(super) async fn run(command: &CreateCommand, global: &Global) -> Result<(), 
         tell(command, &key.id, &policy, keeper.as_ref().map(|(_, name)| *name), &others);
     }
     Ok(())
+}
+
+/// A grant may come before its stream, so a name that is not there is no error.
+async fn warn_of_slips(client: &Client, policy: &KeyPolicy) {
+    if policy.streams.is_empty() {
+        return;
+    }
+    let Ok(streams) = client.list_streams().await else { return };
+    let is_there = |name: &String| streams.iter().any(|stream| stream.name == *name);
+    for (name, _) in policy.streams.iter().filter(|(name, _)| !is_there(name)) {
+        let hint = suggestion(name, streams.iter().map(|stream| stream.name.as_str()));
+        warn(&format!("no stream is named {name} yet{hint}"));
+    }
 }
 
 fn policy(command: &CreateCommand) -> Result<KeyPolicy, Failure> {
@@ -130,7 +145,7 @@ fn parse_grant(text: &str) -> Result<(String, Access), String> {
     let access = match access {
         "read-only" => Access::ReadOnly,
         "read-write" => Access::ReadWrite,
-        _ => return Err(wrong()),
+        other => return Err(wrong() + &suggestion(other, ["read-only", "read-write"])),
     };
     Ok((stream.as_str().to_owned(), access))
 }

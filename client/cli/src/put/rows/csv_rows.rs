@@ -12,7 +12,7 @@ use csv::{ByteRecord, ReaderBuilder};
 use rheos_client::protocol::limits::RECORD_BYTES_MAX;
 
 use super::{Content, Pending, READ_BYTES, Row};
-use crate::near::suggestion;
+use crate::near::suggestion_or;
 
 /// Most bytes of a row, quotes included. Beyond it a quote is missing.
 const ROW_BYTES_MAX: usize = RECORD_BYTES_MAX as usize + (1 << 20);
@@ -44,10 +44,8 @@ pub(super) fn read(input: impl Read, key_from: Option<&str>, source: usize, pend
 fn column_of(header: &ByteRecord, field: &str) -> Result<usize, String> {
     header.iter().position(|name| name == field.as_bytes()).ok_or_else(|| {
         let names: Vec<_> = header.iter().map(String::from_utf8_lossy).collect();
-        let hint = match suggestion(field, names.iter().map(AsRef::as_ref)) {
-            hint if hint.is_empty() => format!("; it has: {}", names.join(", ")),
-            hint => hint,
-        };
+        let all = || format!("; it has: {}", names.join(", "));
+        let hint = suggestion_or(field, names.iter().map(AsRef::as_ref), all);
         format!("line 1: the header has no column {field:?} to take the key from{hint}")
     })
 }
