@@ -74,12 +74,12 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
-    /// Connection string: rheos://ID:SECRET@HOST:4567?ca=sha256:HEX, or dev:ADDRESS for a broker on this
-    /// host in development mode (best in the environment: what is typed, others can see)
+    /// Connection string of the broker, or dev:ADDRESS for one on this host in development mode; best in
+    /// the environment, as others can see what is typed
     #[arg(long, global = true, env = "RHEOS_URL", hide_env_values = true, value_name = "URL")]
     pub(crate) url: Option<String>,
 
-    /// Data directory of the broker; on this host, its admin.url says how to connect
+    /// Data directory of a broker on this host
     #[arg(
         long,
         global = true,
@@ -90,8 +90,7 @@ pub(crate) struct Global {
     )]
     pub(crate) data: PathBuf,
 
-    /// Context to use (see rheos context). Which broker, strongest first: --url, --data, --context,
-    /// RHEOS_URL, RHEOS_CONTEXT, RHEOS_DATA, the context in use, ./rheos-data
+    /// Context to use; rheos help environment says which of these is the strongest
     #[arg(long, global = true, env = "RHEOS_CONTEXT", hide_env_values = true, value_name = "NAME", add = completions::contexts())]
     pub(crate) context: Option<String>,
 

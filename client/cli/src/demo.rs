@@ -174,7 +174,7 @@ async fn told_to_stop(stop: &Notify) -> Result<u8, Failure> {
 }
 
 fn tell(report: &Report, how: Output) -> Result<(), Failure> {
-    if how == Output::Json {
+    if !how.is_text() {
         return output::json(&report.as_json());
     }
     output::line(&format!("\nProof\n{}\n{}", report.as_text().trim_end(), report.about_data()))?;

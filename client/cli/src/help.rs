@@ -57,7 +57,7 @@ fn exit_codes() -> String {
 /// What the environment says.
 pub(crate) const ENVIRONMENT: &str = "\
 Environment:
-  RHEOS_URL         as --url: a connection string, or dev:ADDRESS
+  RHEOS_URL         as --url: rheos://ID:SECRET@HOST:4567?ca=sha256:HEX, or dev:ADDRESS
   RHEOS_CONTEXT     as --context: a context to use
   RHEOS_DATA        as --data: the data directory of a broker on this host
   RHEOS_CONFIG_DIR  where contexts are kept; else $XDG_CONFIG_HOME/rheos, else ~/.config/rheos

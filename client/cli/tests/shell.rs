@@ -160,6 +160,13 @@ fn help_explains_commands_and_topics() {
     assert!(stdout(&user.run(&["help", "exit-codes"])).contains("  5  no broker was reached"));
     assert!(stdout(&user.run(&["help", "positions"])).contains("trim-horizon"));
     assert!(stdout(&user.run(&["help", "environment"])).contains("RHEOS_CONTEXT"));
+    // clap takes a short name in braces for a line's end.
+    for field in ["{{number}}", "{{random}}", "{{time}}", "{{time_ms}}"] {
+        assert!(stdout(&user.run(&["help", "put"])).contains(field), "{field}");
+    }
+    for field in ["{{data}}", "{{key}}", "{{arrival_local}}"] {
+        assert!(stdout(&user.run(&["help", "tail"])).contains(field), "{field}");
+    }
     let near = failure(&user.run(&["help", "exit-code"]), 2);
     assert_eq!(near, "error: rheos has no command or topic \"exit-code\"; did you mean exit-codes?");
     let near = failure(&user.run(&["help", "stream", "craete"]), 2);

@@ -146,6 +146,12 @@ impl Client {
         }
     }
 
+    /// Why the last attempt to connect failed; `None` where none did, or one has succeeded since. Producers and
+    /// consumers go on trying meanwhile.
+    pub fn trouble(&self) -> Option<String> {
+        self.core.lanes.trouble()
+    }
+
     /// A producer that puts records into a stream.
     ///
     /// # Errors

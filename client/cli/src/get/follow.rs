@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::{Progress, ReadFailure, print, print_all, readers, skipping_trimmed};
+use crate::broker::Outage;
 use crate::failure::{Failure, warn};
 use crate::printer::Printer;
 use crate::until::End;
@@ -30,10 +31,12 @@ pub(super) async fn follow(
     let mut open: BTreeMap<u32, Position> = shards.into_iter().map(|shard| (shard, from)).collect();
     let (_tasks, mut reads) = read_all(readers(client, stream, open.clone())?, end);
     let (mut interrupted, mut passed) = (pin!(tokio::signal::ctrl_c()), pin!(end.passed()));
+    let mut outages = pin!(Outage::default().watch(client, warn));
     loop {
         let read = tokio::select! {
             read = reads.recv() => read,
             _ = &mut interrupted => return Ok(()),
+            never = &mut outages => never,
             () = &mut passed => return print_all(readers(client, stream, open)?, end, printer).await,
         };
         // Without a reader left, every shard is at its end.
@@ -56,31 +59,24 @@ pub(super) async fn follow(
 fn read_all(readers: Vec<Reader>, end: End) -> (JoinSet<()>, mpsc::Receiver<Result<ReadBatches, Failure>>) {
     let (reads, printed) = mpsc::channel(READS_MAX);
     let mut tasks = JoinSet::new();
-    for reader in readers {
-        // One of them speaks for all when the broker goes away.
-        let speaks = tasks.is_empty();
-        tasks.spawn(follow_shard(reader, end, reads.clone(), speaks));
-    }
+    readers.into_iter().for_each(|reader| {
+        tasks.spawn(follow_shard(reader, end, reads.clone()));
+    });
     (tasks, printed)
 }
 
-async fn follow_shard(mut reader: Reader, end: End, reads: mpsc::Sender<Result<ReadBatches, Failure>>, speaks: bool) {
-    let mut away = false;
+async fn follow_shard(mut reader: Reader, end: End, reads: mpsc::Sender<Result<ReadBatches, Failure>>) {
     loop {
         let read = skipping_trimmed(&mut reader, async |reader| reader.next_batches().await).await;
         let read = match read {
             Ok(Some(read)) => Ok(read),
             Ok(None) => continue,
-            Err(ReadFailure::Away(error)) => {
-                if !std::mem::replace(&mut away, true) && speaks {
-                    warn(&format!("{error}; waiting for it"));
-                }
+            Err(ReadFailure::Away(_)) => {
                 tokio::time::sleep(AWAY_WAIT).await;
                 continue;
             }
             Err(failure) => Err(Failure::from(failure)),
         };
-        away = false;
         let ended = read.as_ref().is_ok_and(|read| {
             end.is_reached(read.next_sequence) || read.records().last().is_some_and(|at| end.is_before(&at))
         });
