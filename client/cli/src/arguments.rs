@@ -44,7 +44,7 @@ Begin with:
   rheos get flights --from -15m --follow
   rheos consumer register flights board && rheos tail flights --consumer board
 
-`rheos help COMMAND` and `rheos help exit-codes`, `positions`, `templates` or `environment` say more.";
+rheos help COMMAND says more; COMMAND may be exit-codes, positions, templates or environment, too.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {

@@ -12,7 +12,7 @@ use crate::output;
 use crate::printer::about_templates;
 use crate::units::POSITIONS;
 
-/// Show what a command does, or explain exit-codes, positions, templates or the environment
+/// Explain a command, or exit-codes, positions, templates, environment
 #[derive(Debug, Args)]
 pub(crate) struct HelpCommand {
     /// A command, such as stream create, or a topic
