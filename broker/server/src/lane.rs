@@ -20,6 +20,7 @@ mod inbox;
 mod logs;
 mod pushes;
 mod replies;
+mod reshard;
 
 use std::future::poll_fn;
 use std::io;
@@ -40,6 +41,7 @@ use rheos_core::recovery::{LogOnDisk, Recovery, RecoveryStep};
 use rheos_protocol::batch::PutBatch;
 use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::message::{Read, Subscribe};
+use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tracing::{error, info};
 
@@ -49,8 +51,9 @@ use crate::consumers::Consumers;
 use crate::disk::{BufferPool, CommitRing, POOLED_BYTES_MAX, RingWait, WriteDone};
 use crate::files::{FileJob, FileThread};
 use crate::mesh::MeshEnd;
+use crate::reshard::Expired;
 
-pub(crate) use inbox::{Answer, Arrival, Inbox, Inboxes, Reading, Subscribing};
+pub(crate) use inbox::{Answer, Arrival, Ends, Inbox, Inboxes, Reading, Resharding, Subscribing};
 pub(crate) use logs::settings_of;
 
 use logs::{Logs, Slot};
@@ -83,6 +86,7 @@ pub(crate) struct Lane {
     held_back: HeldBack,
     budget: LaneBudget,
     consumers: Consumers,
+    expired: mpsc::Sender<Expired>,
     directory_id: u64,
     number: LaneNumber,
     stopping: bool,
@@ -109,6 +113,8 @@ pub(crate) struct LaneParts {
     pub(crate) files: FileThread,
     pub(crate) blocks: Blocks,
     pub(crate) consumers: Consumers,
+    /// Where closed shards are reported whose records have expired.
+    pub(crate) expired: mpsc::Sender<Expired>,
     /// The lane's end of the mesh, where there are other lanes.
     pub(crate) mesh: Option<MeshEnd>,
 }
@@ -125,7 +131,7 @@ impl Lane {
     /// # Errors
     /// When the kernel gives it no ring.
     pub(crate) fn new(parts: LaneParts, streams: Vec<RecoveredStream>) -> io::Result<Lane> {
-        let LaneParts { number, directory_id, inbox, files, blocks, consumers, mesh } = parts;
+        let LaneParts { number, directory_id, inbox, files, blocks, consumers, expired, mesh } = parts;
         let ring = CommitRing::new(COMMITS_IN_FLIGHT_MAX as u32)?;
         let wait = RingWait::new(&ring)?;
         let mut ticks = interval(TICK);
@@ -150,6 +156,7 @@ impl Lane {
             held_back: HeldBack::default(),
             budget: LaneBudget::default(),
             consumers,
+            expired,
             directory_id,
             number,
             stopping: false,
@@ -234,6 +241,7 @@ impl Lane {
                 self.create(now, record);
                 let _ = done.send(());
             }
+            Arrival::Resharding(resharding) => self.resharding(now, resharding),
             Arrival::StreamDeleted { record, done } => {
                 self.delete(&record);
                 let _ = done.send(());
@@ -390,6 +398,7 @@ impl Lane {
         self.ticked = (self.ticked + 1) % TICKS_OF_CLOSED;
         if self.ticked == 0 {
             slots.extend(self.logs.slots());
+            slots.iter().for_each(|slot| self.report_expired(now, *slot));
         } else {
             self.logs.open_slots(&mut slots);
         }
@@ -457,6 +466,7 @@ impl Lane {
                     owned.log.unwatch(shard);
                 }
             }
+            Effect::Drained { ends } => owned.tell_ends(ends),
             Effect::ReadOnly { why } => error!(log = %name(log), "takes no more puts: {why}"),
             Effect::Stopped => {
                 owned.stopped = true;
@@ -497,7 +507,8 @@ fn new_log(now: Now, record: &StreamRecord, log: u32, directory: u64) -> Log {
     let on_disk = LogOnDisk {
         id: settings.id,
         directory,
-        shards: settings.shards.iter().map(|shard| shard.0).collect(),
+        shards: settings.shard_numbers().collect(),
+        ends: settings.ends(),
         lowest_kept: rheos_core::catalog::FIRST_SEGMENT,
         highest_prepared: rheos_core::catalog::FIRST_SEGMENT - 1,
         files: Default::default(),

@@ -36,6 +36,7 @@ mod lanes;
 mod mesh;
 mod net;
 mod recover;
+mod reshard;
 mod serve;
 mod sockets;
 pub mod start_error;

@@ -12,6 +12,7 @@ use rheos_core::log::{Log, LogId};
 use rheos_core::recovery::Chore;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use crate::catalog::{Catalog, CatalogAtStart};
@@ -25,6 +26,7 @@ use crate::lane::{Inboxes, RecoveredStream, name, settings_of};
 use crate::lanes::{Lanes, Shared};
 use crate::net::Connections;
 use crate::recover::{Found, recover_log};
+use crate::reshard::{EXPIRED_WAITING_MAX, Resharder};
 use crate::sockets::Sockets;
 use crate::start_error::StartError;
 use crate::streams::Streams;
@@ -121,8 +123,29 @@ pub fn serve(options: ServeOptions) -> Result<(), StartError> {
 
     let (catalog_at_end, mtu, dev) = (catalog.clone(), options.mtu, options.dev);
     let (identity, connections) = (Arc::new(identity), Connections::default());
-    let shared =
-        Shared { cores, identity, catalog, streams, consumers, connections, inboxes, files, directory, mtu, dev };
+    let (expired, reported) = mpsc::channel(EXPIRED_WAITING_MAX);
+    let resharder = Resharder {
+        catalog: catalog.clone(),
+        streams: streams.clone(),
+        inboxes: inboxes.clone(),
+        changes: Arc::default(),
+        lanes: options.lanes,
+    };
+    let shared = Shared {
+        cores,
+        identity,
+        catalog,
+        streams,
+        consumers,
+        connections,
+        inboxes,
+        files,
+        directory,
+        resharder: resharder.clone(),
+        expired,
+        mtu,
+        dev,
+    };
     let mut lanes = Lanes::start(&shared, sockets, recovered.streams)?;
     drop(shared);
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -132,6 +155,8 @@ pub fn serve(options: ServeOptions) -> Result<(), StartError> {
     let served = runtime.block_on(async {
         let stop = stop_signal()?;
         lanes.serving().await?;
+        tokio::spawn(resharder.clone().forget_expired(reported));
+        tokio::spawn(async move { resharder.finish_all(at_start.streams).await });
         (options.ready)(&Ready { took: began.elapsed(), ..ready });
         tokio::select! {
             () = stop => {}

@@ -7,8 +7,8 @@ use rheos_protocol::batch::Batch;
 use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::message::Position;
 
-use super::Log;
 use super::segments::Segment;
+use super::{Admission, Log};
 use crate::arrival::Now;
 use crate::fanout::Part;
 use crate::index::{IndexEntry, entry_of_arrival, entry_of_sequence};
@@ -44,7 +44,7 @@ impl Log {
         Ok(ShardTip {
             durable_sequence: shard.durable_sequence,
             last_arrival_ms: shard.last_arrival_ms,
-            closed: shard.closed,
+            closed: matches!(shard.admission, Admission::Closed(_)),
         })
     }
 
@@ -108,9 +108,12 @@ impl Log {
         self.shards.len()
     }
 
-    /// The shards that take what a closed one took.
-    pub fn children(&self, shard: u32) -> &[u32] {
-        self.settings.children.get(&shard).map_or(&[], Vec::as_slice)
+    /// The shards that take what a closed one took; `None` for one that is not closed.
+    pub fn children(&self, shard: u32) -> Option<&[u32]> {
+        match &self.shards[self.shard_at(shard).ok()?].admission {
+            Admission::Closed(closed) => Some(&closed.children),
+            Admission::Open | Admission::Closing => None,
+        }
     }
 
     fn read_memory(&self, shard: u32, tip: u64, target: Target, bytes_max: usize) -> Option<ReadOutcome> {

@@ -134,7 +134,7 @@ async fn perform(net: &Net, principal: &Authenticated<Principal>, request: Reque
 
 /// Has changes of the catalog wait for each other. Who has waited may have lost its key meanwhile.
 async fn in_turn<'a>(net: &'a Net, principal: &Authenticated<Principal>) -> Result<MutexGuard<'a, ()>, WireError> {
-    let order = net.changes.lock().await;
+    let order = net.resharder.changes.lock().await;
     if !net.is_live(principal.principal()) {
         return Err(revoked(&principal.principal().key_id));
     }
