@@ -1,6 +1,7 @@
 //! Reshards in the catalog: an intent outlives a restart, is finished or abandoned once, and only of its own life.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use rheos_broker::catalog::Catalog;
 use rheos_core::catalog::{Reshard, SHARDS_OF_BROKER_MAX, StreamRecord};
@@ -14,7 +15,7 @@ fn shards(stream: &StreamRecord) -> Vec<(u32, bool)> {
     stream.shards.iter().map(|shard| (shard.shard, shard.is_open())).collect()
 }
 
-fn begin(catalog: &Catalog, reshard: Reshard) -> Result<std::sync::Arc<StreamRecord>, ErrorCode> {
+fn begin(catalog: &Catalog, reshard: Reshard) -> Result<Arc<StreamRecord>, ErrorCode> {
     run(catalog.begin_reshard(&name("orders"), reshard)).map_err(|error| error.code)
 }
 
@@ -30,7 +31,7 @@ fn an_intent_is_kept_and_finished_once() {
     catalog.close();
 
     let (catalog, at_start) = open(&directory);
-    assert_eq!(at_start.streams, [begun.clone()]);
+    assert_eq!(at_start.streams[..], [Arc::clone(&begun)]);
     assert_eq!(begun.resharding, Some(SPLIT));
     let ends = BTreeMap::from([(0, 77)]);
     let done = run(catalog.finish_reshard(&begun, ends.clone(), NOW_MS + 1)).expect("it has begun");
