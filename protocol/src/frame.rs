@@ -111,6 +111,14 @@ kinds! {
     KEYS = 67,
     /// Request: revoke an access key; its connections are closed.
     REVOKE_KEY = 68,
+    /// Request: change retention, largest record or limits of a stream; answered with [`STREAM`].
+    UPDATE_STREAM = 96,
+    /// Request: change tags of a stream or a registered consumer.
+    CHANGE_TAGS = 98,
+    /// Request: the tags of a stream or a registered consumer.
+    LIST_TAGS = 100,
+    /// Reply to [`LIST_TAGS`].
+    TAGS = 101,
 }
 
 impl FrameHeader {

@@ -9,6 +9,8 @@
 mod consumer;
 mod key;
 mod push;
+mod settings;
+mod tag;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -18,6 +20,8 @@ use crate::hash::HashRange;
 pub use consumer::{ConsumerDescription, ConsumerOf};
 pub use key::{Access, CreateKey, KeyDescription, KeyPolicy, NewKey};
 pub use push::{Push, PushEnd, Subscribe};
+pub use settings::{Limit, LimitsUpdate, StreamLimits, StreamSettings, UpdateStream};
+pub use tag::{ChangeTags, StreamFilter, Tag, Tagged};
 
 use crate::limits::{LIST_PAGE_MAX, NAME_CHARS_MAX, SHARDS_MAX, TEXT_BYTES_MAX};
 use crate::wire::{FieldReader, FieldWriter, Malformed, write_group};
@@ -147,7 +151,8 @@ pub struct CreateStream {
 ///
 /// ```text
 ///   group { text name | u64 incarnation | u64 created ms | u64 retention ms | u32 largest record bytes } | u32 count |
-///   count x group { u32 shard | u128 first hash | u128 last hash | u8 state | u32 parent + 1 | u32 adjacent parent + 1 | u32 log | u16 lane }
+///   count x group { u32 shard | u128 first hash | u128 last hash | u8 state | u32 parent + 1 | u32 adjacent parent + 1 | u32 log | u16 lane } |
+///   group { settings }
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamDescription {
@@ -163,6 +168,8 @@ pub struct StreamDescription {
     pub record_bytes_max: u32,
     /// Shards in order of their number.
     pub shards: Vec<ShardDescription>,
+    /// What else may be changed of it.
+    pub settings: StreamSettings,
 }
 
 /// A shard of a [`StreamDescription`].
@@ -212,12 +219,14 @@ pub enum Request {
     CreateStream(CreateStream),
     /// Describe the stream of this name.
     DescribeStream(String),
-    /// Up to `limit` streams whose names sort after `after`.
+    /// Up to `limit` streams that pass the filter and whose names sort after `after`.
     ListStreams {
         /// Where to go on; empty for the first page.
         after: String,
         /// 1 to 1,000.
         limit: u32,
+        /// Which of them.
+        filter: StreamFilter,
     },
     /// Delete the stream of this name.
     DeleteStream(String),
@@ -253,6 +262,12 @@ pub enum Request {
     },
     /// Revoke the access key of this id or name.
     RevokeKey(String),
+    /// Change a stream.
+    UpdateStream(UpdateStream),
+    /// Change tags.
+    ChangeTags(ChangeTags),
+    /// List tags.
+    ListTags(Tagged),
 }
 
 /// Everything a broker answers or pushes.
@@ -293,6 +308,8 @@ pub enum Reply {
     Key(NewKey),
     /// To ListKeys: a page and whether more follow.
     Keys(Vec<KeyDescription>, bool),
+    /// To ListTags: all of them, sorted by their keys.
+    Tags(Vec<Tag>),
 }
 
 impl Request {
@@ -316,6 +333,9 @@ impl Request {
             Request::CreateKey(_) => kind::CREATE_KEY,
             Request::ListKeys { .. } => kind::LIST_KEYS,
             Request::RevokeKey(_) => kind::REVOKE_KEY,
+            Request::UpdateStream(_) => kind::UPDATE_STREAM,
+            Request::ChangeTags(_) => kind::CHANGE_TAGS,
+            Request::ListTags(_) => kind::LIST_TAGS,
         }
     }
 
@@ -339,7 +359,12 @@ impl Request {
             Request::DescribeStream(name) | Request::DeleteStream(name) | Request::RevokeKey(name) => {
                 FieldWriter::text(out, name);
             }
-            Request::ListStreams { after, limit } | Request::ListKeys { after, limit } => {
+            Request::ListStreams { after, limit, filter } => {
+                FieldWriter::text(out, after);
+                out.put_u32_le(*limit);
+                filter.encode(out);
+            }
+            Request::ListKeys { after, limit } => {
                 FieldWriter::text(out, after);
                 out.put_u32_le(*limit);
             }
@@ -354,6 +379,9 @@ impl Request {
             Request::Subscribe(subscribe) => subscribe.encode(out),
             Request::CreateKey(create) => create.encode(out),
             Request::Credit(bytes) => out.put_u64_le(*bytes),
+            Request::UpdateStream(update) => update.encode(out),
+            Request::ChangeTags(change) => change.encode(out),
+            Request::ListTags(of) => of.encode(out),
         });
     }
 
@@ -377,7 +405,11 @@ impl Request {
                 record_bytes_max: fields.u32()?,
             }),
             kind::DESCRIBE_STREAM => Request::DescribeStream(name(&mut fields)?),
-            kind::LIST_STREAMS => Request::ListStreams { after: name(&mut fields)?, limit: fields.u32()? },
+            kind::LIST_STREAMS => Request::ListStreams {
+                after: name(&mut fields)?,
+                limit: fields.u32()?,
+                filter: StreamFilter::decode(&mut fields)?,
+            },
             kind::DELETE_STREAM => Request::DeleteStream(name(&mut fields)?),
             kind::REGISTER_CONSUMER => Request::RegisterConsumer(ConsumerOf::decode(&mut fields)?),
             kind::DESCRIBE_CONSUMER => Request::DescribeConsumer(ConsumerOf::decode(&mut fields)?),
@@ -391,6 +423,9 @@ impl Request {
             kind::CREATE_KEY => Request::CreateKey(CreateKey::decode(&mut fields)?),
             kind::LIST_KEYS => Request::ListKeys { after: name(&mut fields)?, limit: fields.u32()? },
             kind::REVOKE_KEY => Request::RevokeKey(name(&mut fields)?),
+            kind::UPDATE_STREAM => Request::UpdateStream(UpdateStream::decode(&mut fields)?),
+            kind::CHANGE_TAGS => Request::ChangeTags(ChangeTags::decode(&mut fields)?),
+            kind::LIST_TAGS => Request::ListTags(Tagged::decode(&mut fields)?),
             _ => return Ok(None),
         }))
     }
@@ -415,6 +450,7 @@ impl Reply {
             Reply::PushEnd(_) => kind::PUSH_END,
             Reply::Key(_) => kind::KEY,
             Reply::Keys(..) => kind::KEYS,
+            Reply::Tags(_) => kind::TAGS,
         }
     }
 
@@ -451,6 +487,7 @@ impl Reply {
             Reply::PushEnd(end) => end.encode(out),
             Reply::Key(key) => key.encode(out),
             Reply::Keys(keys, more) => write_page(out, keys, *more, KeyDescription::encode),
+            Reply::Tags(tags) => tag::encode_tags(tags, out),
         });
     }
 
@@ -502,6 +539,7 @@ impl Reply {
                 let (keys, more) = read_page(&mut fields, KeyDescription::decode)?;
                 Reply::Keys(keys, more)
             }
+            kind::TAGS => Reply::Tags(tag::decode_tags(&mut fields)?),
             _ => return Ok(None),
         }))
     }
@@ -588,6 +626,7 @@ impl StreamDescription {
                 out.put_u16_le(shard.lane);
             });
         }
+        write_group(out, |out| self.settings.encode(out));
     }
 
     fn decode(fields: &mut FieldReader<'_>) -> Result<StreamDescription, Malformed> {
@@ -599,6 +638,7 @@ impl StreamDescription {
             retention_ms: head.u64()?,
             record_bytes_max: head.u32()?,
             shards: Vec::new(),
+            settings: StreamSettings::default(),
         };
         // A stream that was resharded lists closed shards beside the open ones.
         let count = fields.count(SHARDS_MAX * 4, 2)?;
@@ -618,6 +658,7 @@ impl StreamDescription {
                 lane: shard.u16()?,
             });
         }
+        stream.settings = StreamSettings::decode(&mut fields.group()?)?;
         Ok(stream)
     }
 
