@@ -20,12 +20,15 @@
 //! and reports back as [`Event`]s.
 
 mod append;
+mod ceilings;
 mod commit;
 mod read;
 mod reshard;
+mod retention;
 mod segments;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 use rheos_protocol::batch::{Batch, PutBatch};
@@ -35,6 +38,7 @@ use rheos_protocol::hash::HashRange;
 use crate::arrival::{ArrivalClock, Now};
 use crate::budget::LaneBudget;
 use crate::carry_over::{self, ShardState};
+use crate::catalog::StreamTerms;
 use crate::commit::CommitHeader;
 use crate::limits::{CLOSE_MS, SETTLE_MS};
 use crate::producer::ProducerTable;
@@ -42,8 +46,10 @@ use crate::recovery::Recovered;
 use crate::tail::Tail;
 
 pub use read::{ReadStart, ShardTip};
+pub use retention::Expiry;
 pub use segments::SegmentFacts;
 
+use ceilings::Ceilings;
 use commit::Submitted;
 use segments::Segments;
 
@@ -63,10 +69,8 @@ pub struct LogSettings {
     pub id: LogId,
     /// Its shards, sorted by number.
     pub shards: Vec<LogShard>,
-    /// Largest data of one record.
-    pub record_bytes_max: u32,
-    /// How long records are kept.
-    pub retention_ms: u64,
+    /// What may change while it is served; its part where they are about the stream as a whole.
+    pub terms: StreamTerms,
 }
 
 impl LogSettings {
@@ -151,6 +155,11 @@ pub enum Event {
         /// What is now known of the oldest segment.
         lowest: SegmentFacts,
     },
+    /// How long the files of segments are that were to be measured, as far as they are there.
+    Measured {
+        /// Number and bytes.
+        sizes: Vec<(u64, u64)>,
+    },
     /// These shards are to be closed: nothing new is admitted to them from here on.
     /// [`Effect::Drained`] follows.
     Close {
@@ -163,6 +172,11 @@ pub enum Event {
     Resharded {
         /// What it says now.
         shards: Vec<LogShard>,
+    },
+    /// The stream's terms have changed.
+    Terms {
+        /// What they are now.
+        terms: StreamTerms,
     },
     /// Time has passed. Comes a few times a second while [`Log::is_open`].
     Tick,
@@ -210,10 +224,12 @@ pub enum Effect {
         /// The footer, whole blocks.
         footer: Bytes,
     },
-    /// Remove the segments below this one, after the catalog knows; [`Event::Trimmed`] follows.
-    Trim {
-        /// The lowest segment to be kept.
-        lowest: u64,
+    /// Remove segments that have expired, after the catalog knows; [`Event::Trimmed`] follows.
+    Trim(Expiry),
+    /// Find out how long the files of these segments are; [`Event::Measured`] follows.
+    Measure {
+        /// Their numbers.
+        segments: Range<u64>,
     },
     /// A commit has made more records of a watched shard durable. Comes after the replies of the commit.
     Advanced {
@@ -267,6 +283,8 @@ pub struct Log {
     shards: Vec<Shard>,
     producers: ProducerTable,
     clock: ArrivalClock,
+    /// What arrived before has expired, for good.
+    trimmed_ms: u64,
     staged: VecDeque<Staged>,
     stage: Stage,
     health: Health,
@@ -300,6 +318,8 @@ struct Shard {
     watched: bool,
     /// Whether that is to be said of the commit that is being looked at.
     advanced: bool,
+    /// What is left of its ceilings, once something was taken of one.
+    ceilings: Option<Box<Ceilings>>,
 }
 
 /// Whether a shard takes puts.
@@ -358,6 +378,7 @@ impl Log {
         };
         Log {
             clock: ArrivalClock::new(now, state.last_arrival_ms()),
+            trimmed_ms: settings.terms.trimmed_ms,
             shards,
             producers: state.producers,
             staged: VecDeque::new(),
@@ -396,7 +417,15 @@ impl Log {
             }
             Event::SegmentFailed { ask, why } => self.segment_failed(now, ask, &why, budget, effects),
             Event::Sealed { segment } => self.segments.sealed(segment),
-            Event::Trimmed { lowest } => self.segments.trimmed(lowest),
+            Event::Trimmed { lowest } => {
+                self.segments.trimmed(lowest);
+                self.expire(now, effects);
+            }
+            Event::Measured { sizes } => {
+                self.segments.measured(&sizes);
+                self.expire(now, effects);
+            }
+            Event::Terms { terms } => self.change_terms(now, terms, effects),
             Event::Close { shards } => self.close_shards(&shards),
             Event::Reopen => self.reopen_shards(),
             Event::Resharded { shards } => self.resharded(&shards, effects),
@@ -476,9 +505,7 @@ impl Log {
     fn tick(&mut self, now: Now, budget: &mut LaneBudget, effects: &mut Vec<Effect>) {
         self.tail.expire(now.boot_ms, budget);
         self.clock.follow(now);
-        if let Some(lowest) = self.segments.expired(self.horizon_ms(now)) {
-            effects.push(Effect::Trim { lowest });
-        }
+        self.expire(now, effects);
         let quiet_ms = now.boot_ms.saturating_sub(self.quiet_since_boot_ms);
         let idle = matches!(self.stage, Stage::Idle) && self.staged.is_empty();
         let writes = matches!(self.health, Health::Serving | Health::Stopping);
@@ -490,11 +517,6 @@ impl Log {
         } else if self.settled && quiet_ms >= CLOSE_MS {
             self.close_segment(effects);
         }
-    }
-
-    /// What arrived before this time has expired.
-    fn horizon_ms(&self, now: Now) -> u64 {
-        self.clock.now_ms(now).saturating_sub(self.settings.retention_ms)
     }
 
     fn stop(&mut self, now: Now, budget: &mut LaneBudget, effects: &mut Vec<Effect>) {

@@ -62,6 +62,13 @@ pub struct ReadOutcome {
     pub next_arrival_ms: Option<u64>,
 }
 
+impl ReadOutcome {
+    /// Bytes of the batches.
+    pub fn bytes(&self) -> usize {
+        self.pieces.iter().map(Bytes::len).sum()
+    }
+}
+
 /// What a read needs next.
 #[derive(Debug)]
 pub enum ReadStep {

@@ -21,6 +21,7 @@ mod logs;
 mod pushes;
 mod replies;
 mod reshard;
+mod terms;
 
 use std::future::poll_fn;
 use std::io;
@@ -36,11 +37,11 @@ use rheos_core::fanout::SubscriptionId;
 use rheos_core::held_back::HeldBack;
 use rheos_core::lanes::lane_of;
 use rheos_core::limits::COMMITS_IN_FLIGHT_MAX;
-use rheos_core::log::{Effect, Event, Log, LogId, Write};
+use rheos_core::log::{Effect, Event, Log, LogId, ReadStart, Write};
 use rheos_core::recovery::{LogOnDisk, Recovery, RecoveryStep};
 use rheos_protocol::batch::PutBatch;
 use rheos_protocol::error::{ErrorCode, WireError};
-use rheos_protocol::message::{Read, Subscribe};
+use rheos_protocol::message::{Read, StreamLimits, Subscribe};
 use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tracing::{error, info};
@@ -64,7 +65,7 @@ use replies::Replies;
 const TICK: Duration = Duration::from_millis(100);
 
 /// Logs that are closed are told so only once in so many times: their segments expire all the same.
-const TICKS_OF_CLOSED: u32 = 600;
+const TICKS_OF_CLOSED: u32 = 300;
 
 /// How long subscribers of a broker that stops are told to wait.
 const GOING_AWAY_WAIT_MS: u32 = 500;
@@ -86,6 +87,7 @@ pub(crate) struct Lane {
     held_back: HeldBack,
     budget: LaneBudget,
     consumers: Consumers,
+    limits: StreamLimits,
     expired: mpsc::Sender<Expired>,
     directory_id: u64,
     number: LaneNumber,
@@ -113,6 +115,8 @@ pub(crate) struct LaneParts {
     pub(crate) files: FileThread,
     pub(crate) blocks: Blocks,
     pub(crate) consumers: Consumers,
+    /// What streams have where they set nothing else.
+    pub(crate) limits: StreamLimits,
     /// Where closed shards are reported whose records have expired.
     pub(crate) expired: mpsc::Sender<Expired>,
     /// The lane's end of the mesh, where there are other lanes.
@@ -131,7 +135,7 @@ impl Lane {
     /// # Errors
     /// When the kernel gives it no ring.
     pub(crate) fn new(parts: LaneParts, streams: Vec<RecoveredStream>) -> io::Result<Lane> {
-        let LaneParts { number, directory_id, inbox, files, blocks, consumers, expired, mesh } = parts;
+        let LaneParts { number, directory_id, inbox, files, blocks, consumers, limits, expired, mesh } = parts;
         let ring = CommitRing::new(COMMITS_IN_FLIGHT_MAX as u32)?;
         let wait = RingWait::new(&ring)?;
         let mut ticks = interval(TICK);
@@ -156,6 +160,7 @@ impl Lane {
             held_back: HeldBack::default(),
             budget: LaneBudget::default(),
             consumers,
+            limits,
             expired,
             directory_id,
             number,
@@ -242,6 +247,21 @@ impl Lane {
                 let _ = done.send(());
             }
             Arrival::Resharding(resharding) => self.resharding(now, resharding),
+            Arrival::StreamUpdated { record, done } => {
+                self.update(now, record);
+                let _ = done.send(());
+            }
+            Arrival::HorizonOf { incarnation, told } => drop(told.send(self.horizon_ms(now, incarnation))),
+            Arrival::WasRead { log, shard, bytes } => {
+                if let Some(slot) = self.logs.of_id(log) {
+                    self.logs.at(slot).expect("a stream's slots are taken").log.take_read(now, shard, bytes);
+                }
+            }
+            Arrival::Measured { log, sizes } => {
+                if let Some(slot) = self.logs.of_id(log) {
+                    self.step(now, slot, Event::Measured { sizes });
+                }
+            }
             Arrival::StreamDeleted { record, done } => {
                 self.delete(&record);
                 let _ = done.send(());
@@ -290,9 +310,14 @@ impl Lane {
 
     fn read(&mut self, now: Now, read: &Read) -> Result<Reading, WireError> {
         let slot = self.logs.of_shard(read.incarnation, read.shard)?;
-        let log = &self.logs.at(slot).expect("a stream's slots are taken").log;
-        let start = log.read(now, read.shard, read.position, read.bytes_max as usize)?;
-        Ok(Reading { log: log.id(), tip: log.tip(read.shard)?, start })
+        let log = &mut self.logs.at(slot).expect("a stream's slots are taken").log;
+        let bytes_max = log.admit_read(now, read.shard, read.bytes_max as usize)?;
+        let start = log.read(now, read.shard, read.position, bytes_max)?;
+        if let ReadStart::Ready(outcome) = &start {
+            log.take_read(now, read.shard, outcome.bytes());
+        }
+        let is_metered = log.meters_reads() && matches!(start, ReadStart::Disk(_));
+        Ok(Reading { log: log.id(), tip: log.tip(read.shard)?, is_metered, start })
     }
 
     fn subscribing(&mut self, subscribing: Subscribing) {
@@ -326,7 +351,7 @@ impl Lane {
     fn create(&mut self, now: Now, record: Arc<StreamRecord>) {
         let LaneNumber { lane, lanes } = self.number;
         let here = (0..record.log_count).filter(|log| lane_of(record.incarnation, *log, lanes) == lane);
-        let logs = here.map(|log| new_log(now, &record, log, self.directory_id)).collect();
+        let logs = here.map(|log| new_log(now, &record, log, self.directory_id, self.limits)).collect();
         let slots = self.logs.add(record, logs);
         // Its creation was on the way when the stop began: nobody else tells these logs.
         if self.stopping {
@@ -460,7 +485,8 @@ impl Lane {
             Effect::Seal { segment, offset, footer } => {
                 self.files.push(FileJob::Seal { log, segment, offset, footer });
             }
-            Effect::Trim { lowest } => self.files.push(FileJob::Trim { log, lowest }),
+            Effect::Trim(expiry) => self.files.push(FileJob::Trim { log, expiry }),
+            Effect::Measure { segments } => self.files.push(FileJob::Measure { log, segments }),
             Effect::Advanced { shard } => {
                 if !self.pushes.fan_out.advanced(log, shard) {
                     owned.log.unwatch(shard);
@@ -502,8 +528,8 @@ impl Lane {
 }
 
 /// A log of a stream that has just been made: there is nothing to recover.
-fn new_log(now: Now, record: &StreamRecord, log: u32, directory: u64) -> Log {
-    let settings = settings_of(record, log);
+fn new_log(now: Now, record: &StreamRecord, log: u32, directory: u64, limits: StreamLimits) -> Log {
+    let settings = settings_of(record, log, limits);
     let on_disk = LogOnDisk {
         id: settings.id,
         directory,

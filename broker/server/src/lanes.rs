@@ -14,6 +14,7 @@ use std::{io, process};
 use quinn::{Endpoint, EndpointConfig, TokioRuntime};
 use rheos_core::lanes::lane_of;
 use rheos_protocol::error::ErrorCode;
+use rheos_protocol::message::StreamLimits;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task;
 
@@ -48,6 +49,7 @@ pub(crate) struct Shared {
     pub(crate) resharder: Resharder,
     /// Where lanes report closed shards whose records have expired.
     pub(crate) expired: mpsc::Sender<Expired>,
+    pub(crate) limits: StreamLimits,
     pub(crate) mtu: u16,
     pub(crate) dev: bool,
 }
@@ -199,6 +201,7 @@ fn start_lane(plan: LanePlan) -> Result<(Endpoint, task::JoinHandle<()>), StartE
         files: shared.files.clone(),
         blocks: own_blocks,
         consumers: shared.consumers.clone(),
+        limits: shared.limits,
         expired: shared.expired,
         mesh: end,
     };
@@ -217,6 +220,7 @@ fn start_lane(plan: LanePlan) -> Result<(Endpoint, task::JoinHandle<()>), StartE
         blocks,
         files: shared.files,
         directory_id,
+        limits: shared.limits,
         lane,
         lanes,
         dev: shared.dev,

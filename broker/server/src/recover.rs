@@ -17,6 +17,7 @@ use rheos_core::limits::{BLOCK_BYTES, SEGMENT_FILE_BYTES_MAX};
 use rheos_core::log::LogId;
 use rheos_core::reader::ReadPlace;
 use rheos_core::recovery::{LogOnDisk, Recovered, Recovery, RecoveryStep};
+use rheos_protocol::message::StreamLimits;
 use tracing::warn;
 
 use crate::directory::{DataDirectory, Layout, lock_segment, waiting_message};
@@ -78,7 +79,7 @@ pub(crate) fn recover_log(
     files: BTreeSet<u64>,
 ) -> Result<Recovered, StartError> {
     let id = LogId { incarnation: stream.incarnation, log };
-    let settings = settings_of(stream, log);
+    let settings = settings_of(stream, log, StreamLimits::NONE);
     let on_disk = LogOnDisk {
         id,
         directory: directory.id(),

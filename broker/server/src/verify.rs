@@ -7,11 +7,11 @@ use std::io;
 use std::path::Path;
 
 use bytes::Bytes;
-use rheos_core::catalog::LogRecord;
+use rheos_core::catalog::{LogRecord, StreamTerms};
 use rheos_core::log::{Log, LogId, ReadStart};
 use rheos_core::reader::{ReadPlace, ReadStep};
 use rheos_protocol::error::ErrorCode;
-use rheos_protocol::message::Position;
+use rheos_protocol::message::{Position, StreamLimits};
 use serde::Serialize;
 
 use crate::catalog::Catalog;
@@ -101,7 +101,8 @@ pub fn verify(path: &Path, mut progress: impl FnMut(u64)) -> Result<VerifyReport
                 damaged: Vec::new(),
             };
             // Expired records are nobody's loss: what is kept is read whatever its age.
-            let settings = rheos_core::log::LogSettings { retention_ms: u64::MAX, ..settings_of(record, log) };
+            let mut settings = settings_of(record, log, StreamLimits::NONE);
+            settings.terms = StreamTerms { retention_ms: u64::MAX, trimmed_ms: 0, ..settings.terms };
             let log = Log::new(clock::now(), settings, recovered);
             for shard in record.shards_of_log(id.log) {
                 read_shard(directory.layout(), &log, shard.shard, &mut report, &mut progress);

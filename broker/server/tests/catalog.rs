@@ -21,7 +21,7 @@ use rheos_broker::directory::{DataDirectory, DirectoryOptions};
 use rheos_broker::start_error::StartError;
 use rheos_core::catalog::{LogRecord, StreamRecord};
 use rheos_protocol::error::ErrorCode;
-use rheos_protocol::message::CreateStream;
+use rheos_protocol::message::{CreateStream, StreamLimits};
 use rheos_protocol::name::StreamName;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
@@ -106,7 +106,7 @@ fn streams_are_made_deleted_and_kept_over_a_restart() {
     let new = |stream: &StreamRecord, log| ((stream.incarnation, log), LogRecord::NEW);
     assert_eq!(logs, [new(&orders, 0), new(&orders, 1), new(&audit, 0), new(&audit, 1)]);
     assert_eq!(at_start.condemned, [gone.incarnation]);
-    assert_eq!(at_start.streams[0].describe(|log| log as u16).shards.len(), 4);
+    assert_eq!(at_start.streams[0].describe(|log| log as u16, StreamLimits::NONE).shards.len(), 4);
     catalog.close();
 }
 

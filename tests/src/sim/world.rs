@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use rheos_core::arrival::Now;
+use rheos_core::catalog::StreamTerms;
 use rheos_core::log::{Log, LogId, LogSettings};
 
 use super::disk::LogFiles;
@@ -176,8 +177,7 @@ impl World {
             settings: LogSettings {
                 id: LogId { incarnation: 0x5eed_0000 + at as u64, log: at as u32 },
                 shards: (0..shard_count).map(|shard| whole(3 * shard + 1)).collect(),
-                record_bytes_max: 10 << 20,
-                retention_ms: RETENTION_MS,
+                terms: StreamTerms::new(RETENTION_MS, 10 << 20),
             },
             files: LogFiles::default(),
             log: None,

@@ -26,6 +26,7 @@ impl Shard {
             last_arrival_ms: kept.map_or(0, |state| state.last_arrival_ms),
             watched: false,
             advanced: false,
+            ceilings: None,
         }
     }
 

@@ -48,6 +48,14 @@ pub(crate) enum Arrival {
     StreamCreated { record: Arc<StreamRecord>, done: oneshot::Sender<()> },
     /// Shards of a stream are closed, opened or forgotten.
     Resharding(Resharding),
+    /// The catalog has other terms or tags of a stream.
+    StreamUpdated { record: Arc<StreamRecord>, done: oneshot::Sender<()> },
+    /// Somebody asks before which time everything of a stream has expired.
+    HorizonOf { incarnation: u64, told: oneshot::Sender<Option<u64>> },
+    /// A read of a shard has brought so many bytes from the disk.
+    WasRead { log: LogId, shard: u32, bytes: usize },
+    /// The file thread has measured segments: number and bytes.
+    Measured { log: LogId, sizes: Vec<(u64, u64)> },
     /// A stream was deleted from the catalog: its logs go.
     StreamDeleted { record: Arc<StreamRecord>, done: oneshot::Sender<()> },
     /// The file thread has made a segment, or could not.
@@ -101,6 +109,8 @@ pub(crate) struct Answer {
 pub(crate) struct Reading {
     pub(crate) log: LogId,
     pub(crate) tip: ShardTip,
+    /// Whether the lane wants to be told how many bytes were read.
+    pub(crate) is_metered: bool,
     pub(crate) start: ReadStart,
 }
 

@@ -49,7 +49,7 @@ pub(super) async fn read<'a>(net: &'a Net, share: &'a Share, read: Read) -> Resu
             Some(mesh) if lane != net.lane => mesh.ask(lane, Asked::Read { read: read.clone(), reply })?,
             _ => net.inbox.push(Arrival::Read { read: read.clone(), reply }),
         }
-        let Reading { log, tip, start } = begun.await.map_err(|_| stopping())??;
+        let Reading { log, tip, is_metered, start } = begun.await.map_err(|_| stopping())??;
         let outcome = match start {
             ReadStart::Ready(outcome) => outcome,
             ReadStart::Disk(task) => match perform(&net.blocks[usize::from(lane)], log, *task, &mut gone).await? {
@@ -57,6 +57,10 @@ pub(super) async fn read<'a>(net: &'a Net, share: &'a Share, read: Read) -> Resu
                 None => continue,
             },
         };
+        if is_metered {
+            let bytes = outcome.bytes();
+            net.inboxes.of_log(log).push(Arrival::WasRead { log, shard: read.shard, bytes });
+        }
         let fields = fields(&outcome, tip.durable_sequence, tip.last_arrival_ms);
         let batches = outcome.pieces;
         // Most reads ask for far more than there is.

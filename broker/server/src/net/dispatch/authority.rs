@@ -62,6 +62,10 @@ pub(in crate::net) enum Action {
     CreateKey,
     ListKeys,
     RevokeKey,
+    UpdateStream,
+    TagStream,
+    TagConsumer,
+    ListTags,
 }
 
 /// What an action needs.
@@ -96,6 +100,10 @@ impl Action {
             Action::CreateKey => ("create access keys", Everywhere(Admin)),
             Action::ListKeys => ("list access keys", Everywhere(Admin)),
             Action::RevokeKey => ("revoke access keys", Everywhere(Admin)),
+            Action::UpdateStream => ("change the retention or the limits of", Everywhere(Admin)),
+            Action::TagStream => ("tag", Everywhere(Admin)),
+            Action::TagConsumer => ("tag a consumer of", WithStream(ReadWrite)),
+            Action::ListTags => ("list the tags of", WithStream(ReadOnly)),
         }
     }
 }
