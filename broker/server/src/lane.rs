@@ -317,7 +317,8 @@ impl Lane {
             log.take_read(now, read.shard, outcome.bytes());
         }
         let is_metered = log.meters_reads() && matches!(start, ReadStart::Disk(_));
-        Ok(Reading { log: log.id(), tip: log.tip(read.shard)?, is_metered, start })
+        let children = log.children(read.shard).map(<[u32]>::to_vec);
+        Ok(Reading { log: log.id(), tip: log.tip(read.shard)?, is_metered, children, start })
     }
 
     fn subscribing(&mut self, subscribing: Subscribing) {

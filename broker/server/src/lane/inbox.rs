@@ -109,6 +109,8 @@ pub(crate) struct Answer {
 pub(crate) struct Reading {
     pub(crate) log: LogId,
     pub(crate) tip: ShardTip,
+    /// Those of a closed shard.
+    pub(crate) children: Option<Vec<u32>>,
     /// Whether the lane wants to be told how many bytes were read.
     pub(crate) is_metered: bool,
     pub(crate) start: ReadStart,

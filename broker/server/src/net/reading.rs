@@ -49,7 +49,7 @@ pub(super) async fn read<'a>(net: &'a Net, share: &'a Share, read: Read) -> Resu
             Some(mesh) if lane != net.lane => mesh.ask(lane, Asked::Read { read: read.clone(), reply })?,
             _ => net.inbox.push(Arrival::Read { read: read.clone(), reply }),
         }
-        let Reading { log, tip, is_metered, start } = begun.await.map_err(|_| stopping())??;
+        let Reading { log, tip, is_metered, children, start } = begun.await.map_err(|_| stopping())??;
         let outcome = match start {
             ReadStart::Ready(outcome) => outcome,
             ReadStart::Disk(task) => match perform(&net.blocks[usize::from(lane)], log, *task, &mut gone).await? {
@@ -61,7 +61,8 @@ pub(super) async fn read<'a>(net: &'a Net, share: &'a Share, read: Read) -> Resu
             let bytes = outcome.bytes();
             net.inboxes.of_log(log).push(Arrival::WasRead { log, shard: read.shard, bytes });
         }
-        let fields = fields(&outcome, tip.durable_sequence, tip.last_arrival_ms);
+        let children = children.filter(|_| outcome.next_sequence >= tip.durable_sequence);
+        let fields = Batches { children, ..fields(&outcome, tip.durable_sequence, tip.last_arrival_ms) };
         let batches = outcome.pieces;
         // Most reads ask for far more than there is.
         let unused_kib =
@@ -85,6 +86,7 @@ fn fields(outcome: &ReadOutcome, tip_sequence: u64, last_arrival_ms: u64) -> Bat
         next_sequence: outcome.next_sequence,
         tip_sequence,
         behind_ms: next_arrival_ms.map_or(0, |arrival_ms| clock::now().wall_ms.saturating_sub(arrival_ms)),
+        children: None,
         batches: Bytes::new(),
     }
 }

@@ -247,9 +247,15 @@ impl Feeds {
         let mut state = self.lock();
         let mut feeds = Vec::new();
         for child in std::mem::take(&mut state.children) {
-            match described(stream, child) {
-                Ok(child) => feeds.push(lineage::feed(stream, child, Position::TrimHorizon, &self.resumed)),
+            let successors = match lineage::successors(stream, child) {
+                Ok(successors) => successors,
                 Err(error) => return state.end(Over::With(Error::protocol(format!("a shard ended, but {error}")))),
+            };
+            for shard in successors {
+                if !state.feeds.contains_key(&shard.shard) && feeds.iter().all(|feed: &Feed| feed.shard != shard.shard)
+                {
+                    feeds.push(lineage::feed(stream, shard, Position::TrimHorizon, &self.resumed));
+                }
             }
         }
         // What the broker has forgotten is of no use to anybody.

@@ -52,6 +52,25 @@ pub(super) fn feed(
     Feed::new(stream.incarnation, shard.shard, shard.lane, parents(shard).collect(), position)
 }
 
+/// The shard of this number; or, when it was closed and has been forgotten since with everything that it had
+/// stored, those that come after it.
+///
+/// # Errors
+///
+/// [`Error::NoSuchShard`] when there never was one.
+pub(super) fn successors(stream: &StreamDescription, shard: u32) -> Result<Vec<&ShardDescription>, Error> {
+    let missing = match described(stream, shard) {
+        Ok(described) => return Ok(vec![described]),
+        Err(missing) => missing,
+    };
+    let after = |is_after: &dyn Fn(u32) -> bool| -> Vec<&ShardDescription> {
+        stream.shards.iter().filter(|child| parents(child).any(is_after)).collect()
+    };
+    // When its children are gone too, whoever comes after them has a parent of a higher number than its own.
+    let found = [after(&|parent| parent == shard), after(&|parent| parent > shard)];
+    found.into_iter().find(|found| !found.is_empty()).ok_or(missing)
+}
+
 fn members(stream: &StreamDescription, chosen: Option<&[u32]>) -> Result<BTreeSet<u32>, Error> {
     let Some(chosen) = chosen else { return Ok(stream.shards.iter().map(|shard| shard.shard).collect()) };
     let mut members = BTreeSet::new();

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use rheos_core::catalog::{StreamRecord, plan_stream};
 use rheos_protocol::frame::kind;
 use rheos_protocol::message::{
-    Access, ChangeTags, ConsumerOf, CreateKey, CreateStream, Hello, KeyPolicy, Position, Read, StreamFilter, Subscribe,
-    Tagged, UpdateStream,
+    Access, ChangeTags, ConsumerOf, CreateKey, CreateStream, Hello, KeyPolicy, MergeShards, Position, Read, SplitShard,
+    StreamFilter, Subscribe, Tagged, UpdateShardCount, UpdateStream,
 };
 
 use super::settings::list_streams;
@@ -57,6 +57,9 @@ fn row(request: &Request) -> &'static str {
         Request::CreateKey(_) => "DDDyDDD",
         Request::ListKeys { .. } => "DDDyDDD",
         Request::RevokeKey(_) => "DDDyDDD",
+        Request::SplitShard(_) => "DDDyDDD",
+        Request::MergeShards(_) => "DDDyDDD",
+        Request::UpdateShardCount(_) => "DDDyDDD",
         Request::UpdateStream(_) => "DDDyDDD",
         Request::ChangeTags(change) if change.of.consumer.is_some() => "DDyyDyD",
         Request::ChangeTags(_) => "DDDyDDD",
@@ -95,6 +98,9 @@ fn every_request() -> Vec<Request> {
         Request::CreateKey(CreateKey { name: "k".to_owned(), policy: KeyPolicy::default() }),
         Request::ListKeys { after: String::new(), limit: 1 },
         Request::RevokeKey("k".to_owned()),
+        Request::SplitShard(SplitShard { stream: STREAM.0.to_owned(), shard: 0, at: None }),
+        Request::MergeShards(MergeShards { stream: STREAM.0.to_owned(), shard: 0, adjacent: 1 }),
+        Request::UpdateShardCount(UpdateShardCount { stream: STREAM.0.to_owned(), target: 2 }),
         Request::UpdateStream(UpdateStream { stream: STREAM.0.to_owned(), ..UpdateStream::default() }),
         Request::ChangeTags(change_tags(None)),
         Request::ChangeTags(change_tags(Some("c".to_owned()))),
