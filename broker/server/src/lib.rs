@@ -12,6 +12,7 @@
 //!     certificate: None,
 //!     lanes: 1,
 //!     mtu: 1452,
+//!     limits: rheos_protocol::message::StreamLimits::NONE,
 //!     cores: Vec::new(),
 //!     ready: Box::new(|ready| eprintln!("clients can connect to {}", ready.address)),
 //! })

@@ -27,6 +27,7 @@ mod printer;
 mod put;
 mod serve;
 mod stream;
+mod tags;
 mod tail;
 mod tls;
 mod units;

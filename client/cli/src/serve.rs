@@ -4,8 +4,9 @@ use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use rheos_broker::{CertificateFiles, Ready, ServeOptions};
+use rheos_client::StreamLimits;
 use serde_json::json;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -44,6 +45,27 @@ pub(crate) struct ServeCommand {
     /// Cores to pin the lanes to, one for each; by default the last ones this process may use
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     cores: Vec<usize>,
+    /// Limits of streams that set none of their own (see rheos stream limits): none, or those of Kinesis for
+    /// each shard, 1 MiB and 1000 records a second in, 2 MiB and 5 reads out, 2 MiB to each consumer
+    #[arg(long, value_name = "WHICH", default_value = "none")]
+    limits: Limits,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Limits {
+    // Nothing is limited.
+    None,
+    // As Amazon Kinesis limits a shard.
+    Kinesis,
+}
+
+impl From<Limits> for StreamLimits {
+    fn from(limits: Limits) -> StreamLimits {
+        match limits {
+            Limits::None => StreamLimits::NONE,
+            Limits::Kinesis => StreamLimits::kinesis(),
+        }
+    }
 }
 
 const AFTER_HELP: &str = "\
@@ -54,6 +76,7 @@ Examples:
   rheos serve --data /var/lib/rheos --listen 0.0.0.0:4567
   rheos serve --tls-cert chain.pem --tls-key key.pem
   rheos serve --lanes 4 --cores 4,5,6,7
+  rheos serve --limits kinesis
   rheos serve --dev --data /tmp/rheos";
 
 pub(crate) fn run(command: &ServeCommand, global: &Global) -> Result<(), Failure> {
@@ -75,6 +98,7 @@ pub(crate) fn run(command: &ServeCommand, global: &Global) -> Result<(), Failure
         lanes: command.lanes.unwrap_or_else(|| lanes_of_cores(&command.cores)),
         mtu: command.mtu,
         cores: command.cores.clone(),
+        limits: command.limits.into(),
         ready: Box::new(move |ready| announce(ready, dev, how)),
     })
     .map_err(|error| Failure::new(error.to_string()))

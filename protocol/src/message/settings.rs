@@ -231,6 +231,11 @@ impl LimitsUpdate {
 }
 
 impl UpdateStream {
+    /// A change of nothing yet.
+    pub fn of(stream: impl Into<String>) -> UpdateStream {
+        UpdateStream { stream: stream.into(), ..UpdateStream::default() }
+    }
+
     fn bits(&self) -> u32 {
         let [a, b, c, d, e] = self.limits.all().map(|limit| limit.is_some());
         let (retention, bytes) = (self.retention_ms.is_some(), self.retention_bytes.is_some());

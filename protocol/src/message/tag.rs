@@ -2,6 +2,7 @@
 
 use bytes::{BufMut, BytesMut};
 
+use crate::error::{ErrorCode, WireError};
 use crate::limits::{
     FILTER_TAGS_MAX, NAME_CHARS_MAX, TAG_KEY_CHARS_MAX, TAG_VALUE_CHARS_MAX, TAGS_MAX, TEXT_BYTES_MAX,
 };
@@ -87,12 +88,36 @@ impl Tagged {
 }
 
 impl ChangeTags {
-    /// Bytes of the request's payload, to be compared with
-    /// [`CONTROL_FRAME_BYTES_MAX`](crate::limits::CONTROL_FRAME_BYTES_MAX): not every 50 tags fit one request.
-    pub fn encoded_len(&self) -> usize {
-        let mut out = BytesMut::new();
-        self.encode(&mut out);
-        out.len()
+    /// Whether the request can be sent: a client that asks before spares its user a broken connection.
+    ///
+    /// # Errors
+    ///
+    /// `BadRequest`, for more tags than there may be, texts that are longer than any may be, or, as not every 50 tags
+    /// fit one request, more than `bytes_max` bytes.
+    pub fn check(&self, bytes_max: usize) -> Result<(), WireError> {
+        let long = |text: &str, chars: usize| text.chars().count() > chars;
+        let keys = self.set.iter().map(|tag| &tag.key).chain(&self.remove);
+        let is_long = keys.into_iter().any(|key| long(key, TAG_KEY_CHARS_MAX))
+            || self.set.iter().any(|tag| long(&tag.value, TAG_VALUE_CHARS_MAX));
+        let most = TAGS_MAX as usize;
+        let message = if is_long {
+            format!(
+                "a tag has a key of up to {TAG_KEY_CHARS_MAX} and a value of up to {TAG_VALUE_CHARS_MAX} characters"
+            )
+        } else if self.set.len() > most || self.remove.len() > most {
+            format!("there may be {most} tags, so more than that are not set or removed at once")
+        } else {
+            let mut out = BytesMut::new();
+            self.encode(&mut out);
+            if out.len() <= bytes_max {
+                return Ok(());
+            }
+            format!(
+                "these tags have {} bytes, and {bytes_max} can be sent at once; set some first, then the rest",
+                out.len()
+            )
+        };
+        Err(WireError::new(ErrorCode::BadRequest, message))
     }
 
     pub(super) fn encode(&self, out: &mut BytesMut) {
@@ -112,6 +137,29 @@ impl ChangeTags {
 }
 
 impl StreamFilter {
+    /// Whether the filter can be sent.
+    ///
+    /// # Errors
+    ///
+    /// `BadRequest`, for more than 10 tags or texts longer than any name or tag.
+    pub fn check(&self) -> Result<(), WireError> {
+        let long = |text: &str, chars: usize| text.chars().count() > chars;
+        let value_is_long = |value: &Option<String>| value.as_ref().is_some_and(|it| long(it, TAG_VALUE_CHARS_MAX));
+        let is_long = |(key, value): &(String, Option<String>)| long(key, TAG_KEY_CHARS_MAX) || value_is_long(value);
+        let message = if self.name_prefix.len() > NAME_CHARS_MAX {
+            format!("no name of a stream is longer than {NAME_CHARS_MAX} characters, and so is no prefix")
+        } else if self.tags.len() > FILTER_TAGS_MAX as usize {
+            format!("streams are looked for by at most {FILTER_TAGS_MAX} tags, not {}", self.tags.len())
+        } else if self.tags.iter().any(is_long) {
+            format!(
+                "a tag has a key of up to {TAG_KEY_CHARS_MAX} and a value of up to {TAG_VALUE_CHARS_MAX} characters"
+            )
+        } else {
+            return Ok(());
+        };
+        Err(WireError::new(ErrorCode::BadRequest, message))
+    }
+
     pub(super) fn encode(&self, out: &mut BytesMut) {
         FieldWriter::text(out, &self.name_prefix);
         out.put_u32_le(self.tags.len() as u32);

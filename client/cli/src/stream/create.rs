@@ -1,14 +1,15 @@
 //! `rheos stream create`
 
 use clap::Args;
-use rheos_client::protocol::limits::{RECORD_BYTES_MAX, SHARDS_MAX};
+use rheos_client::protocol::limits::SHARDS_MAX;
 use rheos_client::{Client, StreamSpec};
 
 use super::as_json;
+use super::limits::parse_record_max;
 use crate::arguments::Output;
 use crate::failure::Failure;
 use crate::output;
-use crate::units::{parse_bytes, parse_duration_ms, show_bytes, show_duration_ms};
+use crate::units::{parse_duration_ms, show_bytes, show_duration_ms};
 
 /// Make a stream
 #[derive(Debug, Args)]
@@ -24,14 +25,6 @@ pub(crate) struct CreateCommand {
     /// Largest record: 1MiB to 10MiB
     #[arg(long, default_value = "1MiB", value_name = "SIZE", value_parser = parse_record_max)]
     record_max: u32,
-}
-
-fn parse_record_max(text: &str) -> Result<u32, String> {
-    let bytes = parse_bytes(text)?;
-    u32::try_from(bytes)
-        .ok()
-        .filter(|bytes| *bytes <= RECORD_BYTES_MAX)
-        .ok_or_else(|| format!("{text} is more than a record can have, {}", show_bytes(u64::from(RECORD_BYTES_MAX))))
 }
 
 pub(super) async fn run(command: &CreateCommand, client: &Client, how: Output) -> Result<(), Failure> {
