@@ -125,6 +125,14 @@ impl Rig {
         self.log.as_ref().expect("the log is up")
     }
 
+    /// The log, to be asked what changes it.
+    ///
+    /// # Panics
+    /// When it is down.
+    pub fn log_mut(&mut self) -> &mut Log {
+        self.log.as_mut().expect("the log is up")
+    }
+
     /// Hands the log out to somebody who lends it to others; it comes back with [`give_log`](Self::give_log).
     ///
     /// # Panics

@@ -9,7 +9,7 @@ use std::num::NonZeroU64;
 
 use rheos_protocol::batch::PutBatch;
 use rheos_protocol::error::{ErrorCode, WireError};
-use rheos_protocol::message::StreamLimits;
+use rheos_protocol::message::{Limit, StreamLimits};
 
 use super::Log;
 use crate::arrival::Now;
@@ -17,7 +17,7 @@ use crate::bucket::Bucket;
 use crate::limits::OVER_LIMIT_WAIT_MS_MAX;
 
 /// What is left of each ceiling of a shard; of one that nothing was taken of, nothing is kept.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Ceilings {
     in_bytes: Option<Bucket>,
     in_records: Option<Bucket>,
@@ -109,6 +109,22 @@ impl Log {
         take(&mut ceilings.out_bytes, Some(rate), bytes as u64, now);
     }
 
+    /// Forgets what was taken of ceilings that are none any more: one that comes back begins anew.
+    pub(super) fn forget_ceilings(&mut self) {
+        let limits = self.settings.terms.limits;
+        let kept = |bucket: Option<Bucket>, limit: Limit| bucket.filter(|_| limit.per_second().is_some());
+        for shard in &mut self.shards {
+            let Some(before) = shard.ceilings.take() else { continue };
+            let ceilings = Ceilings {
+                in_bytes: kept(before.in_bytes, limits.in_bytes),
+                in_records: kept(before.in_records, limits.in_records),
+                out_bytes: kept(before.out_bytes, limits.out_bytes),
+                out_reads: kept(before.out_reads, limits.out_reads),
+            };
+            shard.ceilings = (ceilings != Ceilings::default()).then(|| Box::new(ceilings));
+        }
+    }
+
     /// How many bytes of a shard may be pushed to each registered consumer in a second, if that is limited.
     pub(crate) fn push_rate(&self) -> Option<NonZeroU64> {
         self.settings.terms.limits.push_bytes.per_second()
@@ -120,12 +136,8 @@ fn wait_ms(bucket: &mut Option<Bucket>, rate: Option<NonZeroU64>, cost: u64, now
 }
 
 fn take(bucket: &mut Option<Bucket>, rate: Option<NonZeroU64>, cost: u64, now: Now) {
-    match rate {
-        Some(rate) => {
-            bucket.get_or_insert_with(|| Bucket::full(rate, now.boot_ms)).take(rate, cost, now.boot_ms);
-        }
-        // What is no limit any more begins anew when it is one again.
-        None => *bucket = None,
+    if let Some(rate) = rate {
+        bucket.get_or_insert_with(|| Bucket::full(rate, now.boot_ms)).take(rate, cost, now.boot_ms);
     }
 }
 

@@ -9,6 +9,7 @@
 //! however retention is changed; a segment goes because of its age only when its last record has expired, and
 //! because of a bound of bytes only when all before it have gone.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::segments::SegmentFacts;
@@ -78,6 +79,7 @@ impl Log {
         self.trimmed_ms = self.horizon_ms(now).max(terms.trimmed_ms);
         self.segments.change_terms(&terms);
         self.settings.terms = terms;
+        self.forget_ceilings();
         self.expire(now, effects);
     }
 }
@@ -86,7 +88,7 @@ impl Log {
 #[derive(Debug, Default)]
 pub(super) struct Sizes {
     /// By number.
-    of_segments: std::collections::BTreeMap<u64, u64>,
+    of_segments: BTreeMap<u64, u64>,
     bytes: u64,
     state: Measured,
 }
