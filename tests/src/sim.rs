@@ -20,6 +20,7 @@ pub mod lanes;
 pub mod producer;
 pub mod reader;
 pub mod subscriber;
+pub mod terms;
 pub mod trace;
 pub mod world;
 

@@ -193,7 +193,9 @@ fn all_readers_of_a_shard_share_its_reads() {
 #[test]
 fn reads_bring_no_more_than_is_left_and_are_paid_for_when_they_have() {
     let mut rig = limited(1, StreamLimits { out_bytes: Limit::of(100_000), ..StreamLimits::NONE });
-    (0..100).for_each(|_| drop(rig.put(0, &[&"x".repeat(20_000)])));
+    for _ in 0..100 {
+        rig.put(0, &[&"x".repeat(20_000)]);
+    }
     let (start_ms, mut read, mut next) = (rig.now.boot_ms, 0, 0);
     // Two readers that ask for all there is, as often as they may, for half a minute.
     let mut again_ms = [0; 2];

@@ -363,6 +363,11 @@ impl FanOut {
         }
     }
 
+    /// Whether a subscription waits for nothing but time.
+    pub fn waits_for_time(&self) -> bool {
+        self.paces.is_waited_for()
+    }
+
     /// Subscriptions that there are.
     pub fn len(&self) -> usize {
         self.subscriptions.len()

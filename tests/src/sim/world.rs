@@ -40,6 +40,7 @@ pub(crate) enum Due {
     Start,
     ClockJump,
     ClockBack(i64),
+    Terms,
     DiskFull,
     DiskLow(bool),
 }
@@ -86,6 +87,8 @@ pub(crate) struct Faults {
     pub clock: bool,
     pub disk_full: bool,
     pub disk_low: bool,
+    pub terms: bool,
+    pub bounds_bytes: bool,
 }
 
 /// A log and all that the broker keeps beside it.
@@ -100,6 +103,10 @@ pub(crate) struct Host {
     pub stopped: bool,
     /// Next sequence of every shard at the last start.
     pub found: BTreeMap<u32, u64>,
+    /// What arrived before may have expired, by the right time, under the terms that there were.
+    pub expired_ms: u64,
+    /// Its bytes were bounded, so that anything may have gone.
+    pub is_bounded: bool,
 }
 
 impl Host {
@@ -172,6 +179,8 @@ impl World {
             clock: random.per_mille(400),
             disk_full: !calm && random.per_mille(300),
             disk_low: !calm && random.per_mille(200),
+            terms: random.per_mille(400),
+            bounds_bytes: random.per_mille(300),
         };
         let hosts = (0..log_count).map(|at| Host {
             settings: LogSettings {
@@ -186,6 +195,8 @@ impl World {
             ending: VecDeque::new(),
             stopped: false,
             found: BTreeMap::new(),
+            expired_ms: 0,
+            is_bounded: false,
         });
         let mut world = World {
             hosts: hosts.collect(),
@@ -252,6 +263,7 @@ impl World {
             (true, Due::Crash),
             (self.random.per_mille(600), Due::Stop),
             (self.faults.clock, Due::ClockJump),
+            (self.faults.terms, Due::Terms),
             (self.faults.disk_full, Due::DiskFull),
             (self.faults.disk_low, Due::DiskLow(true)),
         ] {
@@ -291,13 +303,15 @@ impl World {
     fn heal(&mut self) {
         self.ending_run = true;
         self.crash_is_near = false;
-        self.queue
-            .retain(|_, due| !matches!(due, Due::Crash | Due::Stop | Due::ClockJump | Due::DiskFull | Due::DiskLow(_)));
+        self.queue.retain(|_, due| {
+            !matches!(due, Due::Crash | Due::Stop | Due::ClockJump | Due::Terms | Due::DiskFull | Due::DiskLow(_))
+        });
         self.faults.write_fails = 0;
         self.faults.prepare_fails = 0;
         self.faults.connection_breaks = 0;
         self.disk_full_until_us = 0;
         self.set_storage_low(false);
+        self.lift_limits();
         self.pace = Pace::Busy(5_000);
         self.wake_subscribers();
         if self.hosts.iter().filter_map(|host| host.log.as_ref()).any(|log| log.read_only().is_some()) {
@@ -364,6 +378,7 @@ impl World {
             Due::Start => self.start(),
             Due::ClockJump => self.clock_jump(),
             Due::ClockBack(by_ms) => self.skew_ms -= by_ms,
+            Due::Terms => self.change_terms(),
             Due::DiskFull => self.disk_full(),
             Due::DiskLow(low) => self.disk_low(low),
         }

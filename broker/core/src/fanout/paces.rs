@@ -39,6 +39,11 @@ impl Paces {
         self.waiting.insert((due_ms, id));
     }
 
+    /// Whether somebody waits.
+    pub(super) fn is_waited_for(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// It waits no more.
     pub(super) fn forget(&mut self, due_ms: u64, id: SubscriptionId) {
         self.waiting.remove(&(due_ms, id));
