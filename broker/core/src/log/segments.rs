@@ -412,7 +412,7 @@ impl Segments {
 
     /// The segments whose files are to be measured, once, where their bytes are bounded.
     pub(super) fn unmeasured(&mut self) -> Option<Range<u64>> {
-        (self.bytes_max > 0 && self.sizes.ask()).then(|| self.lowest..self.first_unsealed())
+        (self.bytes_max > 0 && self.sizes.ask()).then(|| self.lowest..self.first_unsealed().max(self.lowest))
     }
 
     pub(super) fn measured(&mut self, sizes: &[(u64, u64)]) {
