@@ -15,7 +15,7 @@ use crate::units::{parse_bytes, show_bytes};
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("change").required(true).multiple(true)
     .args(["in_bytes", "records", "out_bytes", "reads", "push", "record_max", "inherit"]))]
-#[command(after_help = AFTER_HELP)]
+#[command(override_usage = "rheos stream limits [OPTIONS] <NAME>", after_help = AFTER_HELP)]
 pub(crate) struct LimitsCommand {
     /// The stream
     name: String,

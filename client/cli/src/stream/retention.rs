@@ -1,6 +1,7 @@
 //! `rheos stream retention`
 
 use clap::{ArgGroup, Args};
+use rheos_client::protocol::limits::{RETENTION_MS_LEAST, RETENTION_MS_MAX};
 use rheos_client::{Client, StreamDescription, UpdateStream};
 use serde_json::json;
 
@@ -14,12 +15,12 @@ use crate::units::{parse_bytes, parse_duration_ms, show_bytes, show_duration_ms}
 /// Change how long, and how much of, a stream is kept
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("change").required(true).multiple(true).args(["time", "bytes"]))]
-#[command(after_help = AFTER_HELP)]
+#[command(override_usage = "rheos stream retention [OPTIONS] <NAME> [TIME]", after_help = AFTER_HELP)]
 pub(crate) struct RetentionCommand {
     /// The stream
     name: String,
     /// How long records are kept: 24h to 365d
-    #[arg(value_name = "TIME", value_parser = parse_duration_ms)]
+    #[arg(value_name = "TIME", value_parser = parse_retention)]
     time: Option<u64>,
     /// Most bytes on the disk, or none for no such bound: then the oldest records go first, whatever their age
     #[arg(long, value_name = "SIZE", value_parser = parse_bound)]
@@ -39,6 +40,12 @@ Examples:
   rheos stream retention flights 7d
   rheos stream retention flights --bytes 100GiB
   rheos stream retention flights 24h --bytes none --yes";
+
+fn parse_retention(text: &str) -> Result<u64, String> {
+    let ms = parse_duration_ms(text)?;
+    let range = RETENTION_MS_LEAST..=RETENTION_MS_MAX;
+    range.contains(&ms).then_some(ms).ok_or_else(|| format!("records are kept for 24h to 365d, not {text}"))
+}
 
 fn parse_bound(text: &str) -> Result<u64, String> {
     match text {
