@@ -292,7 +292,8 @@ impl Lane {
         let slot = self.logs.of_shard(read.incarnation, read.shard)?;
         let log = &self.logs.at(slot).expect("a stream's slots are taken").log;
         let start = log.read(now, read.shard, read.position, read.bytes_max as usize)?;
-        Ok(Reading { log: log.id(), tip: log.tip(read.shard)?, start })
+        let children = log.children(read.shard).map(<[u32]>::to_vec);
+        Ok(Reading { log: log.id(), tip: log.tip(read.shard)?, children, start })
     }
 
     fn subscribing(&mut self, subscribing: Subscribing) {

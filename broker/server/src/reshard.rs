@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rheos_core::catalog::{ReshardPlan, StreamRecord, plan_reshard};
+use rheos_core::catalog::{Reshard, ReshardPlan, StreamRecord, plan_reshard};
 use rheos_core::lanes::lanes_of;
 use rheos_core::log::LogId;
 use rheos_core::reshard::{Came, Next, Step, came, next};
@@ -47,21 +47,46 @@ pub(crate) struct Resharder {
 }
 
 impl Resharder {
-    /// Finishes a reshard that has begun, or undoes it, in a task of its own: who waits for it may go.
+    /// Reshards a stream, in a task of its own: whoever waits for it may go. `order` is the turn to change the catalog.
     ///
     /// # Errors
-    /// Why it was undone.
-    pub(crate) async fn finish(&self, begun: Arc<StreamRecord>) -> Result<Arc<StreamRecord>, WireError> {
+    /// Those of the plan, `Resharding`, those of the catalog, and why it was undone.
+    pub(crate) async fn reshard(
+        &self,
+        order: OwnedMutexGuard<()>,
+        stream: StreamName,
+        reshard: Reshard,
+    ) -> Result<Arc<StreamRecord>, WireError> {
         let resharder = self.clone();
-        let finishing = tokio::spawn(async move { resharder.run(&begun).await });
-        finishing.await.unwrap_or_else(|_| Err(stopping()))
+        let resharding = tokio::spawn(async move {
+            let begun = resharder.catalog.begin_reshard(&stream, reshard).await?;
+            resharder.streams.change(Arc::clone(&begun));
+            drop(order);
+            resharder.finish(&begun).await
+        });
+        resharding.await.unwrap_or_else(|_| Err(stopping()))
+    }
+
+    /// The stream of this name, as far as anybody can have heard of it: who asks because a lane has spoken of
+    /// children is told of them.
+    ///
+    /// # Errors
+    /// `StreamNotFound`.
+    pub(crate) async fn described(&self, stream: &StreamName) -> Result<Arc<StreamRecord>, WireError> {
+        let record = self.streams.named(stream)?;
+        if record.resharding.is_none() {
+            return Ok(record);
+        }
+        // Its lanes may have heard already; then this waits until everybody has.
+        let _order = self.changes.lock().await;
+        self.streams.named(stream)
     }
 
     /// Finishes what an earlier run has begun.
     pub(crate) async fn finish_all(&self, streams: Vec<Arc<StreamRecord>>) {
         for begun in streams.into_iter().filter(|stream| stream.resharding.is_some()) {
             let name = begun.name.clone();
-            match self.finish(begun).await {
+            match self.finish(&begun).await {
                 Ok(_) => info!(stream = %name, "finished the reshard that an earlier run had begun"),
                 Err(why) => warn!(stream = %name, "undid the reshard that an earlier run had begun: {why}"),
             }
@@ -93,7 +118,8 @@ impl Resharder {
         self.publish(record).await
     }
 
-    async fn run(&self, begun: &Arc<StreamRecord>) -> Result<Arc<StreamRecord>, WireError> {
+    /// Finishes a reshard that has begun, or undoes it.
+    async fn finish(&self, begun: &Arc<StreamRecord>) -> Result<Arc<StreamRecord>, WireError> {
         let reshard = begun.resharding.expect("the caller has begun it");
         let plan = plan_reshard(begun, reshard)?;
         let mut work = Work { resharder: self, begun, plan, ends: BTreeMap::new(), order: None, done: None, why: None };

@@ -51,6 +51,7 @@ mod producer;
 mod pushes;
 mod random;
 mod reader;
+mod reshard;
 mod session;
 mod transport;
 mod verifier;

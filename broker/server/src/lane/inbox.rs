@@ -101,6 +101,8 @@ pub(crate) struct Answer {
 pub(crate) struct Reading {
     pub(crate) log: LogId,
     pub(crate) tip: ShardTip,
+    /// Those of a closed shard.
+    pub(crate) children: Option<Vec<u32>>,
     pub(crate) start: ReadStart,
 }
 

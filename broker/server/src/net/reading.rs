@@ -49,7 +49,7 @@ pub(super) async fn read<'a>(net: &'a Net, share: &'a Share, read: Read) -> Resu
             Some(mesh) if lane != net.lane => mesh.ask(lane, Asked::Read { read: read.clone(), reply })?,
             _ => net.inbox.push(Arrival::Read { read: read.clone(), reply }),
         }
-        let Reading { log, tip, start } = begun.await.map_err(|_| stopping())??;
+        let Reading { log, tip, children, start } = begun.await.map_err(|_| stopping())??;
         let outcome = match start {
             ReadStart::Ready(outcome) => outcome,
             ReadStart::Disk(task) => match perform(&net.blocks[usize::from(lane)], log, *task, &mut gone).await? {
@@ -57,7 +57,8 @@ pub(super) async fn read<'a>(net: &'a Net, share: &'a Share, read: Read) -> Resu
                 None => continue,
             },
         };
-        let fields = fields(&outcome, tip.durable_sequence, tip.last_arrival_ms);
+        let children = children.filter(|_| outcome.next_sequence >= tip.durable_sequence);
+        let fields = Batches { children, ..fields(&outcome, tip.durable_sequence, tip.last_arrival_ms) };
         let batches = outcome.pieces;
         // Most reads ask for far more than there is.
         let unused_kib =
@@ -81,6 +82,7 @@ fn fields(outcome: &ReadOutcome, tip_sequence: u64, last_arrival_ms: u64) -> Bat
         next_sequence: outcome.next_sequence,
         tip_sequence,
         behind_ms: next_arrival_ms.map_or(0, |arrival_ms| clock::now().wall_ms.saturating_sub(arrival_ms)),
+        children: None,
         batches: Bytes::new(),
     }
 }
