@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use rheos_client::{Client, Error, Position, ReadBatches, Reader, StreamDescription};
+use rheos_client::{Client, Error, Lineage, Position, ReadBatches, Reader, StreamDescription};
 use tokio::sync::mpsc;
 
 use crate::arguments::Global;
@@ -58,7 +58,7 @@ pub(crate) async fn run(command: &GetCommand, global: &Global) -> Result<(), Fai
     let readers = readers(command, &client, &stream)?;
     let mut printer = Printer::new(global.output, command.limit);
     let outcome = match command.follow {
-        true => follow(readers, &mut printer).await,
+        true => follow(command, &client, stream, &mut printer).await,
         false => print_all(readers, &mut printer).await,
     };
     client.close().await;
@@ -101,26 +101,43 @@ async fn print_all(readers: Vec<Reader>, printer: &mut Printer) -> Result<(), Fa
     Ok(())
 }
 
-/// Prints what comes from all shards, for as long as somebody reads it.
-async fn follow(readers: Vec<Reader>, printer: &mut Printer) -> Result<(), Failure> {
+/// Prints what comes from all shards, for as long as somebody reads it. When one is split or merged, its children
+/// follow once everything before them is printed.
+async fn follow(
+    command: &GetCommand,
+    client: &Client,
+    mut stream: StreamDescription,
+    printer: &mut Printer,
+) -> Result<(), Failure> {
     let (reads, mut printed) = mpsc::channel(READS_MAX);
     let mut tasks = tokio::task::JoinSet::new();
-    for reader in readers {
-        // One of them speaks for all when the broker goes away.
-        let speaks = tasks.is_empty();
-        tasks.spawn(follow_shard(reader, reads.clone(), speaks));
-    }
-    drop(reads);
-    while let Some(read) = printed.recv().await {
-        printer.print(&read?, u64::MAX)?;
+    let mut lineage = match command.shards.is_empty() {
+        true => Lineage::of_all(&stream),
+        false => Lineage::of_some(&stream, command.shards.iter().copied()),
+    };
+    let begun: Vec<u32> = stream.shards.iter().map(|shard| shard.shard).collect();
+    loop {
+        for shard in lineage.ready() {
+            let position = if begun.contains(&shard) { command.from } else { Position::TrimHorizon };
+            let reader = client.reader_of(&stream, shard, position)?;
+            // One of them speaks for all when the broker goes away.
+            let speaks = tasks.is_empty();
+            tasks.spawn(follow_shard(reader, reads.clone(), speaks));
+        }
+        let read = printed.recv().await.expect("this end sends nothing, and keeps it open")?;
+        printer.print(&read, u64::MAX)?;
         if printed.is_empty() || printer.is_full() {
             printer.flush()?;
         }
         if printer.is_full() {
             return Ok(());
         }
+        if read.children.is_some() {
+            stream = client.describe_stream(&stream.name).await?;
+            lineage.ended(read.shard);
+            lineage.described(&stream);
+        }
     }
-    Ok(())
 }
 
 async fn follow_shard(mut reader: Reader, reads: mpsc::Sender<Result<ReadBatches, Failure>>, speaks: bool) {
@@ -140,7 +157,7 @@ async fn follow_shard(mut reader: Reader, reads: mpsc::Sender<Result<ReadBatches
             Err(failure) => Err(Failure::from(failure)),
         };
         away = false;
-        let ended = read.is_err();
+        let ended = read.as_ref().map_or(true, |read| read.children.is_some());
         if reads.send(read).await.is_err() || ended {
             return;
         }
