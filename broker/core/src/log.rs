@@ -21,6 +21,7 @@
 
 mod append;
 mod commit;
+mod counted;
 mod read;
 mod reshard;
 mod segments;
@@ -36,11 +37,13 @@ use crate::arrival::{ArrivalClock, Now};
 use crate::budget::LaneBudget;
 use crate::carry_over::{self, ShardState};
 use crate::commit::CommitHeader;
+use crate::counts::{LogCounts, ShardCounts};
 use crate::limits::{CLOSE_MS, SETTLE_MS};
 use crate::producer::ProducerTable;
 use crate::recovery::Recovered;
 use crate::tail::Tail;
 
+pub use counted::ShardCounted;
 pub use read::{ReadStart, ShardTip};
 pub use segments::SegmentFacts;
 
@@ -284,6 +287,7 @@ pub struct Log {
     settled: bool,
     /// Whether somebody waits for the shards that are to be closed.
     draining: bool,
+    counts: LogCounts,
 }
 
 #[derive(Debug)]
@@ -300,6 +304,7 @@ struct Shard {
     watched: bool,
     /// Whether that is to be said of the commit that is being looked at.
     advanced: bool,
+    counts: ShardCounts,
 }
 
 /// Whether a shard takes puts.
@@ -324,6 +329,7 @@ struct Waiting {
     token: u64,
     shard_at: usize,
     acked: Acked,
+    record_count: u32,
 }
 
 /// Where the newest commit is.
@@ -371,6 +377,7 @@ impl Log {
             quiet_since_boot_ms: now.boot_ms,
             settled: true,
             draining: false,
+            counts: LogCounts::default(),
             settings,
         }
     }

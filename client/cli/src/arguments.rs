@@ -7,6 +7,7 @@ use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand,
 
 use crate::consumer::ConsumerCommand;
 use crate::context::ContextCommand;
+use crate::demo::DemoCommand;
 use crate::get::GetCommand;
 use crate::key::KeyCommand;
 use crate::put::PutCommand;
@@ -29,6 +30,7 @@ pub(crate) struct Arguments {
 
 const EXAMPLES: &str = "\
 Examples:
+  rheos demo
   rheos serve
   rheos stream create flights --shards 4
   rheos put flights --key-from carrier flights.csv
@@ -38,6 +40,7 @@ Examples:
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Demo(DemoCommand),
     Serve(ServeCommand),
     #[command(subcommand)]
     Stream(StreamCommand),
@@ -87,6 +90,10 @@ pub(crate) struct Global {
     /// Which of these says where the broker is.
     #[arg(skip)]
     pub(crate) place: Place,
+
+    /// Whether that was typed, rather than found in the environment.
+    #[arg(skip)]
+    pub(crate) is_place_typed: bool,
 }
 
 /// What says where the broker is.
@@ -123,19 +130,21 @@ impl Arguments {
     pub(crate) fn read() -> Arguments {
         let matches = Arguments::command().get_matches();
         let mut arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-        arguments.global.place = place(innermost(&matches));
+        let strongest = strongest(innermost(&matches));
+        arguments.global.place = strongest.map_or(Place::Unsaid, |(_, _, place)| place);
+        arguments.global.is_place_typed = strongest.is_some_and(|(source, _, _)| source == ValueSource::CommandLine);
         arguments
     }
 }
 
-fn place(matches: &ArgMatches) -> Place {
+/// What says where the broker is, if anything does.
+fn strongest(matches: &ArgMatches) -> Option<(ValueSource, &'static str, Place)> {
     let is_empty = |name: &str| matches.get_raw(name).is_none_or(|mut values| values.all(|value| value.is_empty()));
     // An empty variable of the environment says nothing.
     let says = |source, name| {
         matches.value_source(name) == Some(source) && (source == ValueSource::CommandLine || !is_empty(name))
     };
-    let strongest = STRONGEST_FIRST.into_iter().find(|(source, name, _)| says(*source, name));
-    strongest.map_or(Place::Unsaid, |(_, _, place)| place)
+    STRONGEST_FIRST.into_iter().find(|(source, name, _)| says(*source, name))
 }
 
 /// Global options arrive at the last subcommand, wherever they were typed.

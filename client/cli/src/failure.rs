@@ -14,6 +14,8 @@ pub(crate) enum Failure {
     Usage(String),
     /// Whoever read our output went away: nobody is left to tell.
     ReaderGone,
+    /// A signal of this number has ended it, which its user knows.
+    Stopped(u8),
 }
 
 impl Failure {
@@ -26,6 +28,7 @@ impl Failure {
         match self {
             Failure::Told(message) | Failure::Usage(message) => message,
             Failure::ReaderGone => "nobody reads the output",
+            Failure::Stopped(_) => "it was told to stop",
         }
     }
 
@@ -35,6 +38,8 @@ impl Failure {
             Failure::Told(message) => (message, 1),
             Failure::Usage(message) => (message, 2),
             Failure::ReaderGone => return ExitCode::SUCCESS,
+            // As a shell says it of one that a signal has killed.
+            Failure::Stopped(signal) => return ExitCode::from(128 + signal),
         };
         tell("error", Colour::Red, &message);
         ExitCode::from(code)
@@ -93,6 +98,11 @@ fn tell(title: &str, colour: Colour, message: &str) {
 
 /// Whether standard error is a terminal whose user has nothing against colours (<https://no-color.org>).
 pub(crate) fn is_coloured() -> bool {
+    wants_colours() && io::stderr().is_terminal()
+}
+
+/// Whether the user has nothing against colours.
+pub(crate) fn wants_colours() -> bool {
     let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    wanted && std::env::var_os("TERM").is_none_or(|term| term != "dumb") && io::stderr().is_terminal()
+    wanted && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! Results go to standard output, everything else to standard error. The exit code is 0 when all was
-//! done, 1 when something was not (one line says what and what to do), 2 when the command was mistyped.
+//! done, 1 when something was not (one line says what and what to do), 2 when the command was mistyped, and
+//! 130 when Ctrl-C ended a command that would have gone on.
 
 #![forbid(unsafe_code)]
 
@@ -18,13 +19,16 @@ mod confirm;
 mod consumer;
 mod context;
 mod contexts;
+mod demo;
 mod failure;
 mod get;
 mod key;
 mod near;
 mod output;
+mod parent;
 mod printer;
 mod put;
+mod screen;
 mod serve;
 mod stream;
 mod tail;
@@ -47,6 +51,7 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments) -> Result<(), Failure> {
     let global = &arguments.global;
     match &arguments.command {
+        Command::Demo(command) => demo::run(command, global),
         Command::Serve(command) => serve::run(command, global),
         Command::Verify(command) => verify::run(command, global),
         Command::Context(command) => context::run(command, global),
@@ -60,7 +65,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
     }
 }
 
-fn on_runtime(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+fn on_runtime<T, E: From<Failure>>(work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(|error| Failure::new(format!("cannot start the runtime: {error}")))?.block_on(work)
 }

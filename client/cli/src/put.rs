@@ -11,7 +11,7 @@ mod source;
 mod tally;
 
 use std::num::NonZeroU64;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
@@ -20,9 +20,10 @@ use tokio::sync::mpsc;
 
 use acks::Acks;
 use progress::Progress;
-use rows::Row;
 use source::Source;
 use tally::Tally;
+
+pub(crate) use rows::Row;
 
 use crate::arguments::Global;
 use crate::broker::{self, Named, found};
@@ -128,6 +129,16 @@ pub(crate) async fn run(command: &PutCommand, global: &Global) -> Result<(), Fai
     tally.report(begun.elapsed(), global.output)?;
     fed?;
     tally.verdict()
+}
+
+/// The rows of one file, for another command that puts them.
+pub(crate) fn rows_of(
+    file: &Path,
+    format: Option<Format>,
+    key_from: Option<&str>,
+) -> Result<mpsc::Receiver<Result<Vec<Row>, String>>, Failure> {
+    let sources = source::open(&[file.to_owned()], format, key_from)?;
+    Ok(read_on_a_thread(sources, key_from.map(str::to_owned)))
 }
 
 /// Starts the thread that reads; it ends when nobody takes its rows any more.

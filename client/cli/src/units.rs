@@ -109,6 +109,28 @@ pub(crate) fn show_bytes(bytes: u64) -> String {
     }
 }
 
+/// Three digits and a unit: `420 µs`, `1.23 ms`.
+pub(crate) fn show_nanos(nanos: u64) -> String {
+    let units = [("s", 1_000_000_000), ("ms", 1_000_000), ("µs", 1_000)];
+    let Some((name, factor)) = units.into_iter().find(|(_, factor)| nanos >= *factor) else {
+        return format!("{nanos} ns");
+    };
+    let value = nanos as f64 / factor as f64;
+    let decimals = match value {
+        ..9.995 => 2,
+        ..99.95 => 1,
+        _ => 0,
+    };
+    format!("{value:.decimals$} {name}")
+}
+
+/// Digits in groups of three: `1,234,567`.
+pub(crate) fn show_grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let before = |at: usize| if at > 0 && (digits.len() - at).is_multiple_of(3) { "," } else { "" };
+    digits.char_indices().map(|(at, digit)| format!("{}{digit}", before(at))).collect()
+}
+
 /// A UTC time as ISO 8601 has it.
 pub(crate) fn show_time_ms(ms: u64) -> String {
     let seconds = i64::try_from(ms / 1_000).unwrap_or(i64::MAX);
@@ -155,6 +177,32 @@ mod tests {
         }
         for text in ["", "MiB", "-1", "1.5MiB", "1 MiBs", "99999999999GiB"] {
             assert!(parse_bytes(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn latencies_have_three_digits() {
+        for (nanos, shown) in [
+            (0, "0 ns"),
+            (999, "999 ns"),
+            (1_000, "1.00 µs"),
+            (42_040, "42.0 µs"),
+            (420_400, "420 µs"),
+            (999_600, "1000 µs"),
+            (1_234_567, "1.23 ms"),
+            (9_996_000, "10.0 ms"),
+            (99_960_000, "100 ms"),
+            (12_345_678_901, "12.3 s"),
+            (u64::MAX, "18446744074 s"),
+        ] {
+            assert_eq!(show_nanos(nanos), shown);
+        }
+    }
+
+    #[test]
+    fn long_numbers_are_grouped() {
+        for (number, shown) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
+            assert_eq!(show_grouped(number), shown);
         }
     }
 

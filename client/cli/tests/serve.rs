@@ -2,7 +2,7 @@
 
 mod said;
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -184,6 +184,32 @@ fn development_mode_on_the_network_is_for_who_says_so_twice() {
     assert_eq!(alone.status.code(), Some(2));
     let halves = [["serve", "--tls-cert", "x"], ["serve", "--tls-key", "x"]];
     assert!(halves.iter().all(|half| run(&data, half).status.code() == Some(2)));
+}
+
+#[test]
+fn the_banner_says_what_is_where_and_health_answers_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let (broker, ready) = Broker::start_with(&data, "127.0.0.1:0", &[]);
+    assert_eq!(ready["http"], format!("http://{}", broker.address));
+    let mut stream = std::net::TcpStream::connect(&broker.address).unwrap();
+    stream.write_all(b"GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+    let mut said = String::new();
+    stream.read_to_string(&mut said).unwrap();
+    assert!(said.starts_with("HTTP/1.1 200") && said.contains(env!("CARGO_PKG_VERSION")), "{said}");
+    let address = broker.address.clone();
+    broker.stop();
+
+    for (arguments, whose) in [(&[][..], " (to this host alone)"), (&["--metrics-open"], "")] {
+        let mut command = rheos(&data, &[&["serve", "--dev", "--listen", &address], arguments].concat());
+        let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines().take(4);
+        let banner: Vec<String> = lines.map(Result::unwrap).collect();
+        let broker = Broker { process, address: address.clone() };
+        assert_eq!(banner[1], format!("  {address}  UDP  native protocol (QUIC), for rheos and rheos-client"));
+        assert_eq!(banner[2], format!("  {address}  TCP  HTTP and HTTPS: /health, /ready, /metrics{whose}"));
+        broker.stop();
+    }
 }
 
 fn set_mode(path: &Path, mode: u32) {

@@ -23,23 +23,23 @@ const READ_BYTES: usize = 64 << 10;
 
 /// A row of an input.
 #[derive(Debug)]
-pub(super) struct Row {
+pub(crate) struct Row {
     /// Which input it is from.
     pub(super) source: usize,
     /// Where it begins in that input, from 1.
-    pub(super) line: u64,
+    pub(crate) line: u64,
     /// Bytes of input that it took.
     pub(super) read_bytes: u64,
     /// What to put, or why it cannot be put.
-    pub(super) content: Result<Content, String>,
+    pub(crate) content: Result<Content, String>,
 }
 
 /// What to put.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Content {
+pub(crate) struct Content {
     /// The key, when it is in the row.
-    pub(super) key: Option<String>,
-    pub(super) data: Bytes,
+    pub(crate) key: Option<String>,
+    pub(crate) data: Bytes,
 }
 
 /// Reads all inputs, one after the other. An input that cannot be read ends it.

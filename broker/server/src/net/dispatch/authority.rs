@@ -63,6 +63,7 @@ pub(in crate::net) enum Action {
     ListKeys,
     RevokeKey,
     ReshardStream,
+    ReadMetrics,
 }
 
 /// What an action needs.
@@ -98,6 +99,8 @@ impl Action {
             Action::ListKeys => ("list access keys", Everywhere(Admin)),
             Action::RevokeKey => ("revoke access keys", Everywhere(Admin)),
             Action::ReshardStream => ("reshard", Everywhere(Admin)),
+            // They name every stream and consumer.
+            Action::ReadMetrics => ("read the metrics", Everywhere(Admin)),
         }
     }
 }

@@ -58,6 +58,7 @@ fn row(request: &Request) -> &'static str {
         Request::SplitShard(_) => "DDDyDDD",
         Request::MergeShards(_) => "DDDyDDD",
         Request::UpdateShardCount(_) => "DDDyDDD",
+        Request::ReadMetrics => "DDDyDDD",
     }
 }
 
@@ -95,6 +96,7 @@ fn every_request() -> Vec<Request> {
         Request::SplitShard(SplitShard { stream: STREAM.0.to_owned(), shard: 0, at: None }),
         Request::MergeShards(MergeShards { stream: STREAM.0.to_owned(), shard: 0, adjacent: 1 }),
         Request::UpdateShardCount(UpdateShardCount { stream: STREAM.0.to_owned(), target: 2 }),
+        Request::ReadMetrics,
     ]
 }
 
