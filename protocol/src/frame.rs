@@ -117,6 +117,10 @@ kinds! {
     KEYS = 67,
     /// Request: revoke an access key; its connections are closed.
     REVOKE_KEY = 68,
+    /// Request: the broker's metrics.
+    READ_METRICS = 80,
+    /// Reply to [`READ_METRICS`]: one of as many as it takes.
+    METRICS = 81,
     /// Request: change retention, largest record or limits of a stream; answered with [`STREAM`].
     UPDATE_STREAM = 96,
     /// Request: change tags of a stream or a registered consumer.

@@ -8,6 +8,7 @@
 
 mod consumer;
 mod key;
+mod metrics;
 mod push;
 mod reshard;
 mod settings;
@@ -20,6 +21,7 @@ use crate::frame::{kind, write_frame};
 use crate::hash::HashRange;
 pub use consumer::{ConsumerDescription, ConsumerOf};
 pub use key::{Access, CreateKey, KeyDescription, KeyPolicy, NewKey};
+pub use metrics::MetricsPiece;
 pub use push::{Push, PushEnd, Subscribe};
 pub use reshard::{MergeShards, SplitShard, UpdateShardCount};
 pub use settings::{Limit, LimitsUpdate, StreamLimits, StreamSettings, UpdateStream};
@@ -272,6 +274,8 @@ pub enum Request {
     MergeShards(MergeShards),
     /// Have another number of open shards.
     UpdateShardCount(UpdateShardCount),
+    /// The broker's metrics.
+    ReadMetrics,
     /// Change a stream.
     UpdateStream(UpdateStream),
     /// Change tags.
@@ -318,6 +322,8 @@ pub enum Reply {
     Key(NewKey),
     /// To ListKeys: a page and whether more follow.
     Keys(Vec<KeyDescription>, bool),
+    /// To ReadMetrics: as many of these as it takes, on the same stream.
+    Metrics(MetricsPiece),
     /// To ListTags: all of them, sorted by their keys.
     Tags(Vec<Tag>),
 }
@@ -346,6 +352,7 @@ impl Request {
             Request::SplitShard(_) => kind::SPLIT_SHARD,
             Request::MergeShards(_) => kind::MERGE_SHARDS,
             Request::UpdateShardCount(_) => kind::UPDATE_SHARD_COUNT,
+            Request::ReadMetrics => kind::READ_METRICS,
             Request::UpdateStream(_) => kind::UPDATE_STREAM,
             Request::ChangeTags(_) => kind::CHANGE_TAGS,
             Request::ListTags(_) => kind::LIST_TAGS,
@@ -356,7 +363,7 @@ impl Request {
     pub fn write(&self, id: u64, out: &mut BytesMut) {
         write_frame(out, self.kind(), id, |out| match self {
             Request::Hello(hello) => hello.encode(out),
-            Request::Ping | Request::Unsubscribe => {}
+            Request::Ping | Request::Unsubscribe | Request::ReadMetrics => {}
             Request::Read(read) => {
                 out.put_u64_le(read.incarnation);
                 out.put_u32_le(read.shard);
@@ -442,6 +449,7 @@ impl Request {
             kind::SPLIT_SHARD => Request::SplitShard(SplitShard::decode(&mut fields)?),
             kind::MERGE_SHARDS => Request::MergeShards(MergeShards::decode(&mut fields)?),
             kind::UPDATE_SHARD_COUNT => Request::UpdateShardCount(UpdateShardCount::decode(&mut fields)?),
+            kind::READ_METRICS => Request::ReadMetrics,
             kind::UPDATE_STREAM => Request::UpdateStream(UpdateStream::decode(&mut fields)?),
             kind::CHANGE_TAGS => Request::ChangeTags(ChangeTags::decode(&mut fields)?),
             kind::LIST_TAGS => Request::ListTags(Tagged::decode(&mut fields)?),
@@ -469,6 +477,7 @@ impl Reply {
             Reply::PushEnd(_) => kind::PUSH_END,
             Reply::Key(_) => kind::KEY,
             Reply::Keys(..) => kind::KEYS,
+            Reply::Metrics(_) => kind::METRICS,
             Reply::Tags(_) => kind::TAGS,
         }
     }
@@ -506,6 +515,10 @@ impl Reply {
             Reply::PushEnd(end) => end.encode(out),
             Reply::Key(key) => key.encode(out),
             Reply::Keys(keys, more) => write_page(out, keys, *more, KeyDescription::encode),
+            Reply::Metrics(piece) => {
+                piece.encode_fields(out);
+                out.put_slice(&piece.text);
+            }
             Reply::Tags(tags) => tag::encode_tags(tags, out),
         });
     }
@@ -559,6 +572,7 @@ impl Reply {
                 let (keys, more) = read_page(&mut fields, KeyDescription::decode)?;
                 Reply::Keys(keys, more)
             }
+            kind::METRICS => Reply::Metrics(MetricsPiece::decode(&mut fields, &payload)?),
             kind::TAGS => Reply::Tags(tag::decode_tags(&mut fields)?),
             _ => return Ok(None),
         }))

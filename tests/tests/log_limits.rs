@@ -209,8 +209,8 @@ fn reads_bring_no_more_than_is_left_and_are_paid_for_when_they_have() {
                 Ok(bytes_max) => {
                     let outcome = rig.read(0, Position::AtSequence(next % 100), bytes_max).expect("it is there");
                     next = outcome.next_sequence;
-                    read += outcome.bytes();
-                    rig.log_mut().take_read(now, 0, outcome.bytes());
+                    read += outcome.given().bytes;
+                    rig.log_mut().count_read(now, 0, outcome.given(), 0);
                 }
                 Err(error) => *again_ms = now.boot_ms + wait_of(&error),
             }

@@ -27,6 +27,7 @@
 //! This has no clock and sends nothing. Whoever owns it asks [`FanOut::poll`] for what is to be done,
 //! as often as it has room to do it.
 
+mod counts;
 mod paces;
 mod pieces;
 mod scans;
@@ -42,10 +43,13 @@ use rheos_protocol::limits::{CREDIT_BYTES_MAX, PUSH_BYTES_TARGET, SUBSCRIPTIONS_
 use rheos_protocol::message::{Position, PushEnd};
 
 use crate::arrival::Now;
+use crate::counts::Amount;
 use crate::limits::SCAN_BYTES;
 use crate::log::{Log, LogId, ReadStart};
 use crate::reader::ReadTask;
 
+pub use counts::ConsumerCounted;
+use counts::Counts;
 use paces::Paces;
 use pieces::Pieces;
 use scans::Scan;
@@ -154,6 +158,7 @@ pub struct FanOut {
     pushed_bytes: usize,
     /// What is to be done before anything is pushed.
     said: VecDeque<FanOutEffect>,
+    counts: Counts,
 }
 
 #[derive(Debug)]
@@ -169,6 +174,10 @@ struct Subscription {
     waits_for_scan: bool,
     /// It has waited for another's scan, which did not reach its place.
     waited_in_vain: bool,
+    /// What it was given.
+    pushed: Amount,
+    /// Arrival of the record at its place, or of the last one before it, once it was given something.
+    next_arrival_ms: Option<u64>,
     /// It has been given what it may have, and is in line again at this time.
     due_boot_ms: Option<u64>,
 }
@@ -213,6 +222,7 @@ impl FanOut {
         let Ask { id, log: of, shard, consumer, epoch, position, credit } = ask;
         let seat = (of.incarnation, shard, Arc::clone(&consumer));
         if let Some(older) = self.seats.get(&seat).copied() {
+            self.counts.superseded(of.incarnation, &consumer);
             self.end(older, PushEnd::Superseded);
         }
         self.seats.insert(seat, id);
@@ -229,6 +239,8 @@ impl FanOut {
             credit,
             waits_for_scan: false,
             waited_in_vain: false,
+            pushed: Amount::default(),
+            next_arrival_ms: None,
             due_boot_ms: None,
         };
         self.subscriptions.insert(id, subscription);
@@ -273,6 +285,7 @@ impl FanOut {
         for id in self.subscriptions_that(is_its) {
             self.end(id, PushEnd::Deregistered);
         }
+        self.counts.forget_consumer(incarnation, consumer);
     }
 
     /// What may be pushed of a log has changed: who has waited by the old limit is looked at by the new one.
@@ -290,6 +303,7 @@ impl FanOut {
             self.end(id, PushEnd::Error(why.clone()));
         }
         self.pieces.forget(incarnation);
+        self.counts.forget_stream(incarnation);
     }
 
     /// A closed shard has gone with its last records. Who has not read to its end is told that it will not.
@@ -483,8 +497,10 @@ impl FanOut {
         subscription.place = Place::At(part.next_sequence);
         subscription.credit -= part.bytes as i64;
         subscription.waited_in_vain = false;
+        subscription.pushed += part.amount;
+        subscription.next_arrival_ms = Some(part.next_arrival_ms);
         if let Some(rate) = log.push_rate() {
-            self.paces.spend(subscription.seat(), rate, part.bytes, now.boot_ms);
+            self.paces.spend(subscription.seat(), rate, part.amount.bytes, now.boot_ms);
         }
         let behind_ms = match part.next_sequence >= tip.durable_sequence {
             true => 0,
@@ -520,6 +536,7 @@ impl FanOut {
         let subscription = self.subscriptions.get_mut(&id).expect("the caller has seen it");
         if matches!(subscription.place, Place::Sought(_)) {
             subscription.place = Place::At(sequence);
+            self.counts.subscribed(subscription.log.incarnation, &subscription.consumer);
             self.said.push_back(FanOutEffect::Answer { id, outcome: Ok(sequence) });
         }
     }
@@ -565,6 +582,7 @@ impl FanOut {
             self.scans_wanted.retain(|wanted| *wanted != id);
         }
         self.turns.forget(id);
+        self.counts.ended(&gone);
         Some(gone)
     }
 
@@ -615,6 +633,8 @@ pub(crate) struct Part {
     pub(crate) batches: Vec<Bytes>,
     /// Their bytes.
     pub(crate) bytes: usize,
+    /// Their records.
+    pub(crate) amount: Amount,
     /// Where it goes on.
     pub(crate) next_sequence: u64,
     /// Arrival of the record there, or of the last one before it when that is not known.
@@ -629,7 +649,8 @@ impl Part {
         sequence: u64,
         bytes_max: usize,
     ) -> Option<Part> {
-        let mut part = Part { batches: Vec::new(), bytes: 0, next_sequence: sequence, next_arrival_ms: 0 };
+        let (amount, next_sequence) = (Amount::default(), sequence);
+        let mut part = Part { batches: Vec::new(), bytes: 0, amount, next_sequence, next_arrival_ms: 0 };
         for batch in following {
             let first = batch.header().first_sequence;
             let joins = match part.batches.is_empty() {
@@ -644,6 +665,7 @@ impl Part {
                 break;
             }
             part.bytes += batch.bytes().len();
+            part.amount += Amount::of(batch.header());
             part.next_sequence = batch.next_sequence();
             part.batches.push(batch.bytes().clone());
         }

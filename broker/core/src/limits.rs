@@ -55,6 +55,8 @@ pub const PREPARE_RETRY_MS: u64 = 1_000;
 pub const BUSY_RETRY_MS: u32 = 20;
 /// Wait that a put is told while its shard is being closed, which takes a commit and a change of the catalog.
 pub const CLOSING_RETRY_MS: u32 = 2;
+/// Whoever has read a shard within this time counts as reading it.
+pub const READ_SEEN_MS: u64 = 60_000;
 /// Longest wait that is told to who is over a limit; who comes again too early is told the rest.
 pub const OVER_LIMIT_WAIT_MS_MAX: u64 = 30_000;
 /// Most segments of a log that are looked at and given up in one go.

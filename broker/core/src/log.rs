@@ -22,6 +22,7 @@
 mod append;
 mod ceilings;
 mod commit;
+mod counted;
 mod read;
 mod reshard;
 mod retention;
@@ -40,11 +41,13 @@ use crate::budget::LaneBudget;
 use crate::carry_over::{self, ShardState};
 use crate::catalog::StreamTerms;
 use crate::commit::CommitHeader;
+use crate::counts::{LogCounts, ShardCounts};
 use crate::limits::{CLOSE_MS, SETTLE_MS};
 use crate::producer::ProducerTable;
 use crate::recovery::Recovered;
 use crate::tail::Tail;
 
+pub use counted::ShardCounted;
 pub use read::{ReadStart, ShardTip};
 pub use retention::Expiry;
 pub use segments::SegmentFacts;
@@ -302,6 +305,7 @@ pub struct Log {
     settled: bool,
     /// Whether somebody waits for the shards that are to be closed.
     draining: bool,
+    counts: LogCounts,
 }
 
 #[derive(Debug)]
@@ -318,6 +322,7 @@ struct Shard {
     watched: bool,
     /// Whether that is to be said of the commit that is being looked at.
     advanced: bool,
+    counts: ShardCounts,
     /// What is left of its ceilings, once something was taken of one.
     ceilings: Option<Box<Ceilings>>,
 }
@@ -344,6 +349,7 @@ struct Waiting {
     token: u64,
     shard_at: usize,
     acked: Acked,
+    record_count: u32,
 }
 
 /// Where the newest commit is.
@@ -392,6 +398,7 @@ impl Log {
             quiet_since_boot_ms: now.boot_ms,
             settled: true,
             draining: false,
+            counts: LogCounts::default(),
             settings,
         }
     }

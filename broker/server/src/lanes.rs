@@ -28,7 +28,8 @@ use crate::files::FileThread;
 use crate::identity::BrokerIdentity;
 use crate::lane::{Arrival, Inboxes, Lane, LaneNumber, LaneParts, RecoveredStream};
 use crate::mesh::{Mesh, MeshEnd};
-use crate::net::{self, Connections, Door, Net, READ_MEMORY_KIB};
+use crate::metrics::Metrics;
+use crate::net::{self, Connections, Door, Net, NetUse, READ_MEMORY_KIB};
 use crate::reshard::{Expired, Resharder};
 use crate::start_error::StartError;
 use crate::streams::Streams;
@@ -49,6 +50,7 @@ pub(crate) struct Shared {
     pub(crate) resharder: Resharder,
     /// Where lanes report closed shards whose records have expired.
     pub(crate) expired: mpsc::Sender<Expired>,
+    pub(crate) metrics: Metrics,
     pub(crate) limits: StreamLimits,
     pub(crate) mtu: u16,
     pub(crate) dev: bool,
@@ -193,6 +195,7 @@ fn start_lane(plan: LanePlan) -> Result<(Endpoint, task::JoinHandle<()>), StartE
     let reader = asked.reader().map_err(StartError::ring)?;
     let end = mesh.clone().map(|mesh| MeshEnd::new(mesh, lane)).transpose();
     let end = end.map_err(StartError::io("make the way between", "the lanes"))?;
+    let (door, read_memory) = (Door::default(), Arc::new(Semaphore::new(READ_MEMORY_KIB)));
     let own_blocks = blocks[usize::from(lane)].clone();
     let parts = LaneParts {
         number,
@@ -203,6 +206,8 @@ fn start_lane(plan: LanePlan) -> Result<(Endpoint, task::JoinHandle<()>), StartE
         consumers: shared.consumers.clone(),
         limits: shared.limits,
         expired: shared.expired,
+        streams: shared.streams.clone(),
+        net_use: NetUse::new(&door, &read_memory),
         mesh: end,
     };
     let lane_task = Lane::new(parts, streams).map_err(StartError::ring)?;
@@ -213,7 +218,7 @@ fn start_lane(plan: LanePlan) -> Result<(Endpoint, task::JoinHandle<()>), StartE
         streams: shared.streams,
         consumers: shared.consumers,
         connections: shared.connections,
-        door: Door::default(),
+        door,
         inbox,
         inboxes: shared.inboxes,
         mesh,
@@ -227,7 +232,8 @@ fn start_lane(plan: LanePlan) -> Result<(Endpoint, task::JoinHandle<()>), StartE
         put_streams: AtomicU64::new(0),
         peers: AtomicU64::new(0),
         resharder: shared.resharder,
-        read_memory: Semaphore::new(READ_MEMORY_KIB),
+        read_memory,
+        metrics: shared.metrics,
     };
     // Tasks like quinn's own, in the same queue: what `tokio_uring::spawn` takes has its turn too seldom.
     tokio::spawn(reader);

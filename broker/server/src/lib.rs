@@ -11,6 +11,7 @@
 //!     dev_anyone_on_the_network: false,
 //!     certificate: None,
 //!     lanes: 1,
+//!     metrics_open: false,
 //!     mtu: 1452,
 //!     limits: rheos_protocol::message::StreamLimits::NONE,
 //!     cores: Vec::new(),
@@ -31,15 +32,18 @@ pub mod directory;
 pub mod disk;
 pub mod durable;
 mod files;
+mod http;
 pub mod identity;
 mod lane;
 mod lanes;
 mod mesh;
+mod metrics;
 mod net;
 mod recover;
 mod reshard;
 mod serve;
 mod sockets;
+mod standing;
 pub mod start_error;
 mod steering;
 mod streams;

@@ -1,12 +1,17 @@
-//! `rheos stream`: makes, lists, describes, changes and deletes streams.
+//! `rheos stream`: makes, lists, describes, changes, reshards and deletes streams.
 
 mod create;
 mod delete;
 mod describe;
 mod limits;
 mod list;
+mod merge;
+mod reshard;
 mod retention;
+mod scale;
+mod split;
 mod tag;
+mod tree;
 
 use clap::Subcommand;
 use rheos_client::StreamDescription;
@@ -16,13 +21,16 @@ use crate::arguments::Global;
 use crate::broker;
 use crate::failure::Failure;
 
-/// Make, list, describe, change and delete streams
+/// Make, list, describe, change, reshard and delete streams
 #[derive(Debug, Subcommand)]
 pub(crate) enum StreamCommand {
     Create(create::CreateCommand),
     List(list::ListCommand),
     Describe(describe::DescribeCommand),
     Delete(delete::DeleteCommand),
+    Split(split::SplitCommand),
+    Merge(merge::MergeCommand),
+    Scale(scale::ScaleCommand),
     Retention(retention::RetentionCommand),
     Limits(limits::LimitsCommand),
     Tag(tag::TagCommand),
@@ -39,6 +47,9 @@ pub(crate) async fn run(command: &StreamCommand, global: &Global) -> Result<(), 
         StreamCommand::List(command) => list::run(command, &client, global.output).await,
         StreamCommand::Describe(command) => describe::run(command, &client, global.output).await,
         StreamCommand::Delete(command) => delete::run(command, &client, global.output).await,
+        StreamCommand::Split(command) => split::run(command, &client, global.output).await,
+        StreamCommand::Merge(command) => merge::run(command, &client, global.output).await,
+        StreamCommand::Scale(command) => scale::run(command, &client, global.output).await,
         StreamCommand::Retention(command) => retention::run(command, &client, global.output).await,
         StreamCommand::Limits(command) => limits::run(command, &client, global.output).await,
         StreamCommand::Tag(command) => tag::tag(command, &client, global.output).await,

@@ -20,7 +20,7 @@ pub enum Limit {
     PerSecond(NonZeroU64),
 }
 
-/// The ceilings of every shard of a stream.
+/// The ceilings of every shard of a stream. Bytes are those of data and partition keys, as Kinesis counts them.
 ///
 /// ```text
 ///   u64 bytes in | u64 records in | u64 bytes out | u64 reads out | u64 bytes pushed
@@ -28,15 +28,15 @@ pub enum Limit {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct StreamLimits {
-    /// Bytes of data and partition keys that are put.
+    /// Bytes that are put.
     pub in_bytes: Limit,
     /// Records that are put.
     pub in_records: Limit,
-    /// Bytes of batches that are read, by all who read the shard.
+    /// Bytes that are read, by all who read the shard.
     pub out_bytes: Limit,
     /// Reads, by all who read the shard.
     pub out_reads: Limit,
-    /// Bytes of batches that are pushed, to each registered consumer.
+    /// Bytes that are pushed, to each registered consumer.
     pub push_bytes: Limit,
 }
 

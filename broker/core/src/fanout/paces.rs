@@ -28,10 +28,10 @@ impl Paces {
     }
 
     /// So many bytes were pushed.
-    pub(super) fn spend(&mut self, seat: Seat, rate: NonZeroU64, bytes: usize, now_ms: u64) {
+    pub(super) fn spend(&mut self, seat: Seat, rate: NonZeroU64, bytes: u64, now_ms: u64) {
         let (of, bucket) = self.buckets.entry(seat).or_insert_with(|| (rate, Bucket::full(rate, now_ms)));
         *of = rate;
-        bucket.take(rate, bytes as u64, now_ms);
+        bucket.take(rate, bytes, now_ms);
     }
 
     /// A subscription waits until then.

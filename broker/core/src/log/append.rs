@@ -4,10 +4,10 @@ use rheos_protocol::batch::PutBatch;
 use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::limits::BATCH_RECORDS_MAX;
 
-use super::ceilings::PutCost;
 use super::{Acked, Admission, Effect, Health, Log, Stage, Staged, Waiting};
 use crate::arrival::Now;
 use crate::budget::LaneBudget;
+use crate::counts::Amount;
 use crate::limits::{BUSY_RETRY_MS, CLOSING_RETRY_MS, PREPARE_RETRY_MS};
 use crate::producer::PutOrder;
 
@@ -29,11 +29,19 @@ impl Log {
                 effects.push(Effect::Reply { token, outcome: Ok(acked) });
             }
             // Its original was given up: nothing more will be known of it in this run.
-            Ok(Admitted::Resend { .. }) if matches!(self.stage, Stage::Idle) && self.staged.is_empty() => {
+            Ok(Admitted::Resend { shard_at, .. }) if matches!(self.stage, Stage::Idle) && self.staged.is_empty() => {
+                self.count_refused(Some(shard_at), batch.header().record_count, ErrorCode::Indeterminate);
                 effects.push(Effect::Reply { token, outcome: Err(given_up()) });
             }
-            Ok(Admitted::Resend { shard_at, acked }) => self.waiting.push(Waiting { token, shard_at, acked }),
-            Err(error) => effects.push(Effect::Reply { token, outcome: Err(error) }),
+            Ok(Admitted::Resend { shard_at, acked }) => {
+                let record_count = batch.header().record_count;
+                self.waiting.push(Waiting { token, shard_at, acked, record_count });
+            }
+            Err(error) => {
+                let shard_at = self.shard_at(batch.header().shard).ok();
+                self.count_refused(shard_at, batch.header().record_count, error.code);
+                effects.push(Effect::Reply { token, outcome: Err(error) });
+            }
         }
     }
 
@@ -53,7 +61,7 @@ impl Log {
         if !budget.has_room(batch.total_len()) {
             return Err(busy());
         }
-        let cost = PutCost::of(batch, &self.settings.terms.limits);
+        let cost = Amount::of(batch.header());
         self.put_is_within(now, shard_at, cost)?;
         self.records_belong(shard_at, batch)?;
         self.take_put(now, shard_at, cost);
@@ -167,6 +175,7 @@ impl Log {
                 self.producers.unstage(header.producer, header.shard);
             }
             budget.unstage(batch.bytes().len());
+            self.count_refused(Some(shard_at), header.record_count, refusal.code);
             refused.push(token);
         }
         let submitted_end = |log: &Log, at: usize| log.shards[at].next_sequence;
@@ -174,6 +183,9 @@ impl Log {
             .into_iter()
             .partition::<Vec<_>, _>(|waiting| waiting.acked.first_sequence >= submitted_end(self, waiting.shard_at));
         self.waiting = kept;
+        for resend in &waiting {
+            self.count_refused(Some(resend.shard_at), resend.record_count, refusal.code);
+        }
         let tokens = refused.into_iter().rev().chain(waiting.into_iter().map(|waiting| waiting.token));
         effects.extend(tokens.map(|token| Effect::Reply { token, outcome: Err(refusal.clone()) }));
     }

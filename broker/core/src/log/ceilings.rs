@@ -1,19 +1,20 @@
 //! The ceilings of a shard: what its puts and reads may take, and what those are told that may not.
 //!
 //! Nothing queues: a put or a read is let through or refused at once, with how long to wait. A shard has
-//! buckets only once something was taken of them, and none without limits.
+//! buckets only once something was taken of them, and none without limits. Bytes are those of keys and data, as
+//! Kinesis counts them.
 //!
 //! What must hold: what is refused for another reason takes nothing; a resend of what is stored takes nothing.
 
 use std::num::NonZeroU64;
 
-use rheos_protocol::batch::PutBatch;
 use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::message::{Limit, StreamLimits};
 
 use super::Log;
 use crate::arrival::Now;
 use crate::bucket::Bucket;
+use crate::counts::Amount;
 use crate::limits::OVER_LIMIT_WAIT_MS_MAX;
 
 /// What is left of each ceiling of a shard; of one that nothing was taken of, nothing is kept.
@@ -25,28 +26,9 @@ pub(super) struct Ceilings {
     out_reads: Option<Bucket>,
 }
 
-/// What a put takes.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct PutCost {
-    bytes: u64,
-    records: u64,
-}
-
-impl PutCost {
-    /// What a batch takes: as Kinesis counts, its data and partition keys, and its records. Nothing is counted
-    /// where nothing is limited.
-    pub(super) fn of(batch: &PutBatch, limits: &StreamLimits) -> PutCost {
-        let bytes = match limits.in_bytes.per_second() {
-            Some(_) => batch.records().map(|record| (record.data.len() + record.partition_key.len()) as u64).sum(),
-            None => 0,
-        };
-        PutCost { bytes, records: batch.header().record_count.into() }
-    }
-}
-
 impl Log {
     /// Whether a put may be admitted to a shard, as far as its ceilings go.
-    pub(super) fn put_is_within(&mut self, now: Now, shard_at: usize, cost: PutCost) -> Result<(), WireError> {
+    pub(super) fn put_is_within(&mut self, now: Now, shard_at: usize, cost: Amount) -> Result<(), WireError> {
         let limits = self.settings.terms.limits;
         let Some(ceilings) = self.shards[shard_at].ceilings.as_deref_mut() else { return Ok(()) };
         let waits = [
@@ -60,7 +42,7 @@ impl Log {
     }
 
     /// Takes what a put costs.
-    pub(super) fn take_put(&mut self, now: Now, shard_at: usize, cost: PutCost) {
+    pub(super) fn take_put(&mut self, now: Now, shard_at: usize, cost: Amount) {
         let limits = self.settings.terms.limits;
         let (bytes, records) = (limits.in_bytes.per_second(), limits.in_records.per_second());
         if bytes.is_none() && records.is_none() {
@@ -96,17 +78,12 @@ impl Log {
         Ok(bytes_max.min(usize::try_from(most).unwrap_or(usize::MAX)))
     }
 
-    /// Whether the bytes of reads are limited.
-    pub fn meters_reads(&self) -> bool {
-        self.settings.terms.limits.out_bytes.per_second().is_some()
-    }
-
-    /// Takes the bytes that a read has brought. A shard that has gone meanwhile has no ceiling.
-    pub fn take_read(&mut self, now: Now, shard: u32, bytes: usize) {
+    /// Takes what a read has brought. A shard that has gone meanwhile has no ceiling.
+    pub(super) fn take_read(&mut self, now: Now, shard: u32, given: Amount) {
         let Some(rate) = self.settings.terms.limits.out_bytes.per_second() else { return };
         let Ok(shard_at) = self.shard_at(shard) else { return };
         let ceilings = self.shards[shard_at].ceilings.get_or_insert_default();
-        take(&mut ceilings.out_bytes, Some(rate), bytes as u64, now);
+        take(&mut ceilings.out_bytes, Some(rate), given.bytes, now);
     }
 
     /// Forgets what was taken of ceilings that are none any more: one that comes back begins anew.

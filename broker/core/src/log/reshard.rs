@@ -9,7 +9,7 @@
 //! admitted after that; a put that is known is answered as before, whatever its shard is.
 
 use super::append::{going_away, read_only};
-use super::{Admission, ClosedShard, Effect, Health, Log, LogShard, Shard, Stage};
+use super::{Admission, ClosedShard, Effect, Health, Log, LogShard, Shard, ShardCounts, Stage};
 use crate::arrival::Now;
 use crate::carry_over::ShardState;
 
@@ -26,6 +26,7 @@ impl Shard {
             last_arrival_ms: kept.map_or(0, |state| state.last_arrival_ms),
             watched: false,
             advanced: false,
+            counts: ShardCounts::default(),
             ceilings: None,
         }
     }

@@ -6,6 +6,7 @@
 mod authority;
 mod consumers;
 mod keys;
+mod metrics;
 mod reshard;
 mod settings;
 
@@ -56,6 +57,7 @@ fn needs(streams: &Streams, request: &Request) -> Result<Option<(Action, Resourc
         Request::SplitShard(split) => (Action::ReshardStream, Resource::stream(&split.stream)?),
         Request::MergeShards(merge) => (Action::ReshardStream, Resource::stream(&merge.stream)?),
         Request::UpdateShardCount(update) => (Action::ReshardStream, Resource::stream(&update.stream)?),
+        Request::ReadMetrics => (Action::ReadMetrics, Resource::broker()),
         Request::UpdateStream(update) => (Action::UpdateStream, Resource::stream(&update.stream)?),
         Request::ChangeTags(change) => match change.of.consumer {
             None => (Action::TagStream, Resource::stream(&change.of.stream)?),
@@ -85,6 +87,10 @@ pub(super) async fn request(
         Ok(Request::Read(read)) => match reading::read(net, share, read).await {
             // Batches go out as they lie in memory.
             Ok(read) => return read.send(share, &mut send, id).await,
+            Err(error) => Err(error),
+        },
+        Ok(Request::ReadMetrics) => match net.metrics.page().await {
+            Ok(page) => return share.answer(&mut send, &mut metrics::frames(&page, id)).await,
             Err(error) => Err(error),
         },
         Ok(request) => perform(net, principal, request).await,

@@ -37,7 +37,7 @@ fn terms_are_kept_and_what_has_expired_stays_so() {
     catalog.close();
 
     let (catalog, at_start) = open(&directory);
-    assert_eq!(at_start.streams[..], [limited.clone()]);
+    assert_eq!(at_start.streams, [std::sync::Arc::clone(&limited)]);
     assert_eq!(limited.terms.limits, StreamLimits { in_bytes: Limit::of(1_000), ..StreamLimits::default() });
     assert_eq!((limited.terms.trimmed_ms, limited.incarnation), (5, made.incarnation));
     run(catalog.delete_stream(&name("orders"))).expect("it is there");

@@ -64,8 +64,6 @@ pub(super) async fn untag(command: &UntagCommand, client: &Client, how: Output) 
 async fn show(stream: &str, name: &str, client: &Client, how: Output) -> Result<(), Failure> {
     let tags = client.consumer_tags(stream, name).await;
     let tags = found(client, Named::Consumer { stream, name }, tags).await?;
-    match how {
-        Output::Json => output::json(&json!({ "stream": stream, "name": name, "tags": tags::as_json(&tags) })),
-        Output::Text => output::line(&format!("tags of consumer {name} of stream {stream}: {}", tags::show(&tags))),
-    }
+    let text = format!("tags of consumer {name} of stream {stream}: {}", tags::show(&tags));
+    output::one(how, &text, &json!({ "stream": stream, "name": name, "tags": tags::as_json(&tags) }))
 }

@@ -1,12 +1,13 @@
 //! `rheos stream limits`
 
 use clap::{ArgGroup, Args};
-use rheos_client::protocol::limits::RECORD_BYTES_MAX;
 use rheos_client::{Client, Limit, LimitsUpdate, StreamDescription, StreamLimits, UpdateStream};
 use serde_json::{Value, json};
 
+use super::create::parse_record_max;
 use crate::arguments::Output;
 use crate::broker::{Named, found};
+use crate::completions;
 use crate::failure::Failure;
 use crate::output;
 use crate::units::{parse_bytes, show_bytes};
@@ -15,11 +16,12 @@ use crate::units::{parse_bytes, show_bytes};
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("change").required(true).multiple(true)
     .args(["in_bytes", "records", "out_bytes", "reads", "push", "record_max", "inherit"]))]
-#[command(override_usage = "rheos stream limits [OPTIONS] <NAME>", after_help = AFTER_HELP)]
+#[command(override_usage = "rheos stream limits [OPTIONS] <STREAM>", after_help = AFTER_HELP)]
 pub(crate) struct LimitsCommand {
     /// The stream
+    #[arg(value_name = "STREAM", add = completions::streams())]
     name: String,
-    /// Data and partition keys that are put, such as 5MiB/s
+    /// Bytes of data and keys that are put, such as 5MiB/s
     #[arg(long = "in", value_name = "RATE", value_parser = parse_byte_rate)]
     in_bytes: Option<Limit>,
     /// Records that are put, such as 5000/s
@@ -79,14 +81,6 @@ fn parse_limit(text: &str, example: &str, parse: impl Fn(&str) -> Option<u64>) -
     }
 }
 
-pub(super) fn parse_record_max(text: &str) -> Result<u32, String> {
-    let bytes = parse_bytes(text)?;
-    u32::try_from(bytes)
-        .ok()
-        .filter(|bytes| *bytes <= RECORD_BYTES_MAX)
-        .ok_or_else(|| format!("{text} is more than a record can have, {}", show_bytes(u64::from(RECORD_BYTES_MAX))))
-}
-
 pub(super) async fn run(command: &LimitsCommand, client: &Client, how: Output) -> Result<(), Failure> {
     let name = &command.name;
     let update = UpdateStream {
@@ -95,18 +89,10 @@ pub(super) async fn run(command: &LimitsCommand, client: &Client, how: Output) -
         ..UpdateStream::of(name.as_str())
     };
     let stream = found(client, Named::Stream(name), client.update_stream(update).await).await?;
-    match how {
-        Output::Json => output::json(&json!({
-            "name": name,
-            "record_bytes_max": stream.record_bytes_max,
-            "limits": as_json(&stream),
-        })),
-        Output::Text => {
-            let limits = show_limits(&stream);
-            let record_max = show_bytes(u64::from(stream.record_bytes_max));
-            output::line(&format!("each shard of stream {name}: {limits}; records up to {record_max}"))
-        }
-    }
+    let record_max = stream.record_bytes_max;
+    let (limits, largest) = (show_limits(&stream), show_bytes(u64::from(record_max)));
+    let text = format!("each shard of stream {name}: {limits}; records up to {largest}");
+    output::one(how, &text, &json!({ "name": name, "record_bytes_max": record_max, "limits": as_json(&stream) }))
 }
 
 fn changes(command: &LimitsCommand) -> LimitsUpdate {

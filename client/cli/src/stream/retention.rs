@@ -1,26 +1,28 @@
 //! `rheos stream retention`
 
 use clap::{ArgGroup, Args};
-use rheos_client::protocol::limits::{RETENTION_MS_LEAST, RETENTION_MS_MAX};
 use rheos_client::{Client, StreamDescription, UpdateStream};
 use serde_json::json;
 
+use super::create::parse_retention_ms;
 use crate::arguments::Output;
 use crate::broker::{Named, found};
+use crate::completions;
 use crate::confirm::confirm;
 use crate::failure::Failure;
 use crate::output;
-use crate::units::{parse_bytes, parse_duration_ms, show_bytes, show_duration_ms};
+use crate::units::{parse_bytes, show_bytes, show_duration_ms};
 
 /// Change how long, and how much of, a stream is kept
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("change").required(true).multiple(true).args(["time", "bytes"]))]
-#[command(override_usage = "rheos stream retention [OPTIONS] <NAME> [TIME]", after_help = AFTER_HELP)]
+#[command(override_usage = "rheos stream retention [OPTIONS] <STREAM> [TIME]", after_help = AFTER_HELP)]
 pub(crate) struct RetentionCommand {
     /// The stream
+    #[arg(value_name = "STREAM", add = completions::streams())]
     name: String,
     /// How long records are kept: 24h to 365d
-    #[arg(value_name = "TIME", value_parser = parse_retention)]
+    #[arg(value_name = "TIME", value_parser = parse_retention_ms)]
     time: Option<u64>,
     /// Most bytes on the disk, or none for no such bound: then the oldest records go first, whatever their age
     #[arg(long, value_name = "SIZE", value_parser = parse_bound)]
@@ -40,12 +42,6 @@ Examples:
   rheos stream retention flights 7d
   rheos stream retention flights --bytes 100GiB
   rheos stream retention flights 24h --bytes none --yes";
-
-fn parse_retention(text: &str) -> Result<u64, String> {
-    let ms = parse_duration_ms(text)?;
-    let range = RETENTION_MS_LEAST..=RETENTION_MS_MAX;
-    range.contains(&ms).then_some(ms).ok_or_else(|| format!("records are kept for 24h to 365d, not {text}"))
-}
 
 fn parse_bound(text: &str) -> Result<u64, String> {
     match text {
@@ -67,14 +63,9 @@ pub(super) async fn run(command: &RetentionCommand, client: &Client, how: Output
     let update =
         UpdateStream { retention_ms: command.time, retention_bytes: command.bytes, ..UpdateStream::of(name.as_str()) };
     let stream = found(client, Named::Stream(name), client.update_stream(update).await).await?;
-    match how {
-        Output::Json => output::json(&json!({
-            "name": name,
-            "retention_ms": stream.retention_ms,
-            "retention_bytes": bound(&stream),
-        })),
-        Output::Text => output::line(&format!("stream {name} is kept for {}", show_retention(&stream))),
-    }
+    let text = format!("stream {name} is kept for {}", show_retention(&stream));
+    let (retention_ms, retention_bytes) = (stream.retention_ms, bound(&stream));
+    output::one(how, &text, &json!({ "name": name, "retention_ms": retention_ms, "retention_bytes": retention_bytes }))
 }
 
 /// Whether records may go by it that would have stayed.

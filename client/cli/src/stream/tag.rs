@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::arguments::Output;
 use crate::broker::{Named, found};
+use crate::completions;
 use crate::failure::Failure;
 use crate::output;
 use crate::tags::{self, parse_tag};
@@ -15,6 +16,7 @@ use crate::tags::{self, parse_tag};
 #[command(after_help = TAG_HELP)]
 pub(crate) struct TagCommand {
     /// The stream
+    #[arg(value_name = "STREAM", add = completions::streams())]
     name: String,
     /// Keys and values; a tag that is there gets the new value, others stay
     #[arg(required = true, value_name = "KEY=VALUE", value_parser = parse_tag)]
@@ -26,6 +28,7 @@ pub(crate) struct TagCommand {
 #[command(after_help = UNTAG_HELP)]
 pub(crate) struct UntagCommand {
     /// The stream
+    #[arg(value_name = "STREAM", add = completions::streams())]
     name: String,
     /// Keys; one that is not there is no error
     #[arg(required = true, value_name = "KEY")]
@@ -58,8 +61,6 @@ pub(super) async fn untag(command: &UntagCommand, client: &Client, how: Output) 
 
 async fn show(name: &str, client: &Client, how: Output) -> Result<(), Failure> {
     let tags = client.stream_tags(name).await?;
-    match how {
-        Output::Json => output::json(&json!({ "name": name, "tags": tags::as_json(&tags) })),
-        Output::Text => output::line(&format!("tags of stream {name}: {}", tags::show(&tags))),
-    }
+    let text = format!("tags of stream {name}: {}", tags::show(&tags));
+    output::one(how, &text, &json!({ "name": name, "tags": tags::as_json(&tags) }))
 }

@@ -63,6 +63,7 @@ pub(in crate::net) enum Action {
     ListKeys,
     RevokeKey,
     ReshardStream,
+    ReadMetrics,
     UpdateStream,
     TagStream,
     TagConsumer,
@@ -102,6 +103,8 @@ impl Action {
             Action::ListKeys => ("list access keys", Everywhere(Admin)),
             Action::RevokeKey => ("revoke access keys", Everywhere(Admin)),
             Action::ReshardStream => ("reshard", Everywhere(Admin)),
+            // They name every stream and consumer.
+            Action::ReadMetrics => ("read the metrics", Everywhere(Admin)),
             Action::UpdateStream => ("change the retention or the limits of", Everywhere(Admin)),
             Action::TagStream => ("tag", Everywhere(Admin)),
             Action::TagConsumer => ("tag a consumer of", WithStream(ReadWrite)),

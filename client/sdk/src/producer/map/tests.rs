@@ -1,8 +1,6 @@
 //! Segments follow the shards of a stream however it is split and merged.
 
-use rheos_protocol::message::ShardDescription;
-
-use rheos_protocol::message::StreamSettings;
+use rheos_protocol::message::{ShardDescription, StreamSettings};
 
 use super::*;
 
