@@ -245,10 +245,10 @@ impl Lane {
             }
             // Whoever asked may have gone: then nobody is told.
             Arrival::Read { read, reply } => drop(reply.send(self.read(now, &read))),
-            Arrival::ReadOfDisk { log, shard, given, behind_ms } => {
+            Arrival::ReadOfDisk { log, shard, given, iterator_age_ms } => {
                 if let Some(slot) = self.logs.of_id(log) {
                     let log = &mut self.logs.at(slot).expect("a stream's slots are taken").log;
-                    log.count_read(now, shard, given, behind_ms);
+                    log.count_read(now, shard, given, iterator_age_ms);
                 }
             }
             Arrival::ReadTurnedAway { incarnation, shard } => self.turned_away.read(incarnation, shard),
@@ -326,7 +326,7 @@ impl Lane {
         let tip = log.tip(read.shard)?;
         // What has to come from the disk is counted when it has.
         if let ReadStart::Ready(outcome) = &start {
-            log.count_read(now, read.shard, outcome.given(), outcome.behind_ms(tip, now.wall_ms));
+            log.count_read(now, read.shard, outcome.given(), outcome.iterator_age_ms(tip, now.wall_ms));
         }
         let children = log.children(read.shard).map(<[u32]>::to_vec);
         Ok(Reading { log: log.id(), tip, children, start })

@@ -40,7 +40,7 @@ pub(crate) enum Arrival {
     /// A shard is to be read.
     Read { read: Read, reply: oneshot::Sender<Result<Reading, WireError>> },
     /// A read that began here has brought this from the disk.
-    ReadOfDisk { log: LogId, shard: u32, given: Amount, behind_ms: u64 },
+    ReadOfDisk { log: LogId, shard: u32, given: Amount, iterator_age_ms: u64 },
     /// A read was refused because the way to its lane, which is another, was full.
     ReadTurnedAway { incarnation: u64, shard: u32 },
     /// A client subscribes, or goes on with its subscriptions.

@@ -60,8 +60,8 @@ pub(super) async fn read<'a>(net: &'a Net, share: &'a Share, read: Read) -> Resu
             ReadStart::Disk(task) => match perform(&net.blocks[usize::from(lane)], log, *task, &mut gone).await? {
                 Some(outcome) => {
                     let (shard, given) = (read.shard, outcome.given());
-                    let behind_ms = outcome.behind_ms(tip, clock::now().wall_ms);
-                    net.inboxes.of_lane(lane).push(Arrival::ReadOfDisk { log, shard, given, behind_ms });
+                    let iterator_age_ms = outcome.iterator_age_ms(tip, clock::now().wall_ms);
+                    net.inboxes.of_lane(lane).push(Arrival::ReadOfDisk { log, shard, given, iterator_age_ms });
                     outcome
                 }
                 None => continue,

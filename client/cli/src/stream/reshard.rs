@@ -33,16 +33,10 @@ pub(super) async fn run(
     let (was_open, is_open) = (open(&before), open(&after));
     let closed: Vec<u32> = was_open.iter().filter(|shard| !is_open.contains(shard)).copied().collect();
     let opened: Vec<u32> = is_open.iter().filter(|shard| !was_open.contains(shard)).copied().collect();
-    match how {
-        Output::Json => output::json(
-            &json!({ "name": after.name, "closed": closed, "opened": opened, "open_shards": is_open.len() }),
-        ),
-        Output::Text => {
-            let (closed, opened, open) =
-                (named(&closed), named(&opened), output::count(is_open.len() as u64, "open shard"));
-            output::line(&format!("stream {}: closed {closed}; opened {opened}; {open}", after.name))
-        }
-    }
+    let object = json!({ "name": after.name, "closed": closed, "opened": opened, "open_shards": is_open.len() });
+    let (closed, opened) = (named(&closed), named(&opened));
+    let open = output::count(is_open.len() as u64, "open shard");
+    output::one(how, &format!("stream {}: closed {closed}; opened {opened}; {open}", after.name), &object)
 }
 
 /// Sorted by number, as they are described.
