@@ -15,7 +15,7 @@ fn every_command_has_its_page() {
     let write = std::env::var("RHEOS_BOOK").is_ok_and(|word| word == "write");
     let folder = format!("{CHAPTERS}/commands");
     let mut expected = BTreeSet::new();
-    for name in subcommands(&help(&[])) {
+    for name in commands(&help(&[])) {
         let path = format!("{folder}/{name}.md");
         let text = page(&name);
         if write {
@@ -32,11 +32,21 @@ fn every_command_has_its_page() {
 #[test]
 fn the_options_of_every_command_are_told_once() {
     let page = book::chapter("commands");
-    let help = help(&[]);
+    let help = help(&["stream"]);
     let options = global_options(&help).expect("the binary has such options");
     let block = page.blocks.iter().find(|block| block.attribute("global-options").is_some());
     let block = block.unwrap_or_else(|| panic!("{} does not show them", page.path));
     assert_eq!(block.text.trim_end(), options.trim_end(), "{}", page.at(block.line));
+}
+
+#[test]
+fn every_exit_code_is_told() {
+    let page = book::chapter("commands");
+    let told = page.table("exit-codes").rows.iter().map(|row| format!("{:>5}  {}", row[0], row[1]));
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_rheos")).args(["help", "exit-codes"]).output().expect("the binary runs");
+    let help = String::from_utf8(output.stdout).expect("help is text");
+    assert_eq!(told.collect::<Vec<_>>(), help.lines().skip(1).collect::<Vec<_>>());
 }
 
 /// The page of a command.
@@ -60,6 +70,15 @@ fn help(command: &[&str]) -> String {
     let output = rheos.args(command).arg("--help").env_clear().output().expect("the binary runs");
     assert!(output.status.success(), "rheos {} --help: {output:?}", command.join(" "));
     String::from_utf8(output.stdout).expect("help is text")
+}
+
+/// The names of all commands, which stand in groups: two spaces, a name, two spaces or more.
+fn commands(help: &str) -> Vec<String> {
+    let name = |line: &str| {
+        let (name, _) = line.strip_prefix("  ")?.split_once("  ")?;
+        name.chars().all(|c| c.is_ascii_lowercase() || c == '-').then(|| name.to_owned())
+    };
+    help.lines().filter_map(name).filter(|name| !name.is_empty()).collect()
 }
 
 /// The names under `Commands:`.
