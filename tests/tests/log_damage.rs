@@ -162,6 +162,49 @@ fn one_header_is_enough_and_none_is_refused() {
 }
 
 #[test]
+fn a_segment_that_was_in_use_is_no_spare_although_it_is_empty() {
+    let mut rig = Rig::new(1);
+    rig.segment_bytes = Some(64 << 10);
+    rig.put(0, &[&"u".repeat(20_000)]);
+    rig.kill();
+    assert_eq!(rig.files.highest_prepared, 2, "the second was asked for because the first is in use");
+    rig.files.segments.remove(&2);
+    let file = rig.files.segments.get_mut(&1).expect("it is there");
+    file[4096..].fill(0);
+    let why = rig.start().expect_err("its records were acked");
+    assert!(why.contains("was in use"), "{why}");
+    assert!(rig.files.segments.contains_key(&1), "and it is not deleted");
+}
+
+#[test]
+fn an_older_segment_that_cannot_be_read_stops_no_puts_and_expires() {
+    for footer_alone in [false, true] {
+        let mut rig = Rig::new(1);
+        for text in ["a", "b", "c"] {
+            rig.put(0, &[text]);
+            rig.stop();
+            rig.start().expect("it was stopped");
+        }
+        rig.kill();
+        if footer_alone {
+            let last = rig.files.segments[&1].len() - 4000;
+            flip(&mut rig, 1, last, 0);
+        } else {
+            rig.files.unreadable.insert(1);
+        }
+        assert_eq!(rig.start(), Ok(None));
+        assert_eq!(rig.put(0, &["d"]), 3);
+        assert_eq!(rig.read_from(0, 1).map(|texts| texts.len()), Ok(3));
+        assert_eq!(rig.read_all(0).is_err(), !footer_alone);
+        // It leaves as its successor tells, and the others after it.
+        rig.wait(86_500_000);
+        rig.wait(1_000);
+        rig.wait(1_000);
+        assert_eq!(rig.files.numbers().into_iter().collect::<Vec<_>>(), [4]);
+    }
+}
+
+#[test]
 fn a_damaged_label_is_refused() {
     let mut rig = three_puts(false);
     flip(&mut rig, 1, 41, 0);

@@ -161,18 +161,22 @@ impl ProducerTable {
         producer.pending.truncate(kept);
     }
 
-    /// A put that recovery has found on the disk.
+    /// A put that recovery has found on the disk. When puts before it are missing, their places and all
+    /// before them are forgotten.
     pub fn replay(&mut self, stamp: ProducerStamp, shard: u32, place: PutPlace) {
         let key = (stamp.id, shard);
-        match self.producers.get_mut(&key) {
-            Some(producer) if producer.stored.epoch == stamp.epoch => producer.stored.next_number = stamp.number,
-            _ => {
-                self.forget(key);
-                self.insert(key, StoredPuts::new(stamp.epoch, stamp.number));
-            }
+        let follows = |stored: &StoredPuts| stored.epoch == stamp.epoch && stored.next_number == stamp.number;
+        if !self.producers.get(&key).is_some_and(|producer| follows(&producer.stored)) {
+            self.forget(key);
+            self.insert(key, StoredPuts::new(stamp.epoch, stamp.number));
         }
         self.remember(key, place);
         self.touch(key);
+    }
+
+    /// Forgets a producer at one shard: what it numbers there from now on is unknown.
+    pub fn forget_producer(&mut self, id: u64, shard: u32) {
+        self.forget((id, shard));
     }
 
     /// A producer from a carry-over; less recent than those restored after it.
@@ -293,6 +297,20 @@ mod tests {
         assert_eq!(table.order(put(36), 0), PutOrder::Known((360, 1)));
         assert_eq!(table.order(put(99), 0), PutOrder::Known((990, 1)));
         assert_eq!(table.order(put(101), 0), PutOrder::Behind(100));
+    }
+
+    #[test]
+    fn after_missing_puts_only_what_follows_them_is_known() {
+        let mut table = ProducerTable::default();
+        for number in [0, 1, 2, 7, 8] {
+            table.replay(put(number), 0, (number * 10, 1));
+        }
+        assert_eq!(table.order(put(8), 0), PutOrder::Known((80, 1)));
+        assert_eq!(table.order(put(7), 0), PutOrder::Known((70, 1)));
+        assert_eq!(table.order(put(6), 0), PutOrder::TooOld);
+        assert_eq!(table.order(put(9), 0), PutOrder::Next);
+        table.forget_producer(7, 0);
+        assert_eq!(table.order(put(9), 0), PutOrder::Unknown);
     }
 
     #[test]

@@ -31,7 +31,7 @@ use crate::segment::{HEAD_BYTES, Header, Label, Predecessor};
 
 pub use verdict::{Here, Named, Verdict, verdict};
 
-use scan::{Scanned, commits_in, scan};
+use scan::{Head, Scanned, Start, commits_in, scan};
 
 /// What is known of a log before its files are read.
 #[derive(Debug, Clone)]
@@ -186,7 +186,26 @@ enum State {
         end: Predecessor,
     },
     LowestFacts,
+    /// The head of a segment after the lowest, `at` places after the first file.
+    LowestSuccessor {
+        at: usize,
+    },
     Over,
+}
+
+impl State {
+    /// Whether what is read concerns segments before the newest alone.
+    fn is_behind_the_end(&self) -> bool {
+        matches!(
+            self,
+            State::InheritedTrailer(_)
+                | State::InheritedContent(..)
+                | State::OlderTrailer { .. }
+                | State::OlderWhole { .. }
+                | State::LowestFacts
+                | State::LowestSuccessor { .. }
+        )
+    }
 }
 
 impl Recovery {
@@ -212,11 +231,13 @@ impl Recovery {
     pub fn step(&mut self, input: Option<Result<Bytes, String>>) -> RecoveryStep {
         let state = std::mem::replace(&mut self.state, State::Over);
         let bytes = match input {
+            Some(Ok(bytes)) => bytes,
+            // What cannot be read there is as good as damaged: reading it says so, and the log goes on.
+            Some(Err(_)) if state.is_behind_the_end() => Bytes::new(),
             Some(Err(why)) => {
                 self.refuse(format!("a segment cannot be read: {why}"));
                 return self.finish();
             }
-            Some(Ok(bytes)) => bytes,
             None => Bytes::new(),
         };
         match state {
@@ -238,6 +259,7 @@ impl Recovery {
             State::OlderTrailer { segment, end } => self.older_trailer(segment, end, &bytes),
             State::OlderWhole { segment, end } => self.older_whole(segment, end, &bytes),
             State::LowestFacts => self.lowest_facts(&bytes),
+            State::LowestSuccessor { at } => self.lowest_successor(at, &bytes),
             State::Over => panic!("a recovery that is done is not stepped"),
         }
     }
@@ -280,6 +302,9 @@ impl Recovery {
             Ok(header) => {
                 let place = ReadPlace::At(HEAD_BYTES, (header.first_offset() - HEAD_BYTES) as usize);
                 self.ask(State::Carry(Newest { id, salt: label.salt, header }), segment, place)
+            }
+            Err(_) if segment < self.log.highest_prepared => {
+                self.refuse_newest(segment, "was in use and has no valid header")
             }
             Err(_) => {
                 let place = ReadPlace::At(0, SPARE_START_BYTES);
@@ -329,7 +354,8 @@ impl Recovery {
     /// head is rotten, which a second commit or a footer proves.
     fn torn_head(&mut self, newest: Newest, bytes: &Bytes) -> RecoveryStep {
         let segment = newest.id.segment;
-        if own_trailer(newest, bytes).is_none() && commits_in(newest.id, newest.salt, bytes) < 2 {
+        let in_use = segment < self.log.highest_prepared || own_trailer(newest, bytes).is_some();
+        if !in_use && commits_in(newest.id, newest.salt, bytes) < 2 {
             return self.torn_first_write(segment);
         }
         self.refuse(format!("the carry-over at the head of segment {segment} is damaged"));
@@ -424,10 +450,11 @@ impl Recovery {
         // The state may come from the footer by now; the scan begins at the head.
         let inherited =
             bytes.get(HEAD_BYTES as usize..).and_then(|rest| header.decode_carry_over(rest, newest.salt).ok());
-        let head_is_whole = inherited.is_some();
+        let head = if inherited.is_some() { Head::Whole } else { Head::NoCarryOver };
         let inherited = inherited.or(self.inherited.take()).unwrap_or_default();
         self.recovered.state = with_shards(inherited, &self.log.shards);
-        let scanned = scan(newest.id, newest.salt, &header, head_is_whole, bytes, named, &mut self.recovered.state);
+        let start = Start::after(&header, head);
+        let scanned = scan(newest.id, newest.salt, start, bytes, named, &mut self.recovered.state);
         if let Some(why) = &scanned.refused {
             self.refuse(why.clone());
             // What is lost is lost, and its sequences are not given again.
@@ -478,7 +505,7 @@ impl Recovery {
             // Its records are damaged, and reading them says so; the log's end is not touched by that.
             return self.look_at_lowest();
         };
-        let scanned = scan(id, salt, &header, true, bytes, Some(end.end), &mut state);
+        let scanned = scan(id, salt, Start::after(&header, Head::Whole), bytes, Some(end.end), &mut state);
         if scanned.refused.is_none() {
             self.seal_chore(id, salt, &scanned, &state);
         }
@@ -488,18 +515,46 @@ impl Recovery {
 
     fn look_at_lowest(&mut self) -> RecoveryStep {
         match self.files.first() {
-            Some(&segment) if segment < self.recovered.segments.newest => {
+            Some(&segment) if segment == self.recovered.segments.lowest && segment < self.recovered.segments.newest => {
                 self.ask(State::LowestFacts, segment, ReadPlace::LastBlock)
             }
+            Some(&segment) if segment < self.recovered.segments.newest => self.look_after_lowest(0),
             _ => self.finish(),
         }
     }
 
     fn lowest_facts(&mut self, bytes: &Bytes) -> RecoveryStep {
+        match Trailer::decode(bytes, self.id(self.recovered.segments.lowest)) {
+            Ok(trailer) => self.know_lowest(trailer.last_arrival_ms),
+            Err(_) => self.look_after_lowest(1),
+        }
+    }
+
+    /// A segment without a footer, or that is lost, expires with what its successors begin with: arrivals
+    /// of a log never go back.
+    fn look_after_lowest(&mut self, at: usize) -> RecoveryStep {
+        match self.files.get(at) {
+            Some(&segment) if segment <= self.recovered.segments.newest => {
+                self.ask(State::LowestSuccessor { at }, segment, ReadPlace::At(0, HEAD_BYTES as usize))
+            }
+            _ => {
+                let segment = self.recovered.segments.lowest;
+                self.recovered.segments.lowest_facts = Some(SegmentFacts { segment, last_arrival_ms: None });
+                self.finish()
+            }
+        }
+    }
+
+    fn lowest_successor(&mut self, at: usize, bytes: &Bytes) -> RecoveryStep {
+        match first_arrival_ms(self.id(self.files[at]), bytes) {
+            Some(arrival_ms) => self.know_lowest(arrival_ms),
+            None => self.look_after_lowest(at + 1),
+        }
+    }
+
+    fn know_lowest(&mut self, last_arrival_ms: u64) -> RecoveryStep {
         let segment = self.recovered.segments.lowest;
-        let trailer = Trailer::decode(bytes, self.id(segment)).ok();
-        let last_arrival_ms = trailer.map(|trailer| trailer.last_arrival_ms);
-        self.recovered.segments.lowest_facts = Some(SegmentFacts { segment, last_arrival_ms });
+        self.recovered.segments.lowest_facts = Some(SegmentFacts { segment, last_arrival_ms: Some(last_arrival_ms) });
         self.finish()
     }
 
@@ -542,11 +597,18 @@ impl Recovery {
     }
 }
 
+/// Arrival of the first record of a segment, from its label and headers: all that is in segments before it
+/// came no later.
+pub fn first_arrival_ms(segment: SegmentId, head: &[u8]) -> Option<u64> {
+    let label = Label::decode(head).ok().filter(|label| label.segment == segment)?;
+    Header::decode_either(head, segment, label.salt).ok().map(|header| header.first_arrival_ms)
+}
+
 /// The index of a segment without a footer, from the whole file: its salt, its end and where its
 /// records are. `None` when its label or head is damaged.
 pub(crate) fn rebuild(segment: SegmentId, bytes: &Bytes, named_end: Option<u64>) -> Option<(u64, u64, SegmentIndex)> {
     let (salt, header, mut state) = open_whole(segment, bytes)?;
-    let scanned = scan(segment, salt, &header, true, bytes, named_end, &mut state);
+    let scanned = scan(segment, salt, Start::after(&header, Head::Whole), bytes, named_end, &mut state);
     Some((salt, scanned.end.offset, scanned.index))
 }
 
