@@ -49,6 +49,7 @@ pub mod catalog;
 pub mod commit;
 pub mod fanout;
 pub mod footer;
+pub mod gap;
 pub mod held_back;
 pub mod index;
 pub mod lanes;

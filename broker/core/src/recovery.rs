@@ -13,6 +13,8 @@
 //!
 //! A state machine: it says what it needs to read and is given it.
 
+mod repair;
+mod salvage;
 mod scan;
 mod verdict;
 
@@ -23,12 +25,14 @@ use bytes::{Bytes, BytesMut};
 use crate::carry_over::CarryOver;
 use crate::commit::{Commit, SegmentId};
 use crate::footer::{self, SegmentEnd, Trailer};
+use crate::gap::GapMark;
 use crate::index::SegmentIndex;
 use crate::limits::BLOCK_BYTES;
 use crate::log::{LogId, SegmentFacts};
 use crate::reader::ReadPlace;
 use crate::segment::{HEAD_BYTES, Header, Label, Predecessor};
 
+pub use repair::{Loss, Repair, RepairChore, RepairPlan, RepairStep};
 pub use verdict::{Here, Named, Verdict, verdict};
 
 use scan::{Head, Scanned, Start, commits_in, scan};
@@ -294,6 +298,9 @@ impl Recovery {
         let id = self.id(segment);
         let label = match Label::decode(bytes) {
             Ok(label) if label.segment == id && label.directory == self.log.directory => label,
+            Err(_) if GapMark::decode(bytes).is_ok() => {
+                return self.refuse_newest(segment, "is lost, and its repair was not finished");
+            }
             // A file gets its name after its label is on the disk, so this is no leftover of a crash.
             Ok(_) => return self.refuse_newest(segment, "belongs to another log or data directory"),
             Err(bad) => return self.refuse_newest(segment, &format!("has no valid label ({bad})")),

@@ -8,6 +8,7 @@ use super::{HEAD, ReadPlace, ReadStep, ReadTask, State, Target, Window};
 use crate::carry_over::{COUNTS_BYTES, SHARD_BYTES, ShardState, decode_shard};
 use crate::commit::SegmentId;
 use crate::footer::Trailer;
+use crate::gap::GapMark;
 use crate::index::{IndexEntry, entry_of_arrival, entry_of_sequence};
 use crate::limits::BLOCK_BYTES;
 use crate::recovery::rebuild;
@@ -114,6 +115,7 @@ impl ReadTask {
     pub(super) fn whole(&mut self, segment: u64, end: Option<u64>, bytes: &Bytes) -> ReadStep {
         match rebuild(self.segment(segment), bytes, end) {
             Some((salt, end, index)) => self.enter_entries(segment, salt, end, index.of_shard(self.shard).to_vec()),
+            None if GapMark::decode(bytes).is_ok() => self.damage(segment, None, "their segment is lost"),
             None => self.damage(segment, None, "its label or head is damaged"),
         }
     }

@@ -1,8 +1,8 @@
 //! The scan of a segment: commit after commit, from its head to where the chain stops, and beyond
 //! what is damaged.
 //!
-//! What must hold: nothing beyond the end that a successor or a trailer names is looked at; a producer
-//! of whose puts some may be lost is forgotten, so that none of them is taken for stored or for new.
+//! What must hold: nothing beyond the end that a successor or a trailer names is looked at; a put that may
+//! be lost is neither acked again nor stored again.
 
 use bytes::Bytes;
 use rheos_protocol::batch::BatchHeader;
@@ -13,7 +13,6 @@ use crate::commit::{COMMIT_HEADER_BYTES, Commit, CommitHeader, SegmentId};
 use crate::footer::SegmentEnd;
 use crate::index::{IndexEntry, SegmentIndex};
 use crate::limits::BLOCK_BYTES;
-use crate::producer::ProducerTable;
 use crate::segment::{HEAD_BYTES, Header};
 
 /// What a scan has found.
@@ -235,7 +234,7 @@ impl Scanner<'_> {
         let known_to = self.pass_over(from, to);
         if known_to < to {
             // Whoever put what is not known could be anybody.
-            self.state.producers = ProducerTable::default();
+            self.state.producers.interrupt();
         }
         self.found.holes.push(Hole { offset: from, unknown_bytes: to - known_to });
     }
@@ -264,14 +263,16 @@ impl Scanner<'_> {
     /// Counts the records of a batch as given away; false when it does not follow what is known.
     fn pass_over_batch(&mut self, header: &BatchHeader) -> bool {
         let known = self.state.shards.binary_search_by_key(&header.shard, |state| state.shard);
-        match known.map(|known| &mut self.state.shards[known]) {
-            Ok(shard) if shard.next_sequence == header.first_sequence => {
-                shard.next_sequence += u64::from(header.record_count);
-                self.state.producers.forget_producer(header.producer.id, header.shard);
-                true
-            }
-            _ => false,
+        let Ok(known) = known else { return false };
+        let shard = &mut self.state.shards[known];
+        if shard.next_sequence != header.first_sequence {
+            return false;
         }
+        shard.next_sequence += u64::from(header.record_count);
+        if header.producer.is_numbered() {
+            self.state.producers.replay_lost(header.producer, header.shard);
+        }
+        true
     }
 
     fn is_empty_commit(&self, offset: u64) -> bool {
