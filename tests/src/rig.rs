@@ -310,7 +310,7 @@ impl Rig {
 
     /// How the log, which is down, can take puts again.
     pub fn plan_repair(&self) -> RepairPlan {
-        let mut repair = Repair::new(self.on_disk(), &self.recover(), Default::default());
+        let mut repair = Repair::new(self.on_disk(), &self.recover(), Default::default(), self.now.wall_ms);
         let mut input = None;
         loop {
             match repair.step(input.take()) {
@@ -432,16 +432,19 @@ impl Rig {
         Ok(texts)
     }
 
-    /// What of a shard is readable, as sequence and text, and what is lost.
+    /// What of a shard is readable, as sequence and text, and what is lost; of a log that has expired nothing.
     ///
     /// # Panics
     /// When a read is answered with another error, or does not get on.
     pub fn read_around(&self, shard: u32) -> (Vec<(u64, String)>, Vec<Loss>) {
         let (mut texts, mut losses, mut at) = (Vec::new(), Vec::new(), 0);
         while at < self.tip(shard) {
-            match self.read(shard, Position::AtSequence(at), 1 << 20) {
+            // Whoever begins at the horizon is told of what is lost there, too.
+            let position = if at == 0 { Position::TrimHorizon } else { Position::AtSequence(at) };
+            match self.read(shard, position, 1 << 20) {
                 Ok(outcome) => {
-                    assert!(outcome.start_sequence == at && outcome.next_sequence > at, "a read gets on");
+                    let begins = outcome.start_sequence == at || (at == 0 && self.files.lowest_kept > 1);
+                    assert!(begins && outcome.next_sequence > at, "shard {shard} at {at}: {outcome:?}");
                     for batch in &outcome.batches {
                         let records = (batch.header().first_sequence..).zip(batch.records());
                         let wanted = records.filter(|(sequence, _)| *sequence >= at);

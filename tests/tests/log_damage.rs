@@ -96,6 +96,34 @@ fn damage_in_the_middle_is_named_and_the_rest_is_read() {
     }
 }
 
+/// Damage to a shard's first records is named to whoever begins at the horizon or at a time before them.
+#[test]
+fn what_is_lost_at_the_beginning_is_named() {
+    for clean_stop in [false, true] {
+        let mut rig = Rig::new(2);
+        rig.put(1, &["other"]);
+        rig.put(0, &["a", "b"]);
+        rig.wait(10);
+        rig.put(0, &["c"]);
+        rig.put(1, &["another"]);
+        if clean_stop {
+            rig.stop();
+        }
+        rig.kill();
+        let first = commits(&rig, 1)[1];
+        flip(&mut rig, 1, first.offset as usize + 300, 0);
+        let _refused_or_not = rig.start();
+        let at = rig.now.wall_ms;
+        for position in [Position::TrimHorizon, Position::AtTimestamp(at - 10), Position::AtTimestamp(1)] {
+            let error = rig.read(0, position, 1 << 20).expect_err("they are lost");
+            assert_eq!((error.code, error.detail, error.detail_2), (ErrorCode::Damaged, 0, 1), "{position:?}");
+        }
+        assert_eq!(rig.read_from(0, 2), Ok(vec!["c".to_owned()]));
+        let whole = rig.read(1, Position::TrimHorizon, 1 << 20).expect("it is whole");
+        assert_eq!((whole.start_sequence, whole.next_sequence), (0, 2));
+    }
+}
+
 #[test]
 fn every_subset_of_a_torn_write_is_cut_and_said_or_whole() {
     let mut before = Rig::new(1);

@@ -301,7 +301,7 @@ fn a_closed_shard_ends_where_the_catalog_says() {
     let mut rig = story.rig();
     rig.files.unreadable.insert(story.newest());
     let closed = [(0, story.tip(0))].into();
-    let mut repair = Repair::new(rig.on_disk(), &rig.recover(), closed);
+    let mut repair = Repair::new(rig.on_disk(), &rig.recover(), closed, 1);
     let mut input = None;
     let plan = loop {
         match repair.step(input.take()) {

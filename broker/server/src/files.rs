@@ -179,7 +179,7 @@ impl Worker {
                 self.remove_segment(log, segment);
             }
             FileJob::Seal { log, segment, offset, footer } => {
-                if let Err(error) = self.seal(log, segment, offset, &footer) {
+                if let Err(error) = write_footer(&self.directory, &self.path(log, segment), offset, &footer) {
                     warn!(log = %name(log), segment, "cannot write a footer, reading will rebuild it: {error}");
                 }
                 self.inboxes.of_log(log).push(Arrival::Sealed { log, segment });
@@ -254,17 +254,6 @@ impl Worker {
             warn!(log = %name(log), "cannot make a segment: {why}");
         }
         self.inboxes.of_log(log).push(Arrival::Prepared { log, ask, outcome });
-    }
-
-    fn seal(&self, log: LogId, segment: u64, offset: u64, footer: &[u8]) -> io::Result<()> {
-        let path = self.path(log, segment);
-        let flags = self.directory.segment_flags().bits() as i32;
-        let file = OpenOptions::new().write(true).custom_flags(flags).open(path)?;
-        let mut buffer = AlignedBuffer::with_capacity(footer.len());
-        buffer.extend_from_slice(footer);
-        file.write_all_at(&buffer, offset)?;
-        file.set_len(offset + footer.len() as u64)?;
-        file.sync_all()
     }
 
     fn trim(&mut self, log: LogId, lowest: u64) {
@@ -345,6 +334,20 @@ impl Worker {
             preparing.abandon();
         }
     }
+}
+
+/// Writes a footer, whole blocks, and cuts the file after it.
+///
+/// # Errors
+/// What the system says; the index is then made anew by whoever needs it.
+pub(crate) fn write_footer(directory: &DataDirectory, path: &Path, offset: u64, footer: &[u8]) -> io::Result<()> {
+    let flags = directory.segment_flags().bits() as i32;
+    let file = OpenOptions::new().write(true).custom_flags(flags).open(path)?;
+    let mut buffer = AlignedBuffer::with_capacity(footer.len());
+    buffer.extend_from_slice(footer);
+    file.write_all_at(&buffer, offset)?;
+    file.set_len(offset + footer.len() as u64)?;
+    file.sync_all()
 }
 
 /// Moves something that the catalog does not know out of the way, and says so.

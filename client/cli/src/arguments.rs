@@ -10,6 +10,7 @@ use crate::context::ContextCommand;
 use crate::get::GetCommand;
 use crate::key::KeyCommand;
 use crate::put::PutCommand;
+use crate::repair::RepairCommand;
 use crate::serve::ServeCommand;
 use crate::stream::StreamCommand;
 use crate::tail::TailCommand;
@@ -53,6 +54,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Tls(TlsCommand),
     Verify(VerifyCommand),
+    Repair(RepairCommand),
 }
 
 /// Where the broker is and how to print, for every command.

@@ -25,6 +25,7 @@ mod near;
 mod output;
 mod printer;
 mod put;
+mod repair;
 mod serve;
 mod stream;
 mod tail;
@@ -49,6 +50,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
     match &arguments.command {
         Command::Serve(command) => serve::run(command, global),
         Command::Verify(command) => verify::run(command, global),
+        Command::Repair(command) => repair::run(command, global),
         Command::Context(command) => context::run(command, global),
         Command::Tls(command) => tls::run(command, global),
         Command::Stream(command) => on_runtime(stream::run(command, global)),

@@ -55,6 +55,9 @@ impl ReadTask {
             Target::Sequence(sequence) => entered.next_sequence <= sequence,
             Target::Arrival(arrival_ms) => entered.last_arrival_ms < arrival_ms,
         };
+        if before && matches!(self.target, Target::Arrival(_)) {
+            self.passed = Some(entered.next_sequence);
+        }
         match (before, high - low) {
             (true, 1) => self.open(middle),
             (false, 1) => self.fail(trimmed(entered.next_sequence)),
@@ -131,6 +134,10 @@ impl ReadTask {
                 Target::Sequence(_) => 0,
             },
         };
+        if at > 0 {
+            // What stands before is not looked at.
+            self.passed = None;
+        }
         let entries = entries[at..].to_vec();
         let segment = self.segment(segment);
         self.enter(Window { segment, salt, end, begins_here: true, after: None, entries })

@@ -56,6 +56,7 @@ pub struct Repair {
     log: LogOnDisk,
     /// End sequences of shards that the catalog has closed.
     closed: BTreeMap<u32, u64>,
+    now_ms: u64,
     /// The highest segment that was in use.
     top: u64,
     stage: Stage,
@@ -82,8 +83,9 @@ enum Stage {
 }
 
 impl Repair {
-    /// Begins, for a log that recovery has refused. `closed` are the end sequences of its closed shards.
-    pub fn new(log: LogOnDisk, recovered: &Recovered, closed: BTreeMap<u32, u64>) -> Repair {
+    /// Begins, for a log that recovery has refused. `closed` are the end sequences of its closed shards, `now_ms`
+    /// the wall clock.
+    pub fn new(log: LogOnDisk, recovered: &Recovered, closed: BTreeMap<u32, u64>, now_ms: u64) -> Repair {
         let spares: BTreeSet<u64> = recovered
             .chores
             .iter()
@@ -101,6 +103,7 @@ impl Repair {
         Repair {
             log: LogOnDisk { files, ..log },
             closed,
+            now_ms,
             top,
             stage: Stage::Begin,
             named: BTreeMap::new(),
@@ -223,6 +226,8 @@ impl Repair {
 
     fn plan(&mut self) -> RepairPlan {
         let mut state = std::mem::take(&mut self.state);
+        // Of a log of which nothing is left it is only known that it came before now.
+        let last_arrival_ms = Some(state.last_arrival_ms()).filter(|known| *known > 0).unwrap_or(self.now_ms);
         let mut doubted = BTreeMap::new();
         for shard in &mut state.shards {
             if let Some(end) = self.closed.get(&shard.shard) {
@@ -236,6 +241,8 @@ impl Repair {
             if bytes > 0 {
                 doubted.insert(shard.shard, shard.next_sequence);
                 shard.next_sequence = shard.next_sequence.saturating_add(bytes / RECORD_ENCODED_BYTES_LEAST as u64);
+                // Whoever reads from a time on is to be told, too.
+                shard.last_arrival_ms = last_arrival_ms;
             }
         }
         let files = &self.log.files;

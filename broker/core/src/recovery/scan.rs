@@ -269,6 +269,7 @@ impl Scanner<'_> {
             return false;
         }
         shard.next_sequence += u64::from(header.record_count);
+        shard.last_arrival_ms = header.arrival_ms;
         if header.producer.is_numbered() {
             self.state.producers.replay_lost(header.producer, header.shard);
         }

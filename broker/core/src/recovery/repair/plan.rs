@@ -85,6 +85,15 @@ pub enum RepairChore {
     },
 }
 
+impl RepairChore {
+    /// The segment that it changes.
+    pub fn segment(&self) -> u64 {
+        match self {
+            RepairChore::Seal { segment, .. } | RepairChore::Create { segment, .. } => *segment,
+        }
+    }
+}
+
 impl RepairPlan {
     /// The state from which the log goes on.
     pub fn state(&self) -> &CarryOver {
