@@ -111,7 +111,7 @@ fn what_is_lost_at_the_beginning_is_named() {
         }
         rig.kill();
         let first = commits(&rig, 1)[1];
-        flip(&mut rig, 1, first.offset as usize + 300, 0);
+        flip(&mut rig, 1, first.offset as usize + 220, 0);
         let _refused_or_not = rig.start();
         let at = rig.now.wall_ms;
         for position in [Position::TrimHorizon, Position::AtTimestamp(at - 10), Position::AtTimestamp(1)] {
