@@ -154,6 +154,10 @@ impl StreamRepair {
     /// # Errors
     ///
     /// What the disk or the catalog refuses. What was done by then stays; another repair goes on from there.
+    ///
+    /// # Panics
+    ///
+    /// On a thread that runs async tasks.
     pub fn accept(mut self) -> Result<Vec<String>, RepairError> {
         let mut left_out = Vec::new();
         while let Some(outcome) = self.step() {
@@ -165,6 +169,10 @@ impl StreamRepair {
 
     /// Does the next of the changes that [`accept`](Self::accept) makes; `None` when all are done. Between
     /// any two of them the process may end. A change that could be done without is told as a sentence.
+    ///
+    /// # Panics
+    ///
+    /// As there.
     pub fn step(&mut self) -> Option<Result<Option<String>, RepairError>> {
         let step = self.steps.pop_front()?;
         Some(self.perform(step))

@@ -125,10 +125,14 @@ fn lines(log: &LogRepair) -> Vec<(&'static str, String)> {
 
 fn lost_line(log: &LogRepair, lost: &LostRecords) -> String {
     let LostRecords { shard, first_sequence, last_sequence, .. } = lost;
-    let (all, place) = (count(lost.count(), "record"), format!("shard {shard}: {first_sequence} to {last_sequence}"));
+    let all = count(lost.count(), "record");
+    let place = match lost.count() {
+        1 => format!("shard {shard}: {first_sequence}"),
+        _ => format!("shard {shard}: {first_sequence} to {last_sequence}"),
+    };
     match log.doubted.get(shard) {
         Some(first) if first <= last_sequence => {
-            format!("{place}, at most {all}: how many there were cannot be told")
+            format!("{place}, at most {all} (how many there were cannot be told)")
         }
         _ => format!("{place}, {all}"),
     }
@@ -142,17 +146,19 @@ fn goes_on(log: &LogRepair) -> String {
 
 fn files(log: &LogRepair) -> String {
     let list = |numbers: &[u64]| numbers.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
-    let part = |what: &str, numbers: &[u64]| match numbers.is_empty() {
-        true => None,
-        false => Some(format!("{what} {}", list(numbers))),
+    let part = |numbers: &[u64], one: &str, many: &str| match numbers {
+        [] => None,
+        [number] => Some(format!("segment {number} {one}")),
+        numbers => Some(format!("segments {} {many}", list(numbers))),
     };
+    let new: Vec<u64> = log.new_segment.into_iter().collect();
     let parts = [
-        part("missing:", &log.missing),
-        part("left as it is and not readable:", &log.unreadable),
-        part("gets a footer:", &log.sealed),
-        log.new_segment.map(|segment| format!("made to go on from: {segment}")),
+        part(&log.missing, "is missing and gets a mark", "are missing and get a mark"),
+        part(&log.unreadable, "cannot be read and stays as it is", "cannot be read and stay as they are"),
+        part(&log.sealed, "gets a footer", "get a footer"),
+        part(&new, "is made to go on from", ""),
     ];
-    format!("segments {}", parts.into_iter().flatten().collect::<Vec<_>>().join("; "))
+    parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 fn more(count: usize, one: &str, many: &str) -> Option<String> {
