@@ -20,12 +20,14 @@ use crate::consumers::Consumers;
 use crate::cores::Cores;
 use crate::directory::{DataDirectory, DirectoryOptions, check_machine};
 use crate::files::{FileJob, FileThread, set_aside};
+use crate::http::{HttpParts, HttpThread};
 use crate::identity::{BrokerIdentity, CertificateFiles};
 use crate::lane::{Inboxes, RecoveredStream, name, settings_of};
 use crate::lanes::{Lanes, Shared};
 use crate::net::Connections;
 use crate::recover::{Found, on_disk, recover_log};
 use crate::sockets::Sockets;
+use crate::standing::{Served, Standing};
 use crate::start_error::StartError;
 use crate::streams::Streams;
 
@@ -33,7 +35,7 @@ use crate::streams::Streams;
 pub struct ServeOptions {
     /// The data directory; made when it is missing or empty.
     pub data: PathBuf,
-    /// Where to listen for QUIC; port 0 takes any.
+    /// Where to listen: for QUIC over UDP, and for HTTP over TCP. Port 0 takes any number that is free for both.
     pub listen: SocketAddr,
     /// Takes any credential and weaker file systems, on loopback only.
     pub dev: bool,
@@ -43,6 +45,9 @@ pub struct ServeOptions {
     pub certificate: Option<CertificateFiles>,
     /// Lanes, 1 to 256: see [`default_lanes`](crate::default_lanes).
     pub lanes: u16,
+    /// Lets whoever reaches the port read the metrics over HTTP, which name streams and consumers; otherwise
+    /// only this host may.
+    pub metrics_open: bool,
     /// Largest path MTU that is looked for, up to 6,500.
     pub mtu: u16,
     /// The core of each lane, in their order. When empty they take the last ones that the process may use.
@@ -54,7 +59,7 @@ pub struct ServeOptions {
 /// What a broker says when clients can connect.
 #[derive(Debug, Clone)]
 pub struct Ready {
-    /// The address that is listened on.
+    /// The address that is listened on, over UDP for QUIC and over TCP for HTTP.
     pub address: SocketAddr,
     /// The data directory.
     pub data: PathBuf,
@@ -97,9 +102,16 @@ pub fn serve(options: ServeOptions) -> Result<(), StartError> {
         warnings.extend(identity.warning());
     }
     // The places outlive the lanes: see there.
-    let Sockets { lanes: sockets, address, buffers, places: _places } = Sockets::open(options.listen, options.lanes)?;
+    let Sockets { lanes: sockets, http: listener, address, buffers, places: _places } =
+        Sockets::open(options.listen, options.lanes)?;
     warnings.extend(buffers.warning());
     let directory = Arc::new(directory);
+    let (http, metrics) = HttpThread::start(HttpParts {
+        listener,
+        tls: identity.http_crypto(),
+        directory: Arc::clone(&directory),
+        metrics_open: options.metrics_open,
+    })?;
     let (catalog, at_start) = Catalog::open(&directory)?;
     let mut recovered = recover(&directory, &at_start)?;
     identity.write_admin_url(&directory, address)?;
@@ -121,17 +133,31 @@ pub fn serve(options: ServeOptions) -> Result<(), StartError> {
 
     let (catalog_at_end, mtu, dev) = (catalog.clone(), options.mtu, options.dev);
     let (identity, connections) = (Arc::new(identity), Connections::default());
-    let shared =
-        Shared { cores, identity, catalog, streams, consumers, connections, inboxes, files, directory, mtu, dev };
+    let served = Arc::new(Served { streams: streams.clone(), consumers: consumers.clone(), inboxes: inboxes.clone() });
+    let shared = Shared {
+        cores,
+        identity,
+        catalog,
+        streams,
+        consumers,
+        connections,
+        inboxes,
+        files,
+        directory,
+        metrics,
+        mtu,
+        dev,
+    };
     let mut lanes = Lanes::start(&shared, sockets, recovered.streams)?;
     drop(shared);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(StartError::io("make a runtime for", "the main thread"))?;
-    let served = runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         let stop = stop_signal()?;
         lanes.serving().await?;
+        http.stands(Standing::Serving(served));
         (options.ready)(&Ready { took: began.elapsed(), ..ready });
         tokio::select! {
             () = stop => {}
@@ -140,12 +166,14 @@ pub fn serve(options: ServeOptions) -> Result<(), StartError> {
         info!("stopping: sealing every log");
         Ok(())
     });
+    http.stands(Standing::Stopping);
     lanes.stop();
     lanes.join();
     // The last sender went with the lanes: what they asked for is done when the thread ends.
     drop(file_thread.join());
     catalog_at_end.close();
-    served
+    http.end();
+    outcome
 }
 
 /// The streams with their logs, and what is to be done with their files.

@@ -6,8 +6,9 @@ use serde_json::json;
 
 use crate::arguments::{Global, Output};
 use crate::confirm::confirm;
+use crate::exit::Exit;
 use crate::failure::{Failure, warn};
-use crate::near;
+use crate::near::suggestion_or;
 use crate::output::{self, count};
 use crate::units::show_bytes;
 use crate::verify;
@@ -51,7 +52,7 @@ pub(crate) fn run(command: &RepairCommand, global: &Global) -> Result<(), Failur
     if repaired {
         accept(planned, command)?;
     }
-    if global.output == Output::Json {
+    if global.output != Output::Text {
         let mut object = serde_json::to_value(&report).map_err(|error| Failure::new(error.to_string()))?;
         object["needed"] = json!(needed);
         object["repaired"] = json!(repaired);
@@ -80,15 +81,14 @@ fn accept(planned: StreamRepair, command: &RepairCommand) -> Result<(), Failure>
 }
 
 fn told(error: RepairError) -> Failure {
-    let hint = match &error {
-        RepairError::NoStream { stream, streams } => match near::suggestion(stream, streams.iter().map(String::as_str))
-        {
-            none if none.is_empty() => "; `rheos verify` shows what there is".to_owned(),
-            near => near,
-        },
-        _ => String::new(),
-    };
-    Failure::new(format!("{error}{hint}"))
+    match &error {
+        RepairError::NoStream { stream, streams } => {
+            let names = streams.iter().map(String::as_str);
+            let hint = suggestion_or(stream, names, || "; `rheos verify` shows what there is".to_owned());
+            Failure::Told(Exit::NotFound, format!("{error}{hint}"))
+        }
+        _ => Failure::new(error.to_string()),
+    }
 }
 
 fn print(report: &RepairReport) -> Result<(), Failure> {

@@ -94,7 +94,7 @@ fn a_damaged_stream_is_told_and_repaired_when_the_loss_is_accepted() {
     expected.iter().for_each(|part| assert!(text.contains(part), "{part:?} in {text}"));
     assert!(failure(&told, 1).contains("rheos repair flights --accept-loss"));
     assert!(failure(&run(&data, &["verify"]), 1).contains("rheos repair STREAM"));
-    assert!(failure(&run(&data, &["repair", "fligths"]), 1).contains("did you mean flights?"));
+    assert!(failure(&run(&data, &["repair", "fligths"]), 3).contains("did you mean flights?"));
     assert!(failure(&run(&data, &["repair", "flights", "--accept-loss"]), 1).contains("--yes is needed"));
     assert_eq!(run(&data, &["repair", "flights", "--yes"]).status.code(), Some(2), "--yes to what?");
     assert!(fs::read(&segment).expect("it is there") == damaged, "nothing was changed so far");
