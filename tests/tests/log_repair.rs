@@ -3,8 +3,7 @@
 
 use rheos_core::commit::CommitHeader;
 use rheos_core::log::LogId;
-use rheos_core::reader::ReadPlace;
-use rheos_core::recovery::{Loss, Repair, RepairChore, RepairStep};
+use rheos_core::recovery::{Loss, RepairChore};
 use rheos_protocol::error::ErrorCode;
 use rheos_protocol::message::Position;
 use rheos_tests::random::Random;
@@ -154,12 +153,13 @@ fn repair(rig: &mut Rig) {
 
 /// The chores, with the losses that a start would show after them.
 fn chores(rig: &Rig) -> Vec<RepairChore> {
-    let mut after = Rig::with_files(SHARDS, &rig.files);
+    let mut after = Rig::with_files(1, &rig.files);
+    after.settings = rig.settings.clone();
     for chore in rig.repair_chores(&[]) {
         after.do_repair_chore(&chore);
     }
     after.start().expect("the plan leads to a log that takes puts");
-    let losses: Vec<Loss> = (0..SHARDS).flat_map(|shard| after.read_around(shard).1).collect();
+    let losses: Vec<Loss> = rig.settings.shard_numbers().flat_map(|shard| after.read_around(shard).1).collect();
     rig.repair_chores(&losses)
 }
 
@@ -297,22 +297,29 @@ fn a_silent_shard_goes_on_beyond_all_that_expired_segments_can_have_held() {
 
 #[test]
 fn a_closed_shard_ends_where_the_catalog_says() {
-    let story = Story::new(2, false);
-    let mut rig = story.rig();
-    rig.files.unreadable.insert(story.newest());
-    let closed = [(0, story.tip(0))].into();
-    let mut repair = Repair::new(rig.on_disk(), &rig.recover(), closed, 1);
-    let mut input = None;
-    let plan = loop {
-        match repair.step(input.take()) {
-            RepairStep::Read { segment } => input = Some(rig.files.read(segment, ReadPlace::Whole)),
-            RepairStep::Done(plan) => break plan,
-        }
-    };
+    let mut rig = Rig::new(1);
+    rig.put(0, &["a", "b", "c"]);
+    rig.stop();
+    rig.start().expect("it was stopped");
+    rig.put(0, &["d"]);
+    rig.split(0, [1, 2]);
+    rig.put(1, &["e"]);
+    rig.wait(1_000);
+    rig.kill();
+    rig.files.unreadable.insert(2);
+    rig.start().expect_err("the end of the log cannot be read");
+    rig.kill();
+    let plan = rig.plan_repair();
     let state = |shard| *plan.state().shard(shard).expect("it is of this log");
-    assert_eq!((state(0).next_sequence, state(0).closed), (story.tip(0), true));
-    assert!(state(1).next_sequence > story.tip(1) && !state(1).closed);
+    assert_eq!((state(0).next_sequence, state(0).closed), (4, true));
+    assert!(state(1).next_sequence > 1 && !state(1).closed);
     assert_eq!(plan.doubted().keys().copied().collect::<Vec<_>>(), [1, 2]);
+    repair(&mut rig);
+    assert_eq!(rig.start(), Ok(None));
+    let (texts, losses) = rig.read_around(0);
+    assert_eq!((texts.len(), losses), (3, vec![Loss { shard: 0, first_sequence: 3, last_sequence: 3 }]));
+    let tip = rig.tip(1);
+    assert_eq!(rig.put(1, &["f"]), tip);
 }
 
 #[test]

@@ -69,7 +69,7 @@ pub(crate) fn read_log(
 ) -> Contents {
     // Expired records are nobody's loss.
     let settings = LogSettings { retention_ms: u64::MAX, ..settings.clone() };
-    let shards: Vec<u32> = settings.shards.iter().map(|shard| shard.0).collect();
+    let shards: Vec<u32> = settings.shard_numbers().collect();
     let log = Log::new(clock::now(), settings, recovered);
     let mut contents = Contents::default();
     for shard in shards {

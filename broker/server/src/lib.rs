@@ -42,6 +42,7 @@ mod metrics;
 mod net;
 mod recover;
 mod repair;
+mod reshard;
 mod serve;
 mod sockets;
 mod standing;

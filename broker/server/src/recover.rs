@@ -74,10 +74,12 @@ pub(crate) fn on_disk(
     record: LogRecord,
     files: BTreeSet<u64>,
 ) -> LogOnDisk {
+    let settings = settings_of(stream, log);
     LogOnDisk {
-        id: LogId { incarnation: stream.incarnation, log },
+        id: settings.id,
         directory: directory.id(),
-        shards: settings_of(stream, log).shards.iter().map(|shard| shard.0).collect(),
+        shards: settings.shard_numbers().collect(),
+        ends: settings.ends(),
         lowest_kept: record.lowest_kept,
         highest_prepared: record.highest_prepared,
         files,

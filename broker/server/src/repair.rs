@@ -22,7 +22,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use rheos_core::catalog::{LogRecord, ShardState, StreamRecord};
+use rheos_core::catalog::{LogRecord, StreamRecord};
 use rheos_core::log::LogId;
 use rheos_core::recovery::{Chore, LogOnDisk, Loss, Recovered, Repair, RepairChore, RepairPlan, RepairStep};
 use serde::Serialize;
@@ -277,7 +277,7 @@ fn plan_refused(
     progress: &mut impl FnMut(u64),
 ) -> Result<(RepairPlan, Vec<RepairChore>, Contents), RepairError> {
     let id = log.id;
-    let mut plan = plan_of(&LogFiles::new(directory.layout(), id), record, log, recovered);
+    let mut plan = plan_of(&LogFiles::new(directory.layout(), id), log, recovered);
     let salt = u64::from_le_bytes(random_bytes("a segment's salt")?);
     let chores = with_older_seals(plan.chores(salt), recovered);
     let after = recover_after(directory, &plan, &chores)?;
@@ -289,12 +289,8 @@ fn plan_refused(
     Ok((plan, chores, contents))
 }
 
-fn plan_of(files: &LogFiles<'_>, record: &StreamRecord, log: LogOnDisk, recovered: &Recovered) -> RepairPlan {
-    let closed = record.shards_of_log(log.id.log).filter_map(|shard| match shard.state {
-        ShardState::Closed { end_sequence } => Some((shard.shard, end_sequence)),
-        ShardState::Open => None,
-    });
-    let mut repair = Repair::new(log, recovered, closed.collect(), clock::now().wall_ms);
+fn plan_of(files: &LogFiles<'_>, log: LogOnDisk, recovered: &Recovered) -> RepairPlan {
+    let mut repair = Repair::new(log, recovered, clock::now().wall_ms);
     let mut step = repair.step(None);
     loop {
         match step {

@@ -40,7 +40,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, warn};
 use crate::raw;
 use crate::template::Template;
-use crate::units::{parse_duration_ms, parse_number};
+use crate::units::{parse_duration_ms, parse_hash_key, parse_number};
 
 /// Most chunks of rows that were read and not put yet. Each is what one read of 64 KiB brought.
 const CHUNKS_MAX: usize = 16;
@@ -127,13 +127,6 @@ Examples:
 fn parse_key(text: &str) -> Result<String, String> {
     let view = rheos_client::RecordView { partition_key: text, explicit_hash_key: None, data: b"" };
     view.check(0).map(|()| text.to_owned()).map_err(|bad| bad.to_string())
-}
-
-fn parse_hash_key(text: &str) -> Result<u128, String> {
-    let digits = text.strip_prefix("0x");
-    let number = digits.map_or_else(|| text.parse().ok(), |digits| u128::from_str_radix(digits, 16).ok());
-    number
-        .ok_or_else(|| format!("{text:?} is no hash key: write 0 to 2^128 - 1, or 0x and up to 32 hexadecimal digits"))
 }
 
 fn parse_timeout(text: &str) -> Result<Duration, String> {
@@ -227,20 +220,4 @@ async fn interrupted(progress: &Progress) {
             std::process::exit(Exit::Interrupted as i32);
         }
     });
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hash_keys_are_read() {
-        let most = u128::MAX;
-        for (text, number) in [("0", 0), ("340282366920938463463374607431768211455", most), ("0xfF", 255)] {
-            assert_eq!(parse_hash_key(text), Ok(number));
-        }
-        for text in ["", "-1", "0x", "ff", "340282366920938463463374607431768211456"] {
-            assert!(parse_hash_key(text).is_err(), "{text}");
-        }
-    }
 }

@@ -39,6 +39,20 @@ fn parse_with_units(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(*factor)
 }
 
+/// A hash key: `170141183460469231731687303715884105728`, or `0x80000000000000000000000000000000`.
+pub(crate) fn parse_hash_key(text: &str) -> Result<u128, String> {
+    let read = match text.strip_prefix("0x") {
+        Some(hexadecimal) if !hexadecimal.starts_with('+') => u128::from_str_radix(hexadecimal, 16).ok(),
+        Some(_) => None,
+        // A sign, which `parse` alone would take, is none of it.
+        None if text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().ok(),
+        None => None,
+    };
+    read.ok_or_else(|| {
+        format!("{text:?} is no hash key: a number up to 2^128 - 1, in decimal, or in hexadecimal after 0x")
+    })
+}
+
 /// The largest unit that leaves a whole number: `7d`, `36h`.
 pub(crate) fn show_duration_ms(ms: u64) -> String {
     let whole = TIME_UNITS[1..].iter().find(|(_, factor)| ms >= *factor && ms.is_multiple_of(*factor));
@@ -141,6 +155,30 @@ mod tests {
     fn long_numbers_are_grouped() {
         for (number, shown) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
             assert_eq!(show_grouped(number), shown);
+        }
+    }
+
+    #[test]
+    fn hash_keys_are_read() {
+        for (text, key) in [
+            ("0", 0),
+            ("340282366920938463463374607431768211455", u128::MAX),
+            ("0x80000000000000000000000000000000", 1 << 127),
+            ("0xff", 255),
+        ] {
+            assert_eq!(parse_hash_key(text), Ok(key), "{text}");
+        }
+        for text in [
+            "",
+            "0x",
+            "ff",
+            "-1",
+            "+1",
+            "0x+1",
+            "340282366920938463463374607431768211456",
+            "0x1ffffffffffffffffffffffffffffffff",
+        ] {
+            assert!(parse_hash_key(text).is_err_and(|why| why.contains(&format!("{text:?}"))), "{text}");
         }
     }
 }

@@ -54,8 +54,6 @@ type Place = (u64, u64);
 #[derive(Debug)]
 pub struct Repair {
     log: LogOnDisk,
-    /// End sequences of shards that the catalog has closed.
-    closed: BTreeMap<u32, u64>,
     now_ms: u64,
     /// The highest segment that was in use.
     top: u64,
@@ -83,9 +81,8 @@ enum Stage {
 }
 
 impl Repair {
-    /// Begins, for a log that recovery has refused. `closed` are the end sequences of its closed shards, `now_ms`
-    /// the wall clock.
-    pub fn new(log: LogOnDisk, recovered: &Recovered, closed: BTreeMap<u32, u64>, now_ms: u64) -> Repair {
+    /// Begins, for a log that recovery has refused; `now_ms` is the wall clock.
+    pub fn new(log: LogOnDisk, recovered: &Recovered, now_ms: u64) -> Repair {
         let spares: BTreeSet<u64> = recovered
             .chores
             .iter()
@@ -102,7 +99,6 @@ impl Repair {
         let state = CarryOver::new(log.shards.iter().copied());
         Repair {
             log: LogOnDisk { files, ..log },
-            closed,
             now_ms,
             top,
             stage: Stage::Begin,
@@ -229,10 +225,13 @@ impl Repair {
         // Of a log of which nothing is left it is only known that it came before now.
         let last_arrival_ms = Some(state.last_arrival_ms()).filter(|known| *known > 0).unwrap_or(self.now_ms);
         let mut doubted = BTreeMap::new();
+        // The catalog knows which shards there are, and where closed ones ended; nothing is put to those again.
+        state.shards.retain(|shard| self.log.shards.contains(&shard.shard));
         for shard in &mut state.shards {
-            if let Some(end) = self.closed.get(&shard.shard) {
-                // The catalog knows where it ended; nothing is ever put to it again.
-                (shard.next_sequence, shard.closed) = (*end, true);
+            let end = self.log.ends.get(&shard.shard);
+            shard.closed = end.is_some();
+            if let Some(end) = end {
+                shard.next_sequence = *end;
                 continue;
             }
             let known = self.known.get(&shard.shard).copied().unwrap_or(self.anchor);

@@ -58,7 +58,7 @@ fn asked(names: impl AsyncFnOnce(&Client, &ArgMatches) -> Result<Vec<String>, Er
         let client = broker::connect(&global).await?;
         found = names(&client, matches).await?;
         client.close().await;
-        Ok(())
+        Ok::<(), Failure>(())
     };
     let _ = on_runtime(async { tokio::time::timeout(ANSWER_MAX, asking).await.unwrap_or(Ok(())) });
     found

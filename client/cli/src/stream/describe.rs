@@ -3,7 +3,7 @@
 use clap::Args;
 use rheos_client::{Client, ShardDescription};
 
-use super::as_json;
+use super::{as_json, tree};
 use crate::arguments::Output;
 use crate::broker::{Named, found};
 use crate::completions;
@@ -37,7 +37,12 @@ pub(super) async fn run(command: &DescribeCommand, client: &Client, how: Output)
     }
     output::line("")?;
     let rows: Vec<_> = stream.shards.iter().map(row).collect();
-    output::table(["SHARD", "STATE", "FIRST HASH", "LAST HASH", "LOG", "LANE", "PARENTS"], &rows)
+    output::table(["SHARD", "STATE", "FIRST HASH", "LAST HASH", "LOG", "LANE", "PARENTS"], &rows)?;
+    if open < stream.shards.len() {
+        output::line("")?;
+        tree::draw(&stream.shards).iter().try_for_each(|line| output::line(line))?;
+    }
+    Ok(())
 }
 
 fn row(shard: &ShardDescription) -> [String; 7] {
@@ -45,8 +50,8 @@ fn row(shard: &ShardDescription) -> [String; 7] {
     [
         shard.shard.to_string(),
         if shard.open { "open" } else { "closed" }.to_owned(),
-        format!("{:032x}", shard.range.first),
-        format!("{:032x}", shard.range.last),
+        format!("0x{:032x}", shard.range.first),
+        format!("0x{:032x}", shard.range.last),
         shard.log.to_string(),
         shard.lane.to_string(),
         parents.map(|parent| parent.to_string()).collect::<Vec<_>>().join(" "),
