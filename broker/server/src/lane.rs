@@ -16,6 +16,7 @@
 //! all have.
 
 mod afar;
+mod commits;
 mod inbox;
 mod logs;
 mod pushes;
@@ -39,7 +40,7 @@ use rheos_core::fanout::SubscriptionId;
 use rheos_core::held_back::HeldBack;
 use rheos_core::lanes::lane_of;
 use rheos_core::limits::COMMITS_IN_FLIGHT_MAX;
-use rheos_core::log::{Effect, Event, Log, LogId, ReadStart, Write};
+use rheos_core::log::{Effect, Event, Log, LogId, ReadStart};
 use rheos_core::recovery::{LogOnDisk, Recovery, RecoveryStep};
 use rheos_protocol::batch::PutBatch;
 use rheos_protocol::error::{ErrorCode, WireError};
@@ -62,7 +63,7 @@ use crate::streams::Streams;
 pub(crate) use inbox::{Answer, Arrival, Ends, Inbox, Inboxes, Reading, Resharding, Subscribing};
 pub(crate) use logs::settings_of;
 
-use logs::{Logs, Slot, Writing};
+use logs::{Logs, Slot};
 use pushes::{Pushed, Pushes};
 use replies::Replies;
 use turned_away::TurnedAway;
@@ -423,44 +424,6 @@ impl Lane {
         }
     }
 
-    fn take_completions(&mut self, now: Now, cx: &mut Context<'_>) -> bool {
-        if self.wait.poll(&mut self.ring, cx).is_pending() {
-            return false;
-        }
-        let mut ends = std::mem::take(&mut self.ends);
-        self.ring.reap(&mut ends);
-        let ended = Instant::now();
-        self.replies.set_time(ended);
-        for WriteDone { token, buffer, written } in ends.drain(..) {
-            let slot = Slot(token as usize);
-            let owned = self.logs.at(slot).expect("a slot is kept until its write has ended");
-            let writing = owned.writing.take().expect("a write that ends was begun");
-            if written.as_ref().is_ok_and(|count| *count == buffer.len()) {
-                self.counts.commits += 1;
-                self.counts.commit_bytes += buffer.len() as u64;
-                self.counts.commit_payload_bytes += writing.payload_bytes;
-                self.counts.commit.add(ended - writing.began);
-            }
-            if owned.dropped {
-                owned.log.write_ended(&mut self.budget);
-                self.logs.remove(slot);
-            } else {
-                let event = match written {
-                    Ok(count) if count == buffer.len() => Event::Durable,
-                    Ok(count) => Event::WriteFailed { why: format!("{count} of {} bytes were written", buffer.len()) },
-                    Err(error) => Event::WriteFailed { why: error.to_string() },
-                };
-                if let Event::WriteFailed { why } = &event {
-                    error!(log = %name(owned.log.id()), "a write failed: {why}");
-                }
-                self.step(now, slot, event);
-            }
-            self.pool.put(buffer);
-        }
-        self.ends = ends;
-        true
-    }
-
     fn take_tick(&mut self, now: Now, cx: &mut Context<'_>) -> bool {
         if self.ticks.poll_tick(cx).is_pending() {
             return false;
@@ -482,17 +445,6 @@ impl Lane {
         }
         self.slots = slots;
         true
-    }
-
-    fn begin_commits(&mut self, now: Now) -> bool {
-        let mut any = false;
-        while self.budget.has_commit_slot() {
-            let Some(slot) = self.logs.next_wanting() else { break };
-            let before = self.ring.in_flight();
-            self.step(now, slot, Event::Flush);
-            any |= self.ring.in_flight() > before;
-        }
-        any
     }
 
     /// One event for one log, and everything that follows from it.
@@ -546,21 +498,6 @@ impl Lane {
                 info!(log = %name(log), "sealed");
             }
         }
-    }
-
-    fn write(&mut self, slot: Slot, write: &Write) {
-        let mut buffer = self.pool.take(write.len);
-        buffer.extend_from_slice(&write.head);
-        buffer.extend_from_slice(&write.header);
-        for batch in &write.batches {
-            buffer.extend_from_slice(batch);
-        }
-        buffer.extend_zeroed(write.len - buffer.len());
-        let owned = self.logs.at(slot).expect("effects are performed before a slot is freed");
-        let file = owned.files.get(&write.segment).expect("a segment is written after it was made");
-        let payload_bytes = write.batches.iter().map(|batch| batch.len() as u64).sum();
-        owned.writing = Some(Writing { began: Instant::now(), payload_bytes });
-        self.ring.write(slot.0 as u64, file, write.offset, buffer);
     }
 
     /// Performs the answers of a log that is going: nothing else of it is to be done.

@@ -103,7 +103,7 @@ impl World {
                 self.after(wait_us, due);
             }
             Effect::Stopped => self.hosts[at].stopped = true,
-            Effect::Drained { .. } => self.fail("nobody closes shards".into()),
+            Effect::Drained { ends } => self.drained(at, ends),
             Effect::Advanced { shard } => self.advanced(at, shard),
         }
     }
@@ -260,6 +260,10 @@ impl World {
             }
         }
         self.look_whether_stopped();
+        if !self.up {
+            // The last of a stop was done in this tick; the next start has ticks of its own.
+            return;
+        }
         let idle = self.pace == Pace::Silent && self.stopping.is_none() && self.hosts.iter().all(is_quiet);
         let wait_us = if idle { self.random.one_of(&[250_000, 20 * SECOND_US, 300 * SECOND_US]) } else { 250_000 };
         self.after(wait_us, Due::Tick);
@@ -322,6 +326,7 @@ impl World {
             host.stopped = false;
         }
         (self.up, self.stopping) = (false, None);
+        self.forget_drained();
         self.lanes.clear();
         for at in 0..self.subscribers.len() {
             self.lose_connection(at);
@@ -348,7 +353,7 @@ impl World {
     }
 
     /// Something is on its way for so long; a crash that is near comes before it is there.
-    fn on_its_way(&mut self, wait_us: u64) {
+    pub(crate) fn on_its_way(&mut self, wait_us: u64) {
         if self.crash_is_near && self.random.per_mille(300) {
             self.crash_is_near = false;
             let wait_us = self.random.below(wait_us);
@@ -416,6 +421,7 @@ impl World {
             self.serve(at, now, one);
         }
         (self.up, self.fault_met) = (true, false);
+        (0..self.hosts.len()).for_each(|at| self.drain(at));
         self.after(250_000, Due::Tick);
         for at in 0..self.producers.len() {
             let wait_us = self.random.within(1..SECOND_US);

@@ -38,6 +38,8 @@ pub(crate) enum Due {
     Stop,
     StopDeadline(u64),
     Start,
+    Reshard,
+    ReshardStep(usize),
     ClockJump,
     ClockBack(i64),
     Terms,
@@ -56,6 +58,7 @@ impl Due {
                 | Due::Tick
                 | Due::StopDeadline(_)
                 | Due::Reply { .. }
+                | Due::ReshardStep(_)
                 | Due::Push(_)
                 | Due::Scanned { .. }
                 | Due::Take(_)
@@ -87,6 +90,7 @@ pub(crate) struct Faults {
     pub clock: bool,
     pub disk_full: bool,
     pub disk_low: bool,
+    pub reshards: bool,
     pub terms: bool,
     pub bounds_bytes: bool,
 }
@@ -101,6 +105,7 @@ pub(crate) struct Host {
     pub making: VecDeque<super::broker::Making>,
     pub ending: VecDeque<super::broker::Ending>,
     pub stopped: bool,
+    pub resharding: Option<super::reshard::Resharding>,
     /// Next sequence of every shard at the last start.
     pub found: BTreeMap<u32, u64>,
     /// What arrived before may have expired, by the right time, under the terms that there were.
@@ -179,6 +184,7 @@ impl World {
             clock: random.per_mille(400),
             disk_full: !calm && random.per_mille(300),
             disk_low: !calm && random.per_mille(200),
+            reshards: random.per_mille(500),
             terms: random.per_mille(400),
             bounds_bytes: random.per_mille(300),
         };
@@ -194,6 +200,7 @@ impl World {
             making: VecDeque::new(),
             ending: VecDeque::new(),
             stopped: false,
+            resharding: None,
             found: BTreeMap::new(),
             expired_ms: 0,
             is_bounded: false,
@@ -266,6 +273,7 @@ impl World {
             (self.faults.terms, Due::Terms),
             (self.faults.disk_full, Due::DiskFull),
             (self.faults.disk_low, Due::DiskLow(true)),
+            (self.faults.reshards, Due::Reshard),
         ] {
             let wait_us = self.random.within(1..crash_us * 2);
             if wanted {
@@ -304,7 +312,10 @@ impl World {
         self.ending_run = true;
         self.crash_is_near = false;
         self.queue.retain(|_, due| {
-            !matches!(due, Due::Crash | Due::Stop | Due::ClockJump | Due::Terms | Due::DiskFull | Due::DiskLow(_))
+            !matches!(
+                due,
+                Due::Crash | Due::Stop | Due::ClockJump | Due::Terms | Due::DiskFull | Due::DiskLow(_) | Due::Reshard
+            )
         });
         self.faults.write_fails = 0;
         self.faults.prepare_fails = 0;
@@ -376,6 +387,8 @@ impl World {
             Due::StopDeadline(stop) if self.stopping == Some(stop) => self.fail("the stop does not end".into()),
             Due::StopDeadline(_) => {}
             Due::Start => self.start(),
+            Due::Reshard => self.reshard_something(),
+            Due::ReshardStep(at) => self.reshard_step(at),
             Due::ClockJump => self.clock_jump(),
             Due::ClockBack(by_ms) => self.skew_ms -= by_ms,
             Due::Terms => self.change_terms(),
