@@ -6,7 +6,8 @@
 //!
 //! At a start the wall clock is all there is, and records are stamped with it. For what expires it is believed
 //! at once only up to the newest record that is stored, and further when it has lasted ten minutes: a machine that
-//! starts with its clock ten years ahead removes nothing before somebody can set it right.
+//! starts with its clock ten years ahead removes nothing before somebody can set it right. (A record that is stamped
+//! meanwhile bears witness of that clock at the next start, if it is wrong then still.)
 
 use crate::limits::{CLOCK_JUMP_BELIEVED_MS, CLOCK_JUMP_MS_MAX};
 

@@ -403,7 +403,10 @@ impl World {
         if self.random.per_mille(300) {
             self.boot_us = self.now_us - self.random.below(1_000 * SECOND_US);
         }
-        self.clock_distrusted |= self.skew_ms.unsigned_abs() > 60_000;
+        let is_wrong = self.skew_ms.unsigned_abs() > 60_000;
+        // What was stamped by a wrong clock witnesses it when it is wrong once more.
+        self.horizon_distrusted |= is_wrong && self.clock_distrusted;
+        self.clock_distrusted |= is_wrong;
         let mut recovered = Vec::new();
         for at in 0..self.hosts.len() {
             match self.recover(at) {

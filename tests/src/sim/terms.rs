@@ -19,7 +19,7 @@ impl World {
             self.trace.note(self.now_us, format_args!("log {at} has other terms: {terms:?}"));
             self.set_terms(at, terms);
         }
-        let wait_us = self.random.one_of(&[5 * SECOND_US, 600 * SECOND_US, 10 * HOUR_US]);
+        let wait_us = self.random.one_of(&[SECOND_US, 20 * SECOND_US, 600 * SECOND_US, 10 * HOUR_US]);
         self.after(wait_us, Due::Terms);
     }
 
@@ -28,13 +28,15 @@ impl World {
         let retention_ms = self.random.one_of(&[RETENTION_MS, RETENTION_MS, 2 * RETENTION_MS, 7 * RETENTION_MS]);
         let bounded = self.faults.bounds_bytes && self.random.per_mille(300);
         let retention_bytes = if bounded { self.random.one_of(&[1, 1 << 20, 4 << 20]) } else { 0 };
-        let limits = match self.random.below(4) {
-            0 => StreamLimits { in_records: Limit::of(self.random.within(1..200)), ..StreamLimits::NONE },
-            1 => StreamLimits {
-                in_bytes: Limit::of(self.random.within(1_000..100_000)),
-                push_bytes: Limit::of(self.random.within(1_000..1_000_000)),
-                ..StreamLimits::NONE
-            },
+        let push_bytes = Limit::of(self.random.one_of(&[500, 20_000, 1_000_000]));
+        let limits = match self.random.below(3) {
+            0 => {
+                StreamLimits { in_records: Limit::of(self.random.within(1..200)), push_bytes, ..StreamLimits::NONE }
+            }
+            1 => {
+                let in_bytes = Limit::of(self.random.within(1_000..100_000));
+                StreamLimits { in_bytes, push_bytes, ..StreamLimits::NONE }
+            }
             _ => StreamLimits::NONE,
         };
         let trimmed_ms = if retention_ms > before.retention_ms { horizon_ms } else { 0 };
@@ -70,10 +72,10 @@ impl World {
     }
 
     /// Nothing of a log that arrived from here on may have expired, as far as the right time goes; `None` where a
-    /// bound of bytes may have taken anything.
+    /// bound of bytes, or a clock that was wrong at two starts, may have taken anything.
     pub(crate) fn kept_since_ms(&self, at: usize) -> Option<u64> {
         let host = &self.hosts[at];
         let expired_ms = host.expired_ms.max(self.true_wall_ms() - host.settings.terms.retention_ms);
-        (!host.is_bounded).then_some(expired_ms + 120_000)
+        (!host.is_bounded && !self.horizon_distrusted).then_some(expired_ms + 120_000)
     }
 }

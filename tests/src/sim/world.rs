@@ -129,8 +129,10 @@ pub(crate) struct World {
     pub boot_us: u64,
     /// How far the wall clock is off, ms.
     pub skew_ms: i64,
-    /// A start has believed a wrong clock, so retention proves nothing any more.
+    /// A start has stamped records by a wrong clock.
     pub clock_distrusted: bool,
+    /// One after that has too, so anything may have expired.
+    pub horizon_distrusted: bool,
     pub queue: BTreeMap<(u64, u64), Due>,
     pub ties: u64,
     pub turns: u64,
@@ -211,6 +213,7 @@ impl World {
             boot_us: 0,
             skew_ms: 0,
             clock_distrusted: false,
+            horizon_distrusted: false,
             queue: BTreeMap::new(),
             ties: 0,
             turns: 0,
