@@ -187,7 +187,10 @@ enum State {
         segment: u64,
         end: Predecessor,
     },
-    LowestFacts,
+    LowestHead,
+    LowestFacts {
+        head: Bytes,
+    },
     Over,
 }
 
@@ -239,7 +242,11 @@ impl Recovery {
             State::Whole(newest) => self.whole(newest, &bytes),
             State::OlderTrailer { segment, end } => self.older_trailer(segment, end, &bytes),
             State::OlderWhole { segment, end } => self.older_whole(segment, end, &bytes),
-            State::LowestFacts => self.lowest_facts(&bytes),
+            State::LowestHead => {
+                let segment = self.recovered.segments.lowest;
+                self.ask(State::LowestFacts { head: bytes }, segment, ReadPlace::LastBlock)
+            }
+            State::LowestFacts { head } => self.lowest_facts(&head, &bytes),
             State::Over => panic!("a recovery that is done is not stepped"),
         }
     }
@@ -491,17 +498,15 @@ impl Recovery {
     fn look_at_lowest(&mut self) -> RecoveryStep {
         match self.files.first() {
             Some(&segment) if segment < self.recovered.segments.newest => {
-                self.ask(State::LowestFacts, segment, ReadPlace::LastBlock)
+                self.ask(State::LowestHead, segment, ReadPlace::At(0, BLOCK_BYTES as usize))
             }
             _ => self.finish(),
         }
     }
 
-    fn lowest_facts(&mut self, bytes: &Bytes) -> RecoveryStep {
-        let segment = self.recovered.segments.lowest;
-        let trailer = Trailer::decode(bytes, self.id(segment)).ok();
-        let last_arrival_ms = trailer.map(|trailer| trailer.last_arrival_ms);
-        self.recovered.segments.lowest_facts = Some(SegmentFacts { segment, last_arrival_ms });
+    fn lowest_facts(&mut self, head: &[u8], last_block: &[u8]) -> RecoveryStep {
+        let lowest = self.id(self.recovered.segments.lowest);
+        self.recovered.segments.lowest_facts = Some(SegmentFacts::of(lowest, head, last_block));
         self.finish()
     }
 

@@ -24,7 +24,6 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use crossbeam::channel::{self, Receiver, RecvTimeoutError, Sender};
 use rheos_core::commit::SegmentId;
-use rheos_core::footer::Trailer;
 use rheos_core::limits::BLOCK_BYTES;
 use rheos_core::log::{LogId, SegmentFacts};
 use rheos_protocol::error::ErrorCode;
@@ -277,8 +276,7 @@ impl Worker {
                 return self.late_trims.push_back((Instant::now() + TRIM_RETRY, log, lowest));
             }
         }
-        let trailer = self.trailer(log, lowest);
-        let facts = SegmentFacts { segment: lowest, last_arrival_ms: trailer.map(|trailer| trailer.last_arrival_ms) };
+        let facts = self.facts(log, lowest);
         // The lane is told first: a read that then finds the file gone and begins anew does not ask for it again.
         self.inboxes.of_log(log).push(Arrival::Trimmed { log, lowest: facts });
         self.remove_segment(log, lowest - 1);
@@ -291,13 +289,22 @@ impl Worker {
         }
     }
 
-    fn trailer(&self, log: LogId, segment: u64) -> Option<Trailer> {
+    /// What is known of a segment; nothing but its number when it cannot be read.
+    fn facts(&self, log: LogId, segment: u64) -> SegmentFacts {
         let id = SegmentId { incarnation: log.incarnation, log: log.log, segment };
+        let (head, last_block) = self.ends(log, segment).unwrap_or_default();
+        SegmentFacts::of(id, &head, &last_block)
+    }
+
+    /// The first and the last block of a segment.
+    fn ends(&self, log: LogId, segment: u64) -> Option<(Vec<u8>, Vec<u8>)> {
         let file = File::open(self.path(log, segment)).ok()?;
-        let offset = file.metadata().ok()?.len().checked_sub(BLOCK_BYTES)?;
-        let mut block = vec![0; BLOCK_BYTES as usize];
-        file.read_exact_at(&mut block, offset).ok()?;
-        Trailer::decode(&block, id).ok()
+        let last = file.metadata().ok()?.len().checked_sub(BLOCK_BYTES)?;
+        let block_at = |offset| {
+            let mut block = vec![0; BLOCK_BYTES as usize];
+            file.read_exact_at(&mut block, offset).ok().map(|()| block)
+        };
+        Some((block_at(0)?, block_at(last)?))
     }
 
     fn remove_segment(&self, log: LogId, segment: u64) {
