@@ -24,7 +24,6 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use crossbeam::channel::{self, Receiver, RecvTimeoutError, Sender};
 use rheos_core::commit::SegmentId;
-use rheos_core::footer::Trailer;
 use rheos_core::log::{LogId, SegmentFacts};
 use rheos_core::reader::ReadPlace;
 use rheos_core::recovery::first_arrival_ms;
@@ -269,7 +268,7 @@ impl Worker {
                 return self.late_trims.push_back((Instant::now() + TRIM_RETRY, log, lowest));
             }
         }
-        let facts = SegmentFacts { segment: lowest, last_arrival_ms: self.last_arrival_ms(log, lowest) };
+        let facts = self.facts(log, lowest);
         // The lane is told first: a read that then finds the file gone and begins anew does not ask for it again.
         self.inboxes.of_log(log).push(Arrival::Trimmed { log, lowest: facts });
         self.remove_segment(log, lowest - 1);
@@ -282,18 +281,16 @@ impl Worker {
         }
     }
 
-    /// Arrival of the last record of a segment, or, where its footer is lost, of the first in a later one.
-    fn last_arrival_ms(&self, log: LogId, segment: u64) -> Option<u64> {
+    /// What is known of a segment; where its footer is lost, it expires with the first of a later one.
+    fn facts(&self, log: LogId, segment: u64) -> SegmentFacts {
         let id = |segment| SegmentId { incarnation: log.incarnation, log: log.log, segment };
-        let open = |segment| File::open(self.path(log, segment));
-        let trailer = open(segment).and_then(|file| read_place(&file, ReadPlace::LastBlock));
-        let trailer = trailer.ok().and_then(|block| Trailer::decode(&block, id(segment)).ok());
-        let first_of = |segment| {
-            let head = open(segment).and_then(|file| read_place(&file, HEAD)).ok()?;
-            first_arrival_ms(id(segment), &head)
-        };
-        let later = segment + 1..=segment + SUCCESSORS_MAX;
-        trailer.map(|trailer| trailer.last_arrival_ms).or_else(|| later.into_iter().find_map(first_of))
+        let read = |segment, place| File::open(self.path(log, segment)).and_then(|file| read_place(&file, place));
+        let (head, last_block) = (read(segment, HEAD).unwrap_or_default(), read(segment, ReadPlace::LastBlock));
+        let facts = SegmentFacts::of(id(segment), &head, &last_block.unwrap_or_default());
+        let mut later = segment + 1..=segment + SUCCESSORS_MAX;
+        let first_of = |segment| first_arrival_ms(id(segment), &read(segment, HEAD).ok()?);
+        let last_arrival_ms = facts.last_arrival_ms.or_else(|| later.find_map(first_of));
+        SegmentFacts { last_arrival_ms, ..facts }
     }
 
     fn remove_segment(&self, log: LogId, segment: u64) {
