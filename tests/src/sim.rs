@@ -19,6 +19,7 @@ pub mod hostile;
 pub mod lanes;
 pub mod producer;
 pub mod reader;
+pub mod reshard;
 pub mod subscriber;
 pub mod trace;
 pub mod world;

@@ -45,7 +45,8 @@ use report::Report;
 use view::Sampler;
 
 use crate::arguments::{Global, Output};
-use crate::failure::{Failure, wants_colours, warn};
+use crate::colours::wants_colours;
+use crate::failure::{Failure, warn};
 use crate::output;
 use crate::put::Format;
 

@@ -101,6 +101,7 @@ impl World {
                 self.after(wait_us, due);
             }
             Effect::Stopped => self.hosts[at].stopped = true,
+            Effect::Drained { ends } => self.drained(at, ends),
             Effect::Advanced { shard } => self.advanced(at, shard),
         }
     }
@@ -252,6 +253,10 @@ impl World {
             }
         }
         self.look_whether_stopped();
+        if !self.up {
+            // The last of a stop was done in this tick; the next start has ticks of its own.
+            return;
+        }
         let idle = self.pace == Pace::Silent && self.stopping.is_none() && self.hosts.iter().all(is_quiet);
         let wait_us = if idle { self.random.one_of(&[250_000, 20 * SECOND_US, 300 * SECOND_US]) } else { 250_000 };
         self.after(wait_us, Due::Tick);
@@ -313,6 +318,7 @@ impl World {
             host.stopped = false;
         }
         (self.up, self.stopping) = (false, None);
+        self.forget_drained();
         self.lanes.clear();
         for at in 0..self.subscribers.len() {
             self.lose_connection(at);
@@ -339,7 +345,7 @@ impl World {
     }
 
     /// Something is on its way for so long; a crash that is near comes before it is there.
-    fn on_its_way(&mut self, wait_us: u64) {
+    pub(crate) fn on_its_way(&mut self, wait_us: u64) {
         if self.crash_is_near && self.random.per_mille(300) {
             self.crash_is_near = false;
             let wait_us = self.random.below(wait_us);
@@ -407,6 +413,7 @@ impl World {
             self.serve(at, now, one);
         }
         (self.up, self.fault_met) = (true, false);
+        (0..self.hosts.len()).for_each(|at| self.drain(at));
         self.after(250_000, Due::Tick);
         for at in 0..self.producers.len() {
             let wait_us = self.random.within(1..SECOND_US);
@@ -423,7 +430,8 @@ impl World {
         let mut recovery = Recovery::new(LogOnDisk {
             id: host.settings.id,
             directory: DIRECTORY,
-            shards: host.settings.shards.iter().map(|shard| shard.0).collect(),
+            shards: host.settings.shard_numbers().collect(),
+            ends: host.settings.ends(),
             lowest_kept: host.files.lowest_kept,
             highest_prepared: host.files.highest_prepared,
             files: host.files.numbers(),
@@ -483,9 +491,9 @@ impl World {
             }
         }
         let log = Log::new(now, self.hosts[at].settings.clone(), recovered);
-        for shard in self.hosts[at].settings.shards.clone() {
-            let tip = log.tip(shard.0).expect("the shard is of this log");
-            let shard = self.hosts[at].shard(shard.0);
+        for number in self.hosts[at].settings.shard_numbers().collect::<Vec<_>>() {
+            let tip = log.tip(number).expect("the shard is of this log");
+            let shard = self.hosts[at].shard(number);
             self.see(&Seen::Tip { shard, next_sequence: tip.durable_sequence });
             self.hosts[at].found.insert(shard.shard, tip.durable_sequence);
         }

@@ -66,6 +66,8 @@ struct Subscription {
     expects: Option<Expected>,
     /// Another has its seat, at the end of the run.
     retired: bool,
+    /// It has come to the end of a closed shard.
+    ended: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,7 +106,8 @@ impl Subscriber {
     }
 
     pub(crate) fn is_done(&self) -> bool {
-        self.under_way.is_empty() && self.subscriptions.iter().all(|it| it.retired || it.state == State::Live)
+        self.under_way.is_empty()
+            && self.subscriptions.iter().all(|it| it.retired || it.ended || it.state == State::Live)
     }
 }
 
@@ -151,6 +154,7 @@ impl World {
                     owed: 0,
                     expects: None,
                     retired: false,
+                    ended: false,
                 }
             });
             let subscriptions = subscriptions.collect();
@@ -219,7 +223,7 @@ impl World {
         for one in 0..self.subscribers[at].subscriptions.len() {
             let it = &self.subscribers[at].subscriptions[one];
             match it.state {
-                State::Away if it.retired => {}
+                State::Away if it.retired || it.ended => {}
                 State::Away if self.seats.holders.contains_key(&it.seat()) => {
                     self.subscribers[at].subscriptions[one].retired = true;
                 }
@@ -261,6 +265,7 @@ impl World {
     }
 
     fn subscribe(&mut self, at: usize, one: usize) {
+        self.subscribers[at].subscriptions[one].ended = false;
         let Subscription { log, shard, cursor, .. } = self.subscribers[at].subscriptions[one];
         let tip = self.tip(log, shard);
         let position = match cursor {
@@ -525,6 +530,14 @@ impl World {
             (PushEnd::GoingAway(_), Some(Expected::GoingAway)) => {
                 self.met.going_away += 1;
                 true
+            }
+            (PushEnd::ShardEnd(children), _) => {
+                self.met.shards_ended += 1;
+                let closed = self.closed(log, shard);
+                let is_right =
+                    closed.is_some_and(|closed| closed.children == *children && Some(closed.end_sequence) == place);
+                self.subscribers[at].subscriptions[one].ended = is_right;
+                is_right
             }
             (PushEnd::Trimmed(first_kept), _) => {
                 self.met.ended_trimmed += 1;

@@ -13,6 +13,10 @@ pub struct Met {
     pub refusals: u64,
     pub behinds: u64,
     pub indeterminate: u64,
+    pub reshards: u64,
+    pub reshards_undone: u64,
+    pub refused_as_closed: u64,
+    pub shards_ended: u64,
     pub commits: u64,
     pub rolls: u64,
     pub seals: u64,
@@ -63,6 +67,10 @@ impl Met {
         self.refusals += other.refusals;
         self.behinds += other.behinds;
         self.indeterminate += other.indeterminate;
+        self.reshards += other.reshards;
+        self.reshards_undone += other.reshards_undone;
+        self.refused_as_closed += other.refused_as_closed;
+        self.shards_ended += other.shards_ended;
         self.commits += other.commits;
         self.rolls += other.rolls;
         self.seals += other.seals;

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, VecDeque};
 
 use rheos_core::arrival::Now;
 use rheos_core::log::{Log, LogId, LogSettings};
-use rheos_protocol::hash::HashRange;
 
 use super::disk::LogFiles;
 use super::lanes::Lane;
@@ -14,6 +13,7 @@ use super::subscriber::{Seats, Subscriber};
 use super::trace::{Met, Trace};
 use crate::checker::{Checker, Seen, ShardOf};
 use crate::random::Random;
+use crate::rig::whole;
 
 /// What can happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub(crate) enum Due {
     Stop,
     StopDeadline(u64),
     Start,
+    Reshard,
+    ReshardStep(usize),
     ClockJump,
     ClockBack(i64),
     DiskFull,
@@ -54,6 +56,7 @@ impl Due {
                 | Due::Tick
                 | Due::StopDeadline(_)
                 | Due::Reply { .. }
+                | Due::ReshardStep(_)
                 | Due::Push(_)
                 | Due::Scanned { .. }
                 | Due::Take(_)
@@ -85,6 +88,7 @@ pub(crate) struct Faults {
     pub clock: bool,
     pub disk_full: bool,
     pub disk_low: bool,
+    pub reshards: bool,
 }
 
 /// A log and all that the broker keeps beside it.
@@ -97,6 +101,7 @@ pub(crate) struct Host {
     pub making: VecDeque<super::broker::Making>,
     pub ending: VecDeque<super::broker::Ending>,
     pub stopped: bool,
+    pub resharding: Option<super::reshard::Resharding>,
     /// Next sequence of every shard at the last start.
     pub found: BTreeMap<u32, u64>,
 }
@@ -171,14 +176,14 @@ impl World {
             clock: random.per_mille(400),
             disk_full: !calm && random.per_mille(300),
             disk_low: !calm && random.per_mille(200),
+            reshards: random.per_mille(500),
         };
         let hosts = (0..log_count).map(|at| Host {
             settings: LogSettings {
                 id: LogId { incarnation: 0x5eed_0000 + at as u64, log: at as u32 },
-                shards: (0..shard_count).map(|shard| (3 * shard + 1, HashRange::FULL, true)).collect(),
+                shards: (0..shard_count).map(|shard| whole(3 * shard + 1)).collect(),
                 record_bytes_max: 10 << 20,
                 retention_ms: RETENTION_MS,
-                children: BTreeMap::new(),
             },
             files: LogFiles::default(),
             log: None,
@@ -186,6 +191,7 @@ impl World {
             making: VecDeque::new(),
             ending: VecDeque::new(),
             stopped: false,
+            resharding: None,
             found: BTreeMap::new(),
         });
         let mut world = World {
@@ -255,6 +261,7 @@ impl World {
             (self.faults.clock, Due::ClockJump),
             (self.faults.disk_full, Due::DiskFull),
             (self.faults.disk_low, Due::DiskLow(true)),
+            (self.faults.reshards, Due::Reshard),
         ] {
             let wait_us = self.random.within(1..crash_us * 2);
             if wanted {
@@ -292,8 +299,9 @@ impl World {
     fn heal(&mut self) {
         self.ending_run = true;
         self.crash_is_near = false;
-        self.queue
-            .retain(|_, due| !matches!(due, Due::Crash | Due::Stop | Due::ClockJump | Due::DiskFull | Due::DiskLow(_)));
+        self.queue.retain(|_, due| {
+            !matches!(due, Due::Crash | Due::Stop | Due::ClockJump | Due::DiskFull | Due::DiskLow(_) | Due::Reshard)
+        });
         self.faults.write_fails = 0;
         self.faults.prepare_fails = 0;
         self.faults.connection_breaks = 0;
@@ -363,6 +371,8 @@ impl World {
             Due::StopDeadline(stop) if self.stopping == Some(stop) => self.fail("the stop does not end".into()),
             Due::StopDeadline(_) => {}
             Due::Start => self.start(),
+            Due::Reshard => self.reshard_something(),
+            Due::ReshardStep(at) => self.reshard_step(at),
             Due::ClockJump => self.clock_jump(),
             Due::ClockBack(by_ms) => self.skew_ms -= by_ms,
             Due::DiskFull => self.disk_full(),
