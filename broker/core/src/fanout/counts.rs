@@ -108,12 +108,11 @@ impl FanOut {
         counted.into_values().collect()
     }
 
-    /// What was pushed of each shard, all consumers together.
-    pub fn shards_pushed(&self) -> BTreeMap<(LogId, u32), Amount> {
-        let mut pushed = self.counts.shards.clone();
-        for subscription in self.subscriptions.values() {
-            *pushed.entry((subscription.log, subscription.shard)).or_default() += subscription.pushed;
-        }
+    /// What was pushed of a shard, all consumers together.
+    pub fn shard_pushed(&self, log: LogId, shard: u32) -> Amount {
+        let mut pushed = self.counts.shards.get(&(log, shard)).copied().unwrap_or_default();
+        let subscribed = self.shards.get(&(log, shard)).into_iter().flatten();
+        subscribed.for_each(|id| pushed += self.subscriptions[id].pushed);
         pushed
     }
 }
