@@ -58,6 +58,8 @@ pub struct Ready {
     pub address: SocketAddr,
     /// The data directory.
     pub data: PathBuf,
+    /// Whether commits go to the disk past the page cache; false only with `dev`.
+    pub direct: bool,
     /// Lanes that serve.
     pub lanes: u16,
     /// Streams that are served.
@@ -111,6 +113,7 @@ pub fn serve(options: ServeOptions) -> Result<(), StartError> {
     let ready = Ready {
         address,
         data: options.data,
+        direct: directory.is_direct(),
         lanes: options.lanes,
         streams: at_start.streams.len(),
         took: Duration::ZERO,

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+use crate::config::{self, ConfigCommand, Configured};
 use crate::consumer::ConsumerCommand;
 use crate::context::ContextCommand;
+use crate::failure::Failure;
 use crate::get::GetCommand;
 use crate::key::KeyCommand;
 use crate::put::PutCommand;
@@ -50,6 +52,8 @@ pub(crate) enum Command {
     Key(KeyCommand),
     #[command(subcommand)]
     Context(ContextCommand),
+    #[command(subcommand)]
+    Config(ConfigCommand),
     #[command(subcommand)]
     Tls(TlsCommand),
     Verify(VerifyCommand),
@@ -119,12 +123,27 @@ pub(crate) enum Output {
 }
 
 impl Arguments {
-    /// Reads the command line; a mistyped one ends the process with code 2.
-    pub(crate) fn read() -> Arguments {
-        let matches = Arguments::command().get_matches();
+    /// Reads the command line, and what else says how a broker is to be run. A mistyped command line ends
+    /// the process with code 2.
+    ///
+    /// # Errors
+    /// What is wrong with the settings.
+    pub(crate) fn read() -> Result<Arguments, Failure> {
+        let (matches, told) = config::read(Arguments::command())?;
         let mut arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
         arguments.global.place = place(innermost(&matches));
-        arguments
+        if let Some(configured) = arguments.configured() {
+            configured.told = told;
+        }
+        Ok(arguments)
+    }
+
+    fn configured(&mut self) -> Option<&mut Configured> {
+        match &mut self.command {
+            Command::Serve(command) => Some(&mut command.configured),
+            Command::Config(command) => command.configured(),
+            _ => None,
+        }
     }
 }
 

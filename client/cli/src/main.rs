@@ -14,6 +14,7 @@
 
 mod arguments;
 mod broker;
+mod config;
 mod confirm;
 mod consumer;
 mod context;
@@ -21,11 +22,13 @@ mod contexts;
 mod failure;
 mod get;
 mod key;
+mod logging;
 mod near;
 mod output;
 mod printer;
 mod put;
 mod serve;
+mod settings;
 mod stream;
 mod tail;
 mod tls;
@@ -38,7 +41,7 @@ use arguments::{Arguments, Command};
 use failure::Failure;
 
 fn main() -> ExitCode {
-    match run(Arguments::read()) {
+    match Arguments::read().and_then(run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
@@ -50,6 +53,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Serve(command) => serve::run(command, global),
         Command::Verify(command) => verify::run(command, global),
         Command::Context(command) => context::run(command, global),
+        Command::Config(command) => config::run(command, global),
         Command::Tls(command) => tls::run(command, global),
         Command::Stream(command) => on_runtime(stream::run(command, global)),
         Command::Put(command) => on_runtime(put::run(command, global)),

@@ -1,49 +1,26 @@
 //! `rheos serve`: runs the broker until it is told to stop.
 
 use std::io::{self, IsTerminal, Write};
-use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use clap::Args;
-use rheos_broker::{CertificateFiles, Ready, ServeOptions};
+use rheos_broker::Ready;
 use serde_json::json;
-use tracing_subscriber::filter::LevelFilter;
+use tracing::{debug, info, warn};
 
 use crate::arguments::{Global, Output};
-use crate::failure::{Failure, is_coloured, warn};
+use crate::config::{Configured, misspelt_variables};
+use crate::failure::Failure;
+use crate::logging::{self, Limit};
 use crate::output::count;
+use crate::settings::name;
 use crate::units::show_duration_ms;
 
 /// Run the broker, until it gets SIGTERM or SIGINT
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct ServeCommand {
-    /// Where to listen for QUIC (UDP)
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4567")]
-    listen: SocketAddr,
-    /// Development mode: any credential is accepted and any file system will do; loopback only
-    #[arg(long)]
-    dev: bool,
-    /// With --dev: on other addresses too. Whoever reaches the port may read and change everything
-    #[arg(long, requires = "dev")]
-    dev_anyone_on_the_network: bool,
-    /// Your own certificate in place of the broker's CA: PEM, the server's first, then each that signed
-    /// the one before. Clients pin the last
-    #[arg(long, value_name = "FILE", requires = "tls_key")]
-    tls_cert: Option<PathBuf>,
-    /// The private key of --tls-cert: PEM, readable by its owner alone
-    #[arg(long, value_name = "FILE", requires = "tls_cert")]
-    tls_key: Option<PathBuf>,
-    /// Lanes, each one core's worth of the broker: 1 to 256; by default as many as cores are named, or
-    /// one less than this process may use
-    #[arg(long, value_name = "N")]
-    lanes: Option<u16>,
-    /// Largest path MTU to look for, in bytes of UDP payload: 1200 to 6500
-    #[arg(long, value_name = "BYTES", default_value_t = 1452, value_parser = clap::value_parser!(u16).range(1200..=6500))]
-    mtu: u16,
-    /// Cores to pin the lanes to, one for each; by default the last ones this process may use
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
-    cores: Vec<usize>,
+    #[command(flatten)]
+    pub(crate) configured: Configured,
 }
 
 const AFTER_HELP: &str = "\
@@ -57,40 +34,39 @@ Examples:
   rheos serve --dev --data /tmp/rheos";
 
 pub(crate) fn run(command: &ServeCommand, global: &Global) -> Result<(), Failure> {
-    tracing_subscriber::fmt()
-        .with_writer(io::stderr)
-        .with_ansi(is_coloured())
-        .with_max_level(LevelFilter::INFO)
-        .with_target(false)
-        .init();
-    let (how, dev) = (global.output, command.dev);
-    let files = command.tls_cert.clone().zip(command.tls_key.clone());
-    let certificate = files.map(|(chain, key)| CertificateFiles { chain, key });
-    rheos_broker::serve(ServeOptions {
-        data: global.data.clone(),
-        listen: command.listen,
-        dev,
-        dev_anyone_on_the_network: command.dev_anyone_on_the_network,
-        certificate,
-        lanes: command.lanes.unwrap_or_else(|| lanes_of_cores(&command.cores)),
-        mtu: command.mtu,
-        cores: command.cores.clone(),
-        ready: Box::new(move |ready| announce(ready, dev, how)),
-    })
-    .map_err(|error| Failure::new(error.to_string()))
-}
-
-fn lanes_of_cores(cores: &[usize]) -> u16 {
-    match cores.len() {
-        0 => rheos_broker::default_lanes(),
-        // More than there can be are refused as that.
-        named => u16::try_from(named).unwrap_or(u16::MAX),
+    let Configured { settings, told, .. } = &command.configured;
+    settings.check()?;
+    let limit = logging::begin(settings.log_level, settings.log_format);
+    misspelt_variables().iter().for_each(|warning| warn!("{warning}"));
+    for told in told {
+        debug!(setting = name(&told.setting), origin = %told.origin, "{}", told.values.join(","));
     }
+    let (how, dev) = (global.output, settings.dev);
+    let ready = Box::new(move |ready: &Ready| announce(ready, dev, how, &limit));
+    rheos_broker::serve(settings.options(&global.data, ready)).map_err(|error| Failure::new(error.to_string()))
 }
 
 /// Says where clients connect. The broker serves whether or not anybody reads it.
-fn announce(ready: &Ready, dev: bool, how: Output) {
-    ready.warnings.iter().for_each(|warning| warn(warning));
+fn announce(ready: &Ready, dev: bool, how: Output, limit: &Limit) {
+    ready.warnings.iter().for_each(|warning| warn!("{warning}"));
+    let both_are_read_here = io::stdout().is_terminal() && io::stderr().is_terminal() && how == Output::Text;
+    if !both_are_read_here {
+        info!(
+            address = %ready.address,
+            data = %ready.data.display(),
+            durability = durability(ready),
+            lanes = ready.lanes,
+            streams = ready.streams,
+            started_ms = ready.took.as_millis() as u64,
+            "rheos {} serves",
+            env!("CARGO_PKG_VERSION"),
+        );
+    }
+    limit.begin();
+    // In the journal that line is enough.
+    if how == Output::Text && logging::is_journal() {
+        return;
+    }
     let mut stdout = io::stdout().lock();
     let text = match how {
         Output::Json => json!({
@@ -98,6 +74,7 @@ fn announce(ready: &Ready, dev: bool, how: Output) {
             "pid": std::process::id(),
             "address": ready.address.to_string(),
             "data": ready.data,
+            "durability": durability(ready),
             "lanes": ready.lanes,
             "streams": ready.streams,
             "started_ms": ready.took.as_millis() as u64,
@@ -108,6 +85,14 @@ fn announce(ready: &Ready, dev: bool, how: Output) {
         Output::Text => banner(ready, dev, io::stdout().is_terminal()),
     };
     let _ = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
+}
+
+/// What an acknowledgement stands for.
+fn durability(ready: &Ready) -> &'static str {
+    match ready.direct {
+        true => "acked once on the disk (O_DIRECT and O_DSYNC)",
+        false => "acked once on the disk (O_DSYNC, through the page cache)",
+    }
 }
 
 fn banner(ready: &Ready, dev: bool, terminal: bool) -> String {
