@@ -16,6 +16,8 @@ pub mod fuzz_bodies;
 pub mod fuzz_disk;
 #[cfg(feature = "processes")]
 pub mod ground;
+#[cfg(feature = "processes")]
+pub mod held_thread;
 pub mod random;
 #[cfg(feature = "processes")]
 pub mod raw_client;

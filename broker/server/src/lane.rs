@@ -34,14 +34,14 @@ use rheos_core::catalog::StreamRecord;
 use rheos_core::fanout::SubscriptionId;
 use rheos_core::held_back::HeldBack;
 use rheos_core::lanes::lane_of;
-use rheos_core::limits::COMMITS_IN_FLIGHT_MAX;
+use rheos_core::limits::COMMITS_AT_STOP_MAX;
 use rheos_core::log::{Effect, Event, Log, LogId, Write};
 use rheos_core::recovery::{LogOnDisk, Recovery, RecoveryStep};
 use rheos_protocol::batch::PutBatch;
 use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::message::{Read, Subscribe};
 use tokio::time::{Interval, MissedTickBehavior, interval};
-use tracing::{error, info};
+use tracing::{debug, error};
 
 use crate::blocks::Blocks;
 use crate::clock;
@@ -49,6 +49,7 @@ use crate::consumers::Consumers;
 use crate::disk::{BufferPool, CommitRing, POOLED_BYTES_MAX, RingWait, WriteDone};
 use crate::files::{FileJob, FileThread};
 use crate::mesh::MeshEnd;
+use crate::stopping::{GOING_AWAY_WAIT_MS, Stopping, going_away};
 
 pub(crate) use inbox::{Answer, Arrival, Inbox, Inboxes, Reading, Subscribing};
 pub(crate) use logs::settings_of;
@@ -62,9 +63,6 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// Logs that are closed are told so only once in so many times: their segments expire all the same.
 const TICKS_OF_CLOSED: u32 = 600;
-
-/// How long subscribers of a broker that stops are told to wait.
-const GOING_AWAY_WAIT_MS: u32 = 500;
 
 /// The lane's own task.
 pub(crate) struct Lane {
@@ -86,6 +84,7 @@ pub(crate) struct Lane {
     directory_id: u64,
     number: LaneNumber,
     stopping: bool,
+    progress: Stopping,
     ticked: u32,
     // Emptied in every turn, kept for their memory.
     arrivals: Vec<Arrival>,
@@ -111,6 +110,7 @@ pub(crate) struct LaneParts {
     pub(crate) consumers: Consumers,
     /// The lane's end of the mesh, where there are other lanes.
     pub(crate) mesh: Option<MeshEnd>,
+    pub(crate) stopping: Stopping,
 }
 
 /// A stream with its logs as recovery has found them; given to a lane, with those that it serves.
@@ -125,8 +125,8 @@ impl Lane {
     /// # Errors
     /// When the kernel gives it no ring.
     pub(crate) fn new(parts: LaneParts, streams: Vec<RecoveredStream>) -> io::Result<Lane> {
-        let LaneParts { number, directory_id, inbox, files, blocks, consumers, mesh } = parts;
-        let ring = CommitRing::new(COMMITS_IN_FLIGHT_MAX as u32)?;
+        let LaneParts { number, directory_id, inbox, files, blocks, consumers, mesh, stopping: progress } = parts;
+        let ring = CommitRing::new(COMMITS_AT_STOP_MAX as u32)?;
         let wait = RingWait::new(&ring)?;
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -153,6 +153,7 @@ impl Lane {
             directory_id,
             number,
             stopping: false,
+            progress,
             ticked: 0,
             arrivals: Vec::new(),
             ends: Vec::new(),
@@ -268,6 +269,7 @@ impl Lane {
                 }
             }
             Arrival::StorageLow(low) => self.budget.set_storage_low(low),
+            Arrival::RollCall { here } => drop(here.send(())),
             Arrival::Stop => self.stop(now),
         }
     }
@@ -345,6 +347,8 @@ impl Lane {
 
     fn stop(&mut self, now: Now) {
         self.stopping = true;
+        self.budget.hurry_to_stop();
+        self.progress.left(self.number.lane, self.logs.unstopped());
         self.pushes.fan_out.stop(GOING_AWAY_WAIT_MS);
         for slot in self.logs.slots() {
             self.step(now, slot, Event::Stop);
@@ -400,6 +404,9 @@ impl Lane {
             }
         }
         self.slots = slots;
+        if self.stopping {
+            self.progress.left(self.number.lane, self.logs.unstopped());
+        }
         true
     }
 
@@ -444,7 +451,8 @@ impl Lane {
             }
             Effect::Hurry { .. } => owned.hurry.store(true, Ordering::Relaxed),
             Effect::Discard { segment } => {
-                owned.hurry.store(true, Ordering::Relaxed);
+                // Nobody waits for it any more, if anybody did.
+                owned.hurry.store(false, Ordering::Relaxed);
                 owned.files.remove(&segment);
                 self.files.push(FileJob::Discard { log, segment });
             }
@@ -460,7 +468,7 @@ impl Lane {
             Effect::ReadOnly { why } => error!(log = %name(log), "takes no more puts: {why}"),
             Effect::Stopped => {
                 owned.stopped = true;
-                info!(log = %name(log), "sealed");
+                debug!(log = %name(log), "sealed");
             }
         }
     }
@@ -506,10 +514,6 @@ fn new_log(now: Now, record: &StreamRecord, log: u32, directory: u64) -> Log {
         RecoveryStep::Done(recovered) => Log::new(now, settings, *recovered),
         RecoveryStep::Read { .. } => unreachable!("a log without files has nothing to read"),
     }
-}
-
-fn going_away() -> WireError {
-    WireError::retry_after(ErrorCode::GoingAway, GOING_AWAY_WAIT_MS, "the broker is stopping; connect again")
 }
 
 /// A log as the operator reads it.

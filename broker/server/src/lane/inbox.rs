@@ -56,6 +56,8 @@ pub(crate) enum Arrival {
     Trimmed { log: LogId, lowest: SegmentFacts },
     /// The disk has come below its low-water mark, or above it again.
     StorageLow(bool),
+    /// Whoever watches over the lanes asks whether this one is there.
+    RollCall { here: oneshot::Sender<()> },
     /// The broker stops.
     Stop,
 }

@@ -138,6 +138,11 @@ impl Logs {
         None
     }
 
+    /// How many logs have not stopped.
+    pub(super) fn unstopped(&self) -> usize {
+        self.slots.iter().flatten().filter(|owned| !owned.stopped).count()
+    }
+
     /// Whether every log has stopped.
     pub(super) fn all_stopped(&self) -> bool {
         self.slots.iter().flatten().all(|owned| owned.stopped && !owned.writing)
