@@ -375,7 +375,9 @@ impl Lane {
                     Err(error) => Event::WriteFailed { why: error.to_string() },
                 };
                 if let Event::WriteFailed { why } = &event {
-                    error!(log = %name(owned.log.id()), "a write failed: {why}");
+                    let log = owned.log.id();
+                    let stream = self.logs.stream_name(log);
+                    error!(stream, log = %name(log), "a write failed, what it held is not acknowledged yet: {why}");
                 }
                 self.step(now, slot, event);
             }
@@ -465,7 +467,10 @@ impl Lane {
                     owned.log.unwatch(shard);
                 }
             }
-            Effect::ReadOnly { why } => error!(log = %name(log), "takes no more puts: {why}"),
+            Effect::ReadOnly { why } => {
+                let stream = self.logs.stream_name(log);
+                error!(stream, log = %name(log), "takes no more puts until the broker is started again, reads go on: {why}");
+            }
             Effect::Stopped => {
                 owned.stopped = true;
                 debug!(log = %name(log), "sealed");

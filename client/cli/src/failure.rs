@@ -14,6 +14,8 @@ pub(crate) enum Failure {
     Usage(String),
     /// Whoever read our output went away: nobody is left to tell.
     ReaderGone,
+    /// The log has said it, in the log's own format.
+    Logged,
 }
 
 impl Failure {
@@ -26,6 +28,7 @@ impl Failure {
         match self {
             Failure::Told(message) | Failure::Usage(message) => message,
             Failure::ReaderGone => "nobody reads the output",
+            Failure::Logged => "the log says why",
         }
     }
 
@@ -35,6 +38,7 @@ impl Failure {
             Failure::Told(message) => (message, 1),
             Failure::Usage(message) => (message, 2),
             Failure::ReaderGone => return ExitCode::SUCCESS,
+            Failure::Logged => return ExitCode::from(1),
         };
         tell("error", Colour::Red, &message);
         ExitCode::from(code)

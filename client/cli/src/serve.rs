@@ -5,14 +5,14 @@ use std::io::{self, IsTerminal, Write};
 use clap::Args;
 use rheos_broker::Ready;
 use serde_json::json;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::arguments::{Global, Output};
 use crate::config::{Configured, misspelt_variables};
 use crate::failure::Failure;
 use crate::logging::{self, Limit};
 use crate::output::count;
-use crate::settings::name;
+use crate::settings::{LogFormat, name};
 use crate::units::show_duration_ms;
 
 /// Run the broker, until it gets SIGTERM or SIGINT
@@ -43,7 +43,13 @@ pub(crate) fn run(command: &ServeCommand, global: &Global) -> Result<(), Failure
     }
     let (how, dev) = (global.output, settings.dev);
     let ready = Box::new(move |ready: &Ready| announce(ready, dev, how, &limit));
-    rheos_broker::serve(settings.options(&global.data, ready)).map_err(|error| Failure::new(error.to_string()))
+    rheos_broker::serve(settings.options(&global.data, ready)).map_err(|error| match settings.log_format {
+        LogFormat::Text if !logging::is_journal() => Failure::new(error.to_string()),
+        _ => {
+            error!("{error}");
+            Failure::Logged
+        }
+    })
 }
 
 /// Says where clients connect. The broker serves whether or not anybody reads it.

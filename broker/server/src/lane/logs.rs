@@ -97,6 +97,11 @@ impl Logs {
         self.slots[self.of_id(id)?.0].as_ref().map(|owned| &owned.log)
     }
 
+    /// The name of a log's stream, for the operator.
+    pub(super) fn stream_name(&self, id: LogId) -> &str {
+        self.streams.get(&id.incarnation).map_or("", |stream| stream.record.name.as_str())
+    }
+
     /// The log in a slot.
     pub(super) fn at(&mut self, slot: Slot) -> Option<&mut OwnedLog> {
         self.slots[slot.0].as_mut()

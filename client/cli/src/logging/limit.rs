@@ -59,6 +59,18 @@ impl Limit {
     }
 }
 
+#[cfg(test)]
+impl Limit {
+    /// As [`begin`](Self::begin), for who says what was left out by [`say_left_out`](Self::say_left_out).
+    pub(super) fn begin_by_hand(&self) {
+        self.0.has_begun.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn say_left_out(&self) {
+        self.0.say_left_out();
+    }
+}
+
 impl<S: Subscriber> Filter<S> for Limit {
     fn enabled(&self, _metadata: &Metadata<'_>, _cx: &Context<'_, S>) -> bool {
         true
