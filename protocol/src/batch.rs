@@ -28,7 +28,7 @@ use bytes::{Bytes, BytesMut};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::limits::{BATCH_BODY_BYTES_MAX, BATCH_RECORDS_MAX, RECORD_BYTES_MAX};
-use crate::record::{BadRecord, RecordView};
+use crate::record::{BadRecord, RECORD_HEAD_BYTES, RecordView};
 use crate::wire::{FieldReader, Malformed};
 
 /// Bytes of a batch header.
@@ -155,6 +155,12 @@ impl BatchHeader {
     /// Bytes of header and body together.
     pub fn total_len(&self) -> usize {
         HEADER_BYTES + self.body_len as usize
+    }
+
+    /// Bytes of the keys and data of all records, explicit hash keys included.
+    pub fn record_bytes(&self) -> u64 {
+        // A header alone does not prove that so many records fit into the body.
+        u64::from(self.body_len).saturating_sub(u64::from(self.record_count) * RECORD_HEAD_BYTES as u64)
     }
 
     /// The header's bytes with their checksum.

@@ -111,6 +111,10 @@ kinds! {
     KEYS = 67,
     /// Request: revoke an access key; its connections are closed.
     REVOKE_KEY = 68,
+    /// Request: the broker's metrics.
+    READ_METRICS = 80,
+    /// Reply to [`READ_METRICS`]: one of as many as it takes.
+    METRICS = 81,
 }
 
 impl FrameHeader {

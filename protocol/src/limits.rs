@@ -66,11 +66,16 @@ pub const LIST_PAGE_MAX: u32 = 1_000;
 pub const RETENTION_MS_LEAST: u64 = 24 * 3_600_000;
 /// Longest retention: 8,760 hours, in milliseconds (as in Kinesis).
 pub const RETENTION_MS_MAX: u64 = 8_760 * 3_600_000;
+/// Most bytes of text in one piece of the broker's metrics.
+pub const METRICS_PIECE_BYTES_MAX: u32 = 1 << 20;
+/// Most bytes of the whole text.
+pub const METRICS_BYTES_MAX: usize = 32 << 20;
 /// Time in which a new connection must say Hello, in milliseconds.
 pub const HELLO_MS_MAX: u64 = 5_000;
 
 const _: () = assert!(BATCH_BODY_BYTES_MAX as usize > RECORD_BYTES_MAX as usize + PARTITION_KEY_BYTES_MAX + 64);
 const _: () = assert!(REPLY_FRAME_BYTES_MAX > READ_BYTES_MAX + PUT_FRAME_BYTES_MAX + CONTROL_FRAME_BYTES_MAX);
+const _: () = assert!(REPLY_FRAME_BYTES_MAX > METRICS_PIECE_BYTES_MAX + CONTROL_FRAME_BYTES_MAX);
 const _: () = assert!(CONTROL_FRAME_BYTES_MAX >= UNAUTHENTICATED_FRAME_BYTES_MAX);
 const _: () = assert!(PUSH_STREAMS_MAX <= DATA_STREAMS_MAX);
 const _: () = assert!(GRANTS_MAX as usize * (NAME_CHARS_MAX + 3) < CONTROL_FRAME_BYTES_MAX as usize / 2);

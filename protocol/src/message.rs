@@ -8,6 +8,7 @@
 
 mod consumer;
 mod key;
+mod metrics;
 mod push;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -17,6 +18,7 @@ use crate::frame::{kind, write_frame};
 use crate::hash::HashRange;
 pub use consumer::{ConsumerDescription, ConsumerOf};
 pub use key::{Access, CreateKey, KeyDescription, KeyPolicy, NewKey};
+pub use metrics::MetricsPiece;
 pub use push::{Push, PushEnd, Subscribe};
 
 use crate::limits::{LIST_PAGE_MAX, NAME_CHARS_MAX, SHARDS_MAX, TEXT_BYTES_MAX};
@@ -253,6 +255,8 @@ pub enum Request {
     },
     /// Revoke the access key of this id or name.
     RevokeKey(String),
+    /// The broker's metrics.
+    ReadMetrics,
 }
 
 /// Everything a broker answers or pushes.
@@ -293,6 +297,8 @@ pub enum Reply {
     Key(NewKey),
     /// To ListKeys: a page and whether more follow.
     Keys(Vec<KeyDescription>, bool),
+    /// To ReadMetrics: as many of these as it takes, on the same stream.
+    Metrics(MetricsPiece),
 }
 
 impl Request {
@@ -316,6 +322,7 @@ impl Request {
             Request::CreateKey(_) => kind::CREATE_KEY,
             Request::ListKeys { .. } => kind::LIST_KEYS,
             Request::RevokeKey(_) => kind::REVOKE_KEY,
+            Request::ReadMetrics => kind::READ_METRICS,
         }
     }
 
@@ -323,7 +330,7 @@ impl Request {
     pub fn write(&self, id: u64, out: &mut BytesMut) {
         write_frame(out, self.kind(), id, |out| match self {
             Request::Hello(hello) => hello.encode(out),
-            Request::Ping | Request::Unsubscribe => {}
+            Request::Ping | Request::Unsubscribe | Request::ReadMetrics => {}
             Request::Read(read) => {
                 out.put_u64_le(read.incarnation);
                 out.put_u32_le(read.shard);
@@ -391,6 +398,7 @@ impl Request {
             kind::CREATE_KEY => Request::CreateKey(CreateKey::decode(&mut fields)?),
             kind::LIST_KEYS => Request::ListKeys { after: name(&mut fields)?, limit: fields.u32()? },
             kind::REVOKE_KEY => Request::RevokeKey(name(&mut fields)?),
+            kind::READ_METRICS => Request::ReadMetrics,
             _ => return Ok(None),
         }))
     }
@@ -415,6 +423,7 @@ impl Reply {
             Reply::PushEnd(_) => kind::PUSH_END,
             Reply::Key(_) => kind::KEY,
             Reply::Keys(..) => kind::KEYS,
+            Reply::Metrics(_) => kind::METRICS,
         }
     }
 
@@ -451,6 +460,10 @@ impl Reply {
             Reply::PushEnd(end) => end.encode(out),
             Reply::Key(key) => key.encode(out),
             Reply::Keys(keys, more) => write_page(out, keys, *more, KeyDescription::encode),
+            Reply::Metrics(piece) => {
+                piece.encode_fields(out);
+                out.put_slice(&piece.text);
+            }
         });
     }
 
@@ -502,6 +515,7 @@ impl Reply {
                 let (keys, more) = read_page(&mut fields, KeyDescription::decode)?;
                 Reply::Keys(keys, more)
             }
+            kind::METRICS => Reply::Metrics(MetricsPiece::decode(&mut fields, &payload)?),
             _ => return Ok(None),
         }))
     }

@@ -14,6 +14,9 @@ use bytes::{BufMut, Bytes, BytesMut};
 use crate::limits::{PARTITION_KEY_BYTES_MAX, PARTITION_KEY_CHARS_MAX, RECORD_BYTES_MAX};
 use crate::wire::{FieldReader, Malformed};
 
+/// Bytes of a record in a batch beside its keys and data.
+pub(crate) const RECORD_HEAD_BYTES: usize = 8;
+
 /// A record with its own bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
@@ -81,7 +84,10 @@ impl<'a> RecordView<'a> {
 
     /// Bytes that the record takes in a batch.
     pub fn encoded_len(&self) -> usize {
-        8 + if self.explicit_hash_key.is_some() { 16 } else { 0 } + self.partition_key.len() + self.data.len()
+        RECORD_HEAD_BYTES
+            + if self.explicit_hash_key.is_some() { 16 } else { 0 }
+            + self.partition_key.len()
+            + self.data.len()
     }
 
     /// Checks the record against the limits; `data_bytes_max` is the stream's largest record.

@@ -190,9 +190,9 @@ macro_rules! variants {
 
 variants!(request_name, REQUESTS, Request: Hello Ping Read CreateStream DescribeStream ListStreams DeleteStream
     RegisterConsumer DescribeConsumer ListConsumers DeregisterConsumer Subscribe Credit Unsubscribe CreateKey ListKeys
-    RevokeKey);
+    RevokeKey ReadMetrics);
 variants!(reply_name, REPLIES, Reply: Welcome Error Pong Ack Batches Stream Streams Done Consumer Consumers
-    Subscribed Push PushEnd Key Keys);
+    Subscribed Push PushEnd Key Keys Metrics);
 variants!(position_name, POSITIONS, Position: TrimHorizon Latest AtSequence AfterSequence AtTimestamp);
 variants!(push_end_name, PUSH_ENDS, PushEnd: ShardEnd Superseded Deregistered Trimmed GoingAway Error);
 variants!(retry_name, RETRIES, Retry: Never After From);

@@ -18,6 +18,8 @@ pub mod fuzz_disk;
 pub mod ground;
 #[cfg(feature = "processes")]
 pub mod held_thread;
+#[cfg(feature = "processes")]
+pub mod http;
 pub mod random;
 #[cfg(feature = "processes")]
 pub mod raw_client;
@@ -27,5 +29,6 @@ pub mod rig;
 pub mod sim;
 #[cfg(feature = "processes")]
 pub mod subscriber;
+pub mod tools;
 #[cfg(feature = "processes")]
 pub mod witness;

@@ -25,6 +25,7 @@
 //! This has no clock and sends nothing. Whoever owns it asks [`FanOut::poll`] for what is to be done,
 //! as often as it has room to do it.
 
+mod counts;
 mod pieces;
 mod scans;
 mod turns;
@@ -39,10 +40,13 @@ use rheos_protocol::limits::{CREDIT_BYTES_MAX, PUSH_BYTES_TARGET, SUBSCRIPTIONS_
 use rheos_protocol::message::{Position, PushEnd};
 
 use crate::arrival::Now;
+use crate::counts::Amount;
 use crate::limits::SCAN_BYTES;
 use crate::log::{Log, LogId, ReadStart};
 use crate::reader::ReadTask;
 
+pub use counts::ConsumerCounted;
+use counts::Counts;
 use pieces::Pieces;
 use scans::Scan;
 use turns::Turns;
@@ -149,6 +153,7 @@ pub struct FanOut {
     pushed_bytes: usize,
     /// What is to be done before anything is pushed.
     said: VecDeque<FanOutEffect>,
+    counts: Counts,
 }
 
 #[derive(Debug)]
@@ -164,6 +169,10 @@ struct Subscription {
     waits_for_scan: bool,
     /// It has waited for another's scan, which did not reach its place.
     waited_in_vain: bool,
+    /// What it was given.
+    pushed: Amount,
+    /// Arrival of the record at its place, or of the last one before it, once it was given something.
+    next_arrival_ms: Option<u64>,
 }
 
 /// Where a subscription stands.
@@ -203,6 +212,7 @@ impl FanOut {
         let Ask { id, log: of, shard, consumer, epoch, position, credit } = ask;
         let seat = (of.incarnation, shard, Arc::clone(&consumer));
         if let Some(older) = self.seats.get(&seat).copied() {
+            self.counts.superseded(of.incarnation, &consumer);
             self.end(older, PushEnd::Superseded);
         }
         self.seats.insert(seat, id);
@@ -210,9 +220,18 @@ impl FanOut {
         log.watch(shard);
         let place = Place::Sought(position);
         let credit = credit.min(CREDIT_BYTES_MAX) as i64;
-        let (waits_for_scan, waited_in_vain) = (false, false);
-        let subscription =
-            Subscription { log: of, shard, consumer, epoch, place, credit, waits_for_scan, waited_in_vain };
+        let subscription = Subscription {
+            log: of,
+            shard,
+            consumer,
+            epoch,
+            place,
+            credit,
+            waits_for_scan: false,
+            waited_in_vain: false,
+            pushed: Amount::default(),
+            next_arrival_ms: None,
+        };
         self.subscriptions.insert(id, subscription);
         self.turns.enter(id.peer);
         self.turns.line_up(id);
@@ -255,6 +274,7 @@ impl FanOut {
         for id in self.subscriptions_that(is_its) {
             self.end(id, PushEnd::Deregistered);
         }
+        self.counts.forget_consumer(incarnation, consumer);
     }
 
     /// A stream was deleted.
@@ -263,6 +283,7 @@ impl FanOut {
             self.end(id, PushEnd::Error(why.clone()));
         }
         self.pieces.forget(incarnation);
+        self.counts.forget_stream(incarnation);
     }
 
     /// The broker stops: clients are to come again after the wait.
@@ -437,6 +458,8 @@ impl FanOut {
         subscription.place = Place::At(part.next_sequence);
         subscription.credit -= part.bytes as i64;
         subscription.waited_in_vain = false;
+        subscription.pushed += part.amount;
+        subscription.next_arrival_ms = Some(part.next_arrival_ms);
         let behind_ms = match part.next_sequence >= tip.durable_sequence {
             true => 0,
             false => now.wall_ms.saturating_sub(part.next_arrival_ms),
@@ -450,6 +473,7 @@ impl FanOut {
         let subscription = self.subscriptions.get_mut(&id).expect("the caller has seen it");
         if matches!(subscription.place, Place::Sought(_)) {
             subscription.place = Place::At(sequence);
+            self.counts.subscribed(subscription.log.incarnation, &subscription.consumer);
             self.said.push_back(FanOutEffect::Answer { id, outcome: Ok(sequence) });
         }
     }
@@ -492,6 +516,7 @@ impl FanOut {
             self.scans_wanted.retain(|wanted| *wanted != id);
         }
         self.turns.forget(id);
+        self.counts.ended(&gone);
         Some(gone)
     }
 
@@ -531,6 +556,8 @@ pub(crate) struct Part {
     pub(crate) batches: Vec<Bytes>,
     /// Their bytes.
     pub(crate) bytes: usize,
+    /// Their records.
+    pub(crate) amount: Amount,
     /// Where it goes on.
     pub(crate) next_sequence: u64,
     /// Arrival of the record there, or of the last one before it when that is not known.
@@ -545,7 +572,8 @@ impl Part {
         sequence: u64,
         bytes_max: usize,
     ) -> Option<Part> {
-        let mut part = Part { batches: Vec::new(), bytes: 0, next_sequence: sequence, next_arrival_ms: 0 };
+        let (amount, next_sequence) = (Amount::default(), sequence);
+        let mut part = Part { batches: Vec::new(), bytes: 0, amount, next_sequence, next_arrival_ms: 0 };
         for batch in following {
             let first = batch.header().first_sequence;
             let joins = match part.batches.is_empty() {
@@ -560,6 +588,7 @@ impl Part {
                 break;
             }
             part.bytes += batch.bytes().len();
+            part.amount += Amount::of(batch.header());
             part.next_sequence = batch.next_sequence();
             part.batches.push(batch.bytes().clone());
         }

@@ -21,6 +21,7 @@
 
 mod append;
 mod commit;
+mod counted;
 mod read;
 mod segments;
 
@@ -35,11 +36,13 @@ use crate::arrival::{ArrivalClock, Now};
 use crate::budget::LaneBudget;
 use crate::carry_over::{self, ShardState};
 use crate::commit::CommitHeader;
+use crate::counts::{LogCounts, ShardCounts};
 use crate::limits::{CLOSE_MS, SETTLE_MS};
 use crate::producer::ProducerTable;
 use crate::recovery::Recovered;
 use crate::tail::Tail;
 
+pub use counted::ShardCounted;
 pub use read::{ReadStart, ShardTip};
 pub use segments::SegmentFacts;
 
@@ -230,6 +233,7 @@ pub struct Log {
     quiet_since_boot_ms: u64,
     /// Whether the last commit was an empty one, which proves the one before it.
     settled: bool,
+    counts: LogCounts,
 }
 
 #[derive(Debug)]
@@ -246,6 +250,7 @@ struct Shard {
     watched: bool,
     /// Whether that is to be said of the commit that is being looked at.
     advanced: bool,
+    counts: ShardCounts,
 }
 
 #[derive(Debug)]
@@ -261,6 +266,7 @@ struct Waiting {
     token: u64,
     shard_at: usize,
     acked: Acked,
+    record_count: u32,
 }
 
 /// Where the newest commit is.
@@ -301,6 +307,7 @@ impl Log {
                     last_arrival_ms: kept.map_or(0, |state| state.last_arrival_ms),
                     watched: false,
                     advanced: false,
+                    counts: ShardCounts::default(),
                 }
             })
             .collect::<Vec<_>>();
@@ -323,6 +330,7 @@ impl Log {
             last_checksum: recovered.last_checksum,
             quiet_since_boot_ms: now.boot_ms,
             settled: true,
+            counts: LogCounts::default(),
             settings,
         }
     }

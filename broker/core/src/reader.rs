@@ -26,9 +26,10 @@ use rheos_protocol::batch::Batch;
 use rheos_protocol::error::WireError;
 
 use crate::commit::SegmentId;
+use crate::counts::Amount;
 use crate::footer::Trailer;
 use crate::index::IndexEntry;
-use crate::log::LogId;
+use crate::log::{LogId, ShardTip};
 use crate::segment::{HEAD_BYTES, Header};
 
 use damage::{damaged, trimmed};
@@ -60,6 +61,38 @@ pub struct ReadOutcome {
     pub pieces: Vec<Bytes>,
     /// Arrival of the record at `next_sequence`, when it is known without reading on.
     pub next_arrival_ms: Option<u64>,
+}
+
+impl ReadOutcome {
+    /// What was given, in whole batches.
+    pub fn given(&self) -> Amount {
+        let mut given = Amount::default();
+        self.batches.iter().for_each(|batch| given += Amount::of(batch.header()));
+        given
+    }
+
+    /// How far behind the tip of its shard whoever was given this is: age of the first durable record that is
+    /// not in it, in ms, or of the last one that is when that is not known; 0 when there is none.
+    pub fn behind_ms(&self, tip: ShardTip, wall_ms: u64) -> u64 {
+        if self.next_sequence >= tip.durable_sequence {
+            return 0;
+        }
+        // What follows came after what was read, and not after the last one.
+        let read_ms = self.batches.last().map_or(0, |batch| batch.header().arrival_ms);
+        let arrival_ms = self.next_arrival_ms.unwrap_or(read_ms).min(tip.last_arrival_ms);
+        wall_ms.saturating_sub(arrival_ms)
+    }
+
+    /// Age of the last record that was given, in ms; 0 when it is the last one of its shard. What Kinesis calls
+    /// the age of an iterator.
+    pub fn iterator_age_ms(&self, tip: ShardTip, wall_ms: u64) -> u64 {
+        match self.batches.last() {
+            Some(batch) if self.next_sequence < tip.durable_sequence => {
+                wall_ms.saturating_sub(batch.header().arrival_ms)
+            }
+            _ => 0,
+        }
+    }
 }
 
 /// What a read needs next.

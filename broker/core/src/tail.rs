@@ -72,6 +72,14 @@ impl Tail {
         Part::gather(batches.range(at..), sequence, bytes_max)
     }
 
+    /// When the record of a sequence arrived, when it is here.
+    pub(crate) fn arrival_of(&self, shard: u32, sequence: u64) -> Option<u64> {
+        let batches = self.shards.get(&shard)?;
+        let at = batches.partition_point(|batch| batch.next_sequence() <= sequence);
+        let header = batches.get(at)?.header();
+        (header.first_sequence <= sequence).then_some(header.arrival_ms)
+    }
+
     /// The first sequence of a shard that arrived at or after a time, when the answer is here for sure.
     pub fn sequence_at(&self, shard: u32, arrival_ms: u64) -> Option<u64> {
         let batches = self.shards.get(&shard)?;

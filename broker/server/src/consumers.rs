@@ -69,6 +69,14 @@ impl Consumers {
         (page, following.next().is_some())
     }
 
+    /// The first `limit` consumers of all streams, by incarnation and name, and how many there are.
+    pub(crate) fn first(&self, limit: usize) -> (Vec<Arc<ConsumerRecord>>, u64) {
+        let registered = self.read();
+        let count = registered.values().map(|of_stream| of_stream.len() as u64).sum();
+        let all = registered.values().flat_map(BTreeMap::values);
+        (all.take(limit).cloned().collect(), count)
+    }
+
     /// An epoch that is newer than every one that was given before.
     pub(crate) fn next_epoch(&self, wall_ms: u64) -> u64 {
         let newer = |last| Some(next_epoch(last, wall_ms));

@@ -37,7 +37,7 @@ use crate::durable;
 use crate::start_error::StartError;
 
 pub use ballast::{BALLAST_BYTES_MAX, Ballast};
-pub use layout::{Layout, SegmentPlace};
+pub use layout::{Layout, SegmentPlace, Space};
 pub use lock::{LOCK_POLL, SegmentLockError, lock_segment, waiting_message};
 pub use machine::check_machine;
 
@@ -50,6 +50,19 @@ use probe::Probe;
 pub struct DirectoryOptions {
     /// Take file systems that are not durable or not direct, with a warning.
     pub dev: bool,
+}
+
+/// Looks whether the file system of a directory, which need not be there yet, keeps what it is given, and
+/// touches nothing.
+///
+/// Returns what the operator should know, a sentence each.
+///
+/// # Errors
+///
+/// [`StartError::FileSystemRefused`], or that the place cannot be looked at.
+pub fn check_file_system(path: &Path, options: DirectoryOptions) -> Result<Vec<String>, StartError> {
+    let path = std::path::absolute(path).map_err(StartError::io("find", path))?;
+    file_system::check(nearest_directory(&path)?, &path, options.dev)
 }
 
 /// A data directory that is ours until this value is dropped.
@@ -72,7 +85,7 @@ impl DataDirectory {
     /// looked at before anything is written to it, and so is whether it is in use.
     pub fn open(path: &Path, options: DirectoryOptions) -> Result<DataDirectory, StartError> {
         let path = std::path::absolute(path).map_err(StartError::io("find", path))?;
-        let mut warnings = file_system::check(nearest_directory(&path)?, &path, options.dev)?;
+        let mut warnings = check_file_system(&path, options)?;
         create_missing(&path)?;
         let path = path.canonicalize().map_err(StartError::io("find", &path))?;
         let layout = Layout::new(path);

@@ -60,8 +60,15 @@ pub struct BrokerIdentity {
     /// In place of the CA and the certificate that it signed.
     operator: Option<Arc<OperatorCertificate>>,
     keys: Arc<TransportKeys>,
-    crypto: Arc<rustls::ServerConfig>,
+    crypto: Crypto,
     live: Arc<LiveKeys>,
+}
+
+/// The TLS sides of the server, one certificate behind both.
+#[derive(Clone)]
+struct Crypto {
+    quic: Arc<rustls::ServerConfig>,
+    http: Arc<rustls::ServerConfig>,
 }
 
 impl BrokerIdentity {
@@ -94,11 +101,11 @@ impl BrokerIdentity {
         let admin = read_key(&keys_dir.join(ADMIN_FILE), AccessKey::from_text)?;
 
         let chain = vec![server.certificate, authority.certificate().clone()];
-        let crypto = tls(provider, chain, server.key, TicketSealer::new(&keys.ticket))
+        let crypto = Crypto::new(&provider, &chain, &server.key, &keys)
             .map_err(|error| StartError::KeysUnusable { path: keys_dir.join(SERVER_FILE), why: error.to_string() })?;
         let live = Arc::new(LiveKeys::new(&admin)?);
         let (authority, keys) = (Arc::new(authority), Arc::new(keys));
-        Ok(BrokerIdentity { admin, authority, operator: None, keys, crypto: Arc::new(crypto), live })
+        Ok(BrokerIdentity { admin, authority, operator: None, keys, crypto, live })
     }
 
     /// The same broker behind a certificate that the operator brought.
@@ -110,12 +117,8 @@ impl BrokerIdentity {
     pub fn with_certificate(mut self, files: &CertificateFiles) -> Result<BrokerIdentity, StartError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let (operator, key) = OperatorCertificate::read(files, &provider, SystemTime::now())?;
-        let crypto = tls(provider, operator.chain.clone(), key, TicketSealer::new(&self.keys.ticket));
-        self.crypto =
-            Arc::new(crypto.map_err(|error| StartError::CertificateUnusable {
-                path: files.chain.clone(),
-                why: error.to_string(),
-            })?);
+        self.crypto = Crypto::new(&provider, &operator.chain, &key, &self.keys)
+            .map_err(|error| StartError::CertificateUnusable { path: files.chain.clone(), why: error.to_string() })?;
         self.operator = Some(Arc::new(operator));
         Ok(self)
     }
@@ -127,7 +130,12 @@ impl BrokerIdentity {
 
     /// The TLS side of the server: TLS 1.3 alone, ALPN `rheos`, no early data. Shared by all lanes.
     pub fn server_crypto(&self) -> Arc<rustls::ServerConfig> {
-        Arc::clone(&self.crypto)
+        Arc::clone(&self.crypto.quic)
+    }
+
+    /// The TLS side of the HTTP face: TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1.
+    pub fn http_crypto(&self) -> Arc<rustls::ServerConfig> {
+        Arc::clone(&self.crypto.http)
     }
 
     /// A server configuration for quinn with the TLS side and the token key; its transport is the
@@ -320,21 +328,28 @@ fn read_key<T>(path: &Path, parse: impl FnOnce(&str) -> Result<T, String>) -> Re
     }
 }
 
-/// The provider is named, never the process's default: a program that embeds the broker may have another.
-fn tls(
-    provider: Arc<CryptoProvider>,
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
-    tickets: TicketSealer,
-) -> Result<rustls::ServerConfig, rustls::Error> {
-    let mut config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)?;
-    config.alpn_protocols = vec![ALPN.to_vec()];
-    config.max_early_data_size = 0;
-    config.ticketer = Arc::new(tickets);
-    Ok(config)
+impl Crypto {
+    /// The provider is named, never the process's default: a program that embeds the broker may have another.
+    fn new(
+        provider: &Arc<CryptoProvider>,
+        chain: &[CertificateDer<'static>],
+        key: &PrivateKeyDer<'static>,
+        keys: &TransportKeys,
+    ) -> Result<Crypto, rustls::Error> {
+        let config = |versions: &[&'static rustls::SupportedProtocolVersion]| {
+            rustls::ServerConfig::builder_with_provider(Arc::clone(provider))
+                .with_protocol_versions(versions)?
+                .with_no_client_auth()
+                .with_single_cert(chain.to_vec(), key.clone_key())
+        };
+        let mut quic = config(&[&rustls::version::TLS13])?;
+        quic.alpn_protocols = vec![ALPN.to_vec()];
+        quic.max_early_data_size = 0;
+        quic.ticketer = Arc::new(TicketSealer::new(&keys.ticket));
+        let mut http = config(&[&rustls::version::TLS13, &rustls::version::TLS12])?;
+        http.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(Crypto { quic: Arc::new(quic), http: Arc::new(http) })
+    }
 }
 
 /// An address at which a client on this host finds a broker that listens everywhere.

@@ -20,13 +20,15 @@ mod inbox;
 mod logs;
 mod pushes;
 mod replies;
+mod report;
+mod turned_away;
 
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rheos_core::arrival::Now;
 use rheos_core::budget::LaneBudget;
@@ -35,7 +37,7 @@ use rheos_core::fanout::SubscriptionId;
 use rheos_core::held_back::HeldBack;
 use rheos_core::lanes::lane_of;
 use rheos_core::limits::COMMITS_AT_STOP_MAX;
-use rheos_core::log::{Effect, Event, Log, LogId, Write};
+use rheos_core::log::{Effect, Event, Log, LogId, ReadStart, Write};
 use rheos_core::recovery::{LogOnDisk, Recovery, RecoveryStep};
 use rheos_protocol::batch::PutBatch;
 use rheos_protocol::error::{ErrorCode, WireError};
@@ -49,14 +51,18 @@ use crate::consumers::Consumers;
 use crate::disk::{BufferPool, CommitRing, POOLED_BYTES_MAX, RingWait, WriteDone};
 use crate::files::{FileJob, FileThread};
 use crate::mesh::MeshEnd;
+use crate::metrics::LaneCounts;
+use crate::net::NetUse;
 use crate::stopping::{GOING_AWAY_WAIT_MS, Stopping, going_away};
+use crate::streams::Streams;
 
 pub(crate) use inbox::{Answer, Arrival, Inbox, Inboxes, Reading, Subscribing};
 pub(crate) use logs::settings_of;
 
-use logs::{Logs, Slot};
+use logs::{Logs, Slot, Writing};
 use pushes::{Pushed, Pushes};
 use replies::Replies;
+use turned_away::TurnedAway;
 
 /// How often open logs are told that time has passed.
 const TICK: Duration = Duration::from_millis(100);
@@ -86,6 +92,9 @@ pub(crate) struct Lane {
     stopping: bool,
     progress: Stopping,
     ticked: u32,
+    counts: LaneCounts,
+    turned_away: TurnedAway,
+    net_use: NetUse,
     // Emptied in every turn, kept for their memory.
     arrivals: Vec<Arrival>,
     ends: Vec<WriteDone>,
@@ -108,6 +117,9 @@ pub(crate) struct LaneParts {
     pub(crate) files: FileThread,
     pub(crate) blocks: Blocks,
     pub(crate) consumers: Consumers,
+    pub(crate) streams: Streams,
+    /// What the lane's connections hold.
+    pub(crate) net_use: NetUse,
     /// The lane's end of the mesh, where there are other lanes.
     pub(crate) mesh: Option<MeshEnd>,
     pub(crate) stopping: Stopping,
@@ -124,15 +136,16 @@ impl Lane {
     ///
     /// # Errors
     /// When the kernel gives it no ring.
-    pub(crate) fn new(parts: LaneParts, streams: Vec<RecoveredStream>) -> io::Result<Lane> {
-        let LaneParts { number, directory_id, inbox, files, blocks, consumers, mesh, stopping: progress } = parts;
+    pub(crate) fn new(parts: LaneParts, recovered: Vec<RecoveredStream>) -> io::Result<Lane> {
+        let LaneParts { number, directory_id, inbox, files, blocks, consumers, streams, net_use, mesh, stopping } =
+            parts;
         let ring = CommitRing::new(COMMITS_AT_STOP_MAX as u32)?;
         let wait = RingWait::new(&ring)?;
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let pushes = Pushes::new(inbox.clone(), blocks.clone());
         let mut logs = Logs::default();
-        for stream in streams {
+        for stream in recovered {
             logs.add(stream.record, stream.logs);
         }
         Ok(Lane {
@@ -144,7 +157,7 @@ impl Lane {
             files,
             blocks,
             logs,
-            replies: Replies::default(),
+            replies: Replies::new(Instant::now()),
             pushes,
             mesh,
             held_back: HeldBack::default(),
@@ -153,8 +166,11 @@ impl Lane {
             directory_id,
             number,
             stopping: false,
-            progress,
+            progress: stopping,
             ticked: 0,
+            counts: LaneCounts::default(),
+            turned_away: TurnedAway::new(streams),
+            net_use,
             arrivals: Vec::new(),
             ends: Vec::new(),
             effects: Vec::new(),
@@ -170,6 +186,8 @@ impl Lane {
     fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             let now = clock::now();
+            self.counts.turns += 1;
+            self.replies.set_time(Instant::now());
             let mut busy = self.take_arrivals(now, cx);
             busy |= self.take_mesh(now);
             busy |= self.take_completions(now, cx);
@@ -210,6 +228,7 @@ impl Lane {
             Arrival::Put { stream, frame, batch } => self.put(now, stream, frame, batch),
             Arrival::PutAfar { lane, stream, frame, batch } => self.put_afar(lane, stream, frame, batch),
             Arrival::PutRefused { stream, frame, error } => {
+                self.counts.puts_rejected += 1;
                 let token = self.replies.expect(stream, frame);
                 self.replies.answer(token, Err(*error));
             }
@@ -220,6 +239,13 @@ impl Lane {
             }
             // Whoever asked may have gone: then nobody is told.
             Arrival::Read { read, reply } => drop(reply.send(self.read(now, &read))),
+            Arrival::ReadOfDisk { log, shard, given, iterator_age_ms } => {
+                if let Some(slot) = self.logs.of_id(log) {
+                    let log = &mut self.logs.at(slot).expect("a stream's slots are taken").log;
+                    log.count_read(now, shard, given, iterator_age_ms);
+                }
+            }
+            Arrival::ReadTurnedAway { incarnation, shard } => self.turned_away.read(incarnation, shard),
             Arrival::Subscribing(subscribing) => self.subscribing(subscribing),
             Arrival::Writable { path } => self.pushes.writable(path),
             Arrival::Scanned { scan, log, outcome, gone } => {
@@ -270,6 +296,8 @@ impl Lane {
             }
             Arrival::StorageLow(low) => self.budget.set_storage_low(low),
             Arrival::RollCall { here } => drop(here.send(())),
+            Arrival::Readiness(reply) => drop(reply.send(self.readiness())),
+            Arrival::Report(reply) => drop(reply.send(Box::new(self.report(now)))),
             Arrival::Stop => self.stop(now),
         }
     }
@@ -278,15 +306,23 @@ impl Lane {
         let token = self.replies.expect(stream, frame);
         match self.logs.of_shard(batch.header().incarnation, batch.header().shard) {
             Ok(slot) => self.step(now, slot, Event::Put { token, batch }),
-            Err(error) => self.replies.answer(token, Err(error)),
+            Err(error) => {
+                self.counts.puts_rejected += 1;
+                self.replies.answer(token, Err(error));
+            }
         }
     }
 
     fn read(&mut self, now: Now, read: &Read) -> Result<Reading, WireError> {
         let slot = self.logs.of_shard(read.incarnation, read.shard)?;
-        let log = &self.logs.at(slot).expect("a stream's slots are taken").log;
+        let log = &mut self.logs.at(slot).expect("a stream's slots are taken").log;
         let start = log.read(now, read.shard, read.position, read.bytes_max as usize)?;
-        Ok(Reading { log: log.id(), tip: log.tip(read.shard)?, start })
+        let tip = log.tip(read.shard)?;
+        // What has to come from the disk is counted when it has.
+        if let ReadStart::Ready(outcome) = &start {
+            log.count_read(now, read.shard, outcome.given(), outcome.iterator_age_ms(tip, now.wall_ms));
+        }
+        Ok(Reading { log: log.id(), tip, start })
     }
 
     fn subscribing(&mut self, subscribing: Subscribing) {
@@ -338,7 +374,7 @@ impl Lane {
             self.blocks.forget(owned.log.id(), u64::MAX);
             self.pushes.trimmed(owned.log.id(), u64::MAX);
             owned.dropped = true;
-            if !owned.writing {
+            if owned.writing.is_none() {
                 self.logs.remove(slot);
             }
             self.answer_only();
@@ -361,10 +397,18 @@ impl Lane {
         }
         let mut ends = std::mem::take(&mut self.ends);
         self.ring.reap(&mut ends);
+        let ended = Instant::now();
+        self.replies.set_time(ended);
         for WriteDone { token, buffer, written } in ends.drain(..) {
             let slot = Slot(token as usize);
             let owned = self.logs.at(slot).expect("a slot is kept until its write has ended");
-            owned.writing = false;
+            let writing = owned.writing.take().expect("a write that ends was begun");
+            if written.as_ref().is_ok_and(|count| *count == buffer.len()) {
+                self.counts.commits += 1;
+                self.counts.commit_bytes += buffer.len() as u64;
+                self.counts.commit_payload_bytes += writing.payload_bytes;
+                self.counts.commit.add(ended - writing.began);
+            }
             if owned.dropped {
                 owned.log.write_ended(&mut self.budget);
                 self.logs.remove(slot);
@@ -488,8 +532,9 @@ impl Lane {
         buffer.extend_zeroed(write.len - buffer.len());
         let owned = self.logs.at(slot).expect("effects are performed before a slot is freed");
         let file = owned.files.get(&write.segment).expect("a segment is written after it was made");
+        let payload_bytes = write.batches.iter().map(|batch| batch.len() as u64).sum();
+        owned.writing = Some(Writing { began: Instant::now(), payload_bytes });
         self.ring.write(slot.0 as u64, file, write.offset, buffer);
-        owned.writing = true;
     }
 
     /// Performs the answers of a log that is going: nothing else of it is to be done.

@@ -26,7 +26,8 @@ use crate::files::FileThread;
 use crate::identity::BrokerIdentity;
 use crate::lane::{Arrival, Inboxes, Lane, LaneNumber, LaneParts, RecoveredStream};
 use crate::mesh::{Mesh, MeshEnd};
-use crate::net::{self, Connections, Door, Net, READ_MEMORY_KIB};
+use crate::metrics::Metrics;
+use crate::net::{self, Connections, Door, Net, NetUse, READ_MEMORY_KIB};
 use crate::start_error::StartError;
 use crate::stopping::{Stopping, going_away};
 use crate::streams::Streams;
@@ -45,6 +46,7 @@ pub(crate) struct Shared {
     pub(crate) stopping: Stopping,
     pub(crate) files: FileThread,
     pub(crate) directory: Arc<DataDirectory>,
+    pub(crate) metrics: Metrics,
     pub(crate) mtu: u16,
     pub(crate) dev: bool,
 }
@@ -204,6 +206,7 @@ fn start_lane(plan: LanePlan) -> Result<(Endpoint, task::JoinHandle<()>), StartE
     let reader = asked.reader().map_err(StartError::ring)?;
     let end = mesh.clone().map(|mesh| MeshEnd::new(mesh, lane)).transpose();
     let end = end.map_err(StartError::io("make the way between", "the lanes"))?;
+    let (door, read_memory) = (Door::default(), Arc::new(Semaphore::new(READ_MEMORY_KIB)));
     let own_blocks = blocks[usize::from(lane)].clone();
     let parts = LaneParts {
         number,
@@ -212,6 +215,8 @@ fn start_lane(plan: LanePlan) -> Result<(Endpoint, task::JoinHandle<()>), StartE
         files: shared.files.clone(),
         blocks: own_blocks,
         consumers: shared.consumers.clone(),
+        streams: shared.streams.clone(),
+        net_use: NetUse::new(&door, &read_memory),
         mesh: end,
         stopping: shared.stopping.clone(),
     };
@@ -223,7 +228,7 @@ fn start_lane(plan: LanePlan) -> Result<(Endpoint, task::JoinHandle<()>), StartE
         streams: shared.streams,
         consumers: shared.consumers,
         connections: shared.connections,
-        door: Door::default(),
+        door,
         inbox,
         inboxes: shared.inboxes,
         stopping: shared.stopping,
@@ -237,7 +242,8 @@ fn start_lane(plan: LanePlan) -> Result<(Endpoint, task::JoinHandle<()>), StartE
         put_streams: AtomicU64::new(0),
         peers: AtomicU64::new(0),
         changes,
-        read_memory: Semaphore::new(READ_MEMORY_KIB),
+        read_memory,
+        metrics: shared.metrics,
     };
     // Tasks like quinn's own, in the same queue: what `tokio_uring::spawn` takes has its turn too seldom.
     tokio::spawn(reader);

@@ -11,6 +11,7 @@
 //!     dev_anyone_on_the_network: false,
 //!     certificate: None,
 //!     lanes: 1,
+//!     metrics_open: false,
 //!     mtu: 1452,
 //!     cores: Vec::new(),
 //!     ready: Box::new(|ready| eprintln!("clients can connect to {}", ready.address)),
@@ -30,16 +31,19 @@ pub mod directory;
 pub mod disk;
 pub mod durable;
 mod files;
+mod http;
 pub mod identity;
 mod lane;
 mod lanes;
 mod mesh;
+mod metrics;
 mod net;
 mod recover;
 mod serve;
 mod service;
 mod signals;
 mod sockets;
+mod standing;
 pub mod start_error;
 mod steering;
 mod stopping;

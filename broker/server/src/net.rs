@@ -20,6 +20,7 @@ mod reading;
 mod route;
 mod share;
 mod subscription_stream;
+mod usage;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -41,11 +42,13 @@ use crate::files::FileThread;
 use crate::identity::{BrokerIdentity, Principal};
 use crate::lane::{Arrival, Inbox, Inboxes};
 use crate::mesh::Mesh;
+use crate::metrics::Metrics;
 use crate::stopping::{Stopping, going_away};
 use crate::streams::Streams;
 
 pub(crate) use connections::Connections;
 pub(crate) use door::Door;
+pub(crate) use usage::NetUse;
 
 /// What every connection of a lane works with.
 pub(crate) struct Net {
@@ -78,7 +81,8 @@ pub(crate) struct Net {
     /// changes in the catalog's order. The same on all lanes.
     pub(crate) changes: Arc<Mutex<()>>,
     /// Bytes of batches that reads may hold at once, in KiB.
-    pub(crate) read_memory: Semaphore,
+    pub(crate) read_memory: Arc<Semaphore>,
+    pub(crate) metrics: Metrics,
 }
 
 impl Net {

@@ -19,6 +19,7 @@ use crate::consumers::Consumers;
 use crate::cores::Cores;
 use crate::directory::{DataDirectory, DirectoryOptions, check_machine};
 use crate::files::{FileJob, FileThread, set_aside};
+use crate::http::{HttpParts, HttpThread};
 use crate::identity::{BrokerIdentity, CertificateFiles};
 use crate::lane::{Inboxes, RecoveredStream, name, settings_of};
 use crate::lanes::{Lanes, Shared};
@@ -27,6 +28,7 @@ use crate::recover::{Found, recover_log};
 use crate::service;
 use crate::signals::Signals;
 use crate::sockets::Sockets;
+use crate::standing::{Served, Standing};
 use crate::start_error::StartError;
 use crate::stopping::{Stopping, Unfinished};
 use crate::streams::Streams;
@@ -35,7 +37,7 @@ use crate::streams::Streams;
 pub struct ServeOptions {
     /// The data directory; made when it is missing or empty.
     pub data: PathBuf,
-    /// Where to listen for QUIC; port 0 takes any.
+    /// Where to listen: for QUIC over UDP, and for HTTP over TCP. Port 0 takes any number that is free for both.
     pub listen: SocketAddr,
     /// Takes any credential and weaker file systems, on loopback only.
     pub dev: bool,
@@ -45,6 +47,9 @@ pub struct ServeOptions {
     pub certificate: Option<CertificateFiles>,
     /// Lanes, 1 to 256: see [`default_lanes`](crate::default_lanes).
     pub lanes: u16,
+    /// Lets whoever reaches the port read the metrics over HTTP, which name streams and consumers; otherwise
+    /// only this host may.
+    pub metrics_open: bool,
     /// Largest path MTU that is looked for, up to 6,500.
     pub mtu: u16,
     /// The core of each lane, in their order. When empty they take the last ones that the process may use.
@@ -56,7 +61,7 @@ pub struct ServeOptions {
 /// What a broker says when clients can connect.
 #[derive(Debug, Clone)]
 pub struct Ready {
-    /// The address that is listened on.
+    /// The address that is listened on, over UDP for QUIC and over TCP for HTTP.
     pub address: SocketAddr,
     /// The data directory.
     pub data: PathBuf,
@@ -114,9 +119,16 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
         warnings.extend(identity.warning());
     }
     // The places outlive the lanes: see there.
-    let Sockets { lanes: sockets, address, buffers, places: _places } = Sockets::open(options.listen, options.lanes)?;
+    let Sockets { lanes: sockets, http: listener, address, buffers, places: _places } =
+        Sockets::open(options.listen, options.lanes)?;
     warnings.extend(buffers.warning());
     let directory = Arc::new(directory);
+    let (http, metrics) = HttpThread::start(HttpParts {
+        listener,
+        tls: identity.http_crypto(),
+        directory: Arc::clone(&directory),
+        metrics_open: options.metrics_open,
+    })?;
     let (catalog, at_start) = Catalog::open(&directory)?;
     let mut recovered = recover(&directory, &at_start)?;
     identity.write_admin_url(&directory, address)?;
@@ -141,6 +153,7 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
     let (catalog_at_end, mtu, dev) = (catalog.clone(), options.mtu, options.dev);
     let (identity, connections) = (Arc::new(identity), Connections::default());
     let (all_lanes, ending) = (inboxes.clone(), stopping.clone());
+    let served = Arc::new(Served { streams: streams.clone(), consumers: consumers.clone(), inboxes: inboxes.clone() });
     let shared = Shared {
         cores,
         identity,
@@ -152,6 +165,7 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
         stopping,
         files,
         directory,
+        metrics,
         mtu,
         dev,
     };
@@ -161,9 +175,10 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
         .enable_all()
         .build()
         .map_err(StartError::io("make a runtime for", "the main thread"))?;
-    let served: Result<(), StartError> = runtime.block_on(async {
+    let outcome: Result<(), StartError> = runtime.block_on(async {
         lanes.serving().await?;
         signals.serving();
+        http.stands(Standing::Serving(served));
         let ready = Ready { took: began.elapsed(), ..ready };
         service::serving(&format!("serves {} streams at {address}", ready.streams));
         (options.ready)(&ready);
@@ -176,10 +191,12 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
     });
     service::stopping("stops: seals every log");
     let stops = Instant::now();
+    http.stands(Standing::Stopping);
     ending.begin();
     lanes.stop();
     let finished = ending.finish(lanes, file_thread, catalog_at_end);
-    served?;
+    http.end();
+    outcome?;
     finished?;
     info!(took_ms = stops.elapsed().as_millis() as u64, "stopped: every log is sealed");
     Ok(())

@@ -1,6 +1,7 @@
-//! The sockets of the lanes: one UDP port, and a socket of it for each lane.
+//! The sockets of the broker: one UDP port with a socket of it for each lane, and the same number over TCP for
+//! HTTP.
 //!
-//! What must hold: sockets are bound in the order of the lanes, because [`steering`](crate::steering)
+//! What must hold: the lanes' sockets are bound in the order of the lanes, because [`steering`](crate::steering)
 //! counts them so; no socket of another process is among them, because the port is first bound for this
 //! process alone; none of them is closed before the process ends, because the kernel then moves another
 //! into its place. So a duplicate of each is kept, and each lane is proved to be reached before clients
@@ -10,7 +11,7 @@
 //! datagram may be, and comes again.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,11 +22,12 @@ use crate::start_error::StartError;
 use crate::steering::steer;
 use crate::transport::{self, SocketBuffers};
 
-/// A socket for each lane, bound to one address.
+/// A socket for each lane, and one for HTTP, bound to one address.
 #[derive(Debug)]
 pub(crate) struct Sockets {
     /// In the order of the lanes.
     pub(crate) lanes: Vec<UdpSocket>,
+    pub(crate) http: TcpListener,
     /// Where they listen.
     pub(crate) address: SocketAddr,
     /// What the kernel gave each of them.
@@ -47,34 +49,57 @@ impl Sockets {
     ///
     /// When the address is another process's or cannot be listened on, or a lane is not reached.
     pub(crate) fn open(listen: SocketAddr, lanes: u16) -> Result<Sockets, StartError> {
-        let (alone, buffers) = bind_alone(listen)?;
+        let (alone, buffers, http) = bind_both(listen)?;
         let address = alone.local_addr().map_err(StartError::socket(listen))?;
         if lanes == 1 {
             let places = Places { _duplicates: Vec::new() };
-            return Ok(Sockets { lanes: vec![alone], address, buffers, places });
+            return Ok(Sockets { lanes: vec![alone], http, address, buffers, places });
         }
         // A socket outside the group would keep it from being made.
         drop(alone);
         let (lanes, buffers) = bind_together(address, lanes).map_err(|error| match error.kind() {
-            io::ErrorKind::AddrInUse => StartError::AddressInUse { listen: address },
+            io::ErrorKind::AddrInUse => StartError::AddressInUse { listen: address, over: UDP },
             _ => StartError::Socket { listen: address, source: error },
         })?;
         prove(&lanes, address)?;
         let duplicates = lanes.iter().map(UdpSocket::try_clone).collect::<io::Result<_>>();
         let places = Places { _duplicates: duplicates.map_err(StartError::socket(address))? };
-        Ok(Sockets { lanes, address, buffers, places })
+        Ok(Sockets { lanes, http, address, buffers, places })
     }
 }
 
-fn bind_alone(listen: SocketAddr) -> Result<(UdpSocket, SocketBuffers), StartError> {
+/// Binds one port number over UDP and TCP, for this process alone; of port 0, the first that is free for both.
+fn bind_both(listen: SocketAddr) -> Result<(UdpSocket, SocketBuffers, TcpListener), StartError> {
+    let mut tried = 0;
+    loop {
+        let (alone, buffers) = bind_alone(listen, UDP, || transport::bind_udp(listen))?;
+        let address = alone.local_addr().map_err(StartError::socket(listen))?;
+        tried += 1;
+        let http = if listen.port() == 0 && tried < NUMBERS_TRIED_MAX {
+            match TcpListener::bind(address) {
+                // Somebody has it over TCP alone: the kernel is asked for another.
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => continue,
+                bound => bound.map_err(StartError::socket(address))?,
+            }
+        } else {
+            bind_alone(address, TCP, || TcpListener::bind(address))?
+        };
+        return Ok((alone, buffers, http));
+    }
+}
+
+/// Binds an address, for which a process that is just dying is waited for.
+fn bind_alone<T>(address: SocketAddr, over: &'static str, bind: impl Fn() -> io::Result<T>) -> Result<T, StartError> {
     let began = Instant::now();
     loop {
-        match transport::bind_udp(listen) {
+        match bind() {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse && began.elapsed() < PORT_WAIT_MAX => {
                 thread::sleep(PORT_POLL);
             }
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(StartError::AddressInUse { listen }),
-            opened => return opened.map_err(StartError::socket(listen)),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                return Err(StartError::AddressInUse { listen: address, over });
+            }
+            bound => return bound.map_err(StartError::socket(address)),
         }
     }
 }
@@ -176,6 +201,10 @@ const PROBE_AGAIN: Duration = Duration::from_millis(200);
 /// How long a port that is in use is tried.
 const PORT_WAIT_MAX: Duration = Duration::from_secs(5);
 const PORT_POLL: Duration = Duration::from_millis(50);
+/// How many numbers of the kernel's choice are tried.
+const NUMBERS_TRIED_MAX: usize = 32;
+const UDP: &str = "UDP";
+const TCP: &str = "TCP";
 
 #[cfg(test)]
 mod tests {
@@ -224,6 +253,24 @@ mod tests {
         let (_lanes, _) = bind_together(listen, 1).expect("loopback has free ports");
         let address = _lanes[0].local_addr().expect("it is bound");
         assert!(matches!(Sockets::open(address, 2), Err(StartError::AddressInUse { .. })));
+    }
+
+    #[test]
+    fn http_has_the_same_number_and_a_number_that_is_taken_is_named() {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        for lanes in [1, 3] {
+            let sockets = Sockets::open(any, lanes).expect("loopback has free ports");
+            assert_eq!(sockets.http.local_addr().expect("it is bound"), sockets.address);
+        }
+        // Somebody has the number over TCP alone.
+        let taken = TcpListener::bind(any).expect("loopback has free ports");
+        let address = taken.local_addr().expect("it is bound");
+        let error = Sockets::open(address, 1).expect_err("it is taken").to_string();
+        assert!(error.contains(&address.to_string()) && error.contains("TCP") && !error.contains('\n'), "{error}");
+        // Of any number one is found that is free for both.
+        let many: Vec<_> = (0..200).map(|_| TcpListener::bind(any).expect("loopback has free ports")).collect();
+        let opened: Vec<_> = (0..20).map(|_| Sockets::open(any, 1).expect("some are free for both")).collect();
+        drop((many, opened));
     }
 
     #[test]

@@ -249,10 +249,12 @@ pub enum StartError {
         listen: SocketAddr,
     },
     /// Somebody else has the port.
-    #[error("address {listen} is in use by another process; stop it or choose another with --listen")]
+    #[error("address {listen} is in use by another process ({over}); stop it or choose another with --listen")]
     AddressInUse {
         /// The address.
         listen: SocketAddr,
+        /// UDP or TCP; the broker needs both.
+        over: &'static str,
     },
     /// The address cannot be listened on.
     #[error("cannot listen on {listen}: {source}; choose another address with --listen")]

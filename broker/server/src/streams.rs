@@ -21,6 +21,14 @@ struct Known {
     by_incarnation: BTreeMap<u64, Arc<StreamRecord>>,
 }
 
+/// How much there is of all streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct StreamCounts {
+    pub(crate) streams: u64,
+    pub(crate) open_shards: u64,
+    pub(crate) closed_shards: u64,
+}
+
 impl Streams {
     pub(crate) fn new(records: &[Arc<StreamRecord>]) -> Streams {
         let streams = Streams(Arc::default());
@@ -76,6 +84,18 @@ impl Streams {
         let known = self.read();
         let following = names.into_iter().filter(|name| name.as_ref() > after);
         page(following.filter_map(|name| known.by_name.get(name.as_ref())), limit)
+    }
+
+    /// The first `limit` streams, those that were made first before later ones, and what there is in all.
+    pub(crate) fn oldest(&self, limit: usize) -> (Vec<Arc<StreamRecord>>, StreamCounts) {
+        let known = self.read();
+        let mut counts = StreamCounts { streams: known.by_incarnation.len() as u64, ..StreamCounts::default() };
+        for record in known.by_incarnation.values() {
+            let open = record.open_shards().len();
+            counts.open_shards += open as u64;
+            counts.closed_shards += (record.shards.len() - open) as u64;
+        }
+        (known.by_incarnation.values().take(limit).cloned().collect(), counts)
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Known> {

@@ -134,7 +134,7 @@ fn an_incarnation_is_never_given_twice() {
     }
     catalog.close();
     let (catalog, at_start) = open(&directory);
-    assert_eq!(at_start.condemned, []);
+    assert!(at_start.condemned.is_empty());
     let stream = run(catalog.create_stream(create("orders", 1), NOW_MS, 1)).expect("there is room");
     assert!(lives.insert(stream.incarnation) && seconds.insert(stream.created_second()));
     catalog.close();

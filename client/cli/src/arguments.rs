@@ -1,16 +1,24 @@
 //! What can be typed, and what `--help` says about it.
 
+mod mistyped;
+
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+use crate::completions::{self, CompletionsCommand};
 use crate::config::{self, ConfigCommand, Configured};
 use crate::consumer::ConsumerCommand;
 use crate::context::ContextCommand;
+use crate::demo::DemoCommand;
 use crate::failure::Failure;
 use crate::get::GetCommand;
+use crate::help::{HelpCommand, grouped};
 use crate::key::KeyCommand;
+use crate::man::ManCommand;
+use crate::ping::PingCommand;
 use crate::put::PutCommand;
 use crate::serve::ServeCommand;
 use crate::stream::StreamCommand;
@@ -30,16 +38,19 @@ pub(crate) struct Arguments {
 }
 
 const EXAMPLES: &str = "\
-Examples:
-  rheos serve
-  rheos stream create flights --shards 4
+Begin with:
+  rheos demo                                  # shows and proves what rheos promises, by itself
+  rheos serve                                 # runs a broker here, in ./rheos-data
+  rheos stream create flights --shards 4      # in another terminal, in the same directory
   rheos put flights --key-from carrier flights.csv
-  rheos get flights --from latest --follow
+  rheos get flights --from -15m --follow
   rheos consumer register flights board && rheos tail flights --consumer board
-  rheos key create dashboard --read-only";
+
+`rheos help COMMAND` and `rheos help exit-codes`, `positions` or `environment` say more.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Demo(DemoCommand),
     Serve(ServeCommand),
     #[command(subcommand)]
     Stream(StreamCommand),
@@ -56,7 +67,11 @@ pub(crate) enum Command {
     Config(ConfigCommand),
     #[command(subcommand)]
     Tls(TlsCommand),
+    Ping(PingCommand),
     Verify(VerifyCommand),
+    Completions(CompletionsCommand),
+    Man(ManCommand),
+    Help(HelpCommand),
 }
 
 /// Where the broker is and how to print, for every command.
@@ -81,16 +96,21 @@ pub(crate) struct Global {
 
     /// Context to use (see rheos context). Which broker, strongest first: --url, --data, --context,
     /// RHEOS_URL, RHEOS_CONTEXT, RHEOS_DATA, the context in use, ./rheos-data
-    #[arg(long, global = true, env = "RHEOS_CONTEXT", hide_env_values = true, value_name = "NAME")]
+    #[arg(long, global = true, env = "RHEOS_CONTEXT", hide_env_values = true, value_name = "NAME", add = completions::contexts())]
     pub(crate) context: Option<String>,
 
-    /// How results are printed: for people, or as one JSON object a line
-    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    /// How results are printed: text for people, json as one document (a list is an array), ndjson as
+    /// one JSON object a line
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
     pub(crate) output: Output,
 
     /// Which of these says where the broker is.
     #[arg(skip)]
     pub(crate) place: Place,
+
+    /// Whether that was typed, rather than found in the environment.
+    #[arg(skip)]
+    pub(crate) is_place_typed: bool,
 }
 
 /// What says where the broker is.
@@ -118,8 +138,17 @@ const STRONGEST_FIRST: [(ValueSource, &str, Place); 6] = [
 pub(crate) enum Output {
     // For people.
     Text,
-    // For programs: one JSON object a line.
+    // For programs: one JSON document.
     Json,
+    // For programs: one JSON object a line.
+    Ndjson,
+}
+
+impl Output {
+    /// Whether results are for people.
+    pub(crate) fn is_text(self) -> bool {
+        self == Output::Text
+    }
 }
 
 impl Arguments {
@@ -129,9 +158,11 @@ impl Arguments {
     /// # Errors
     /// What is wrong with the settings.
     pub(crate) fn read() -> Result<Arguments, Failure> {
-        let (matches, told) = config::read(Arguments::command())?;
+        let words: Vec<OsString> = std::env::args_os().skip(1).collect();
+        let mistyped = |error| mistyped::mended(error, &mut command(), &words).exit();
+        let (matches, told) = config::read(command(), mistyped)?;
         let mut arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-        arguments.global.place = place(innermost(&matches));
+        arguments.global.place_said_by(innermost(&matches));
         if let Some(configured) = arguments.configured() {
             configured.told = told;
         }
@@ -147,18 +178,38 @@ impl Arguments {
     }
 }
 
-fn place(matches: &ArgMatches) -> Place {
+/// The whole command line.
+pub(crate) fn command() -> clap::Command {
+    grouped(Arguments::command())
+}
+
+impl Global {
+    /// What was typed or is in the environment, of the innermost command.
+    pub(crate) fn of(innermost: &ArgMatches) -> Result<Global, clap::Error> {
+        let mut global = Global::from_arg_matches(innermost)?;
+        global.place_said_by(innermost);
+        Ok(global)
+    }
+
+    fn place_said_by(&mut self, innermost: &ArgMatches) {
+        let strongest = strongest(innermost);
+        self.place = strongest.map_or(Place::Unsaid, |(_, _, place)| place);
+        self.is_place_typed = strongest.is_some_and(|(source, _, _)| source == ValueSource::CommandLine);
+    }
+}
+
+/// What says where the broker is, if anything does.
+fn strongest(matches: &ArgMatches) -> Option<(ValueSource, &'static str, Place)> {
     let is_empty = |name: &str| matches.get_raw(name).is_none_or(|mut values| values.all(|value| value.is_empty()));
     // An empty variable of the environment says nothing.
     let says = |source, name| {
         matches.value_source(name) == Some(source) && (source == ValueSource::CommandLine || !is_empty(name))
     };
-    let strongest = STRONGEST_FIRST.into_iter().find(|(source, name, _)| says(*source, name));
-    strongest.map_or(Place::Unsaid, |(_, _, place)| place)
+    STRONGEST_FIRST.into_iter().find(|(source, name, _)| says(*source, name))
 }
 
 /// Global options arrive at the last subcommand, wherever they were typed.
-fn innermost(matches: &ArgMatches) -> &ArgMatches {
+pub(crate) fn innermost(matches: &ArgMatches) -> &ArgMatches {
     matches.subcommand().map_or(matches, |(_, inner)| innermost(inner))
 }
 
@@ -168,6 +219,6 @@ mod tests {
 
     #[test]
     fn the_commands_are_well_formed() {
-        Arguments::command().debug_assert();
+        command().debug_assert();
     }
 }

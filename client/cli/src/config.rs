@@ -9,9 +9,9 @@ mod variables;
 
 use std::env;
 
-use clap::{ArgMatches, Command, CommandFactory, Subcommand};
+use clap::{ArgMatches, Command, Subcommand};
 
-use crate::arguments::{Arguments, Global};
+use crate::arguments::{self, Global};
 use crate::failure::Failure;
 use crate::settings;
 
@@ -49,21 +49,25 @@ impl ConfigCommand {
     }
 }
 
-/// Reads the command line, with what environment and file say of settings where the command has them. A
-/// mistyped one ends the process with code 2.
+/// Reads the command line, with what environment and file say of settings where the command has them.
+/// `mistyped` says what makes no sense and ends the process.
 ///
 /// # Errors
 /// What is wrong with the environment or the file.
-pub(crate) fn read(command: Command) -> Result<(ArgMatches, Vec<Told>), Failure> {
+pub(crate) fn read(
+    command: Command,
+    mistyped: impl Fn(clap::Error) -> ArgMatches,
+) -> Result<(ArgMatches, Vec<Told>), Failure> {
     let flags_alone = WITH_SETTINGS.iter().fold(command.clone(), |command, path| at(command, path, &flags_alone));
     // What is mistyped is said, and help given, by the command as it is.
-    let matches = flags_alone.try_get_matches().unwrap_or_else(|_| command.clone().get_matches());
+    let matches = flags_alone.try_get_matches().or_else(|_| command.clone().try_get_matches());
+    let matches = matches.unwrap_or_else(&mistyped);
     let Some((path, inner)) = WITH_SETTINGS.iter().find_map(|path| Some((path, inside(&matches, path)?))) else {
         return Ok((matches, Vec::new()));
     };
     let layers = Layers::read(file_of(inner).as_deref(), |variable| env::var_os(variable)).map_err(first_of)?;
     let command = at(layers.below(command), path, &|command| layers.below(command));
-    let matches = command.get_matches();
+    let matches = command.try_get_matches().unwrap_or_else(mistyped);
     let told = layers.told(inside(&matches, path).expect("the same was typed"));
     Ok((matches, told))
 }
@@ -96,7 +100,7 @@ fn flags_alone(command: Command) -> Command {
 
 /// A sentence for each variable of this process's environment that is probably misspelt.
 pub(crate) fn misspelt_variables() -> Vec<String> {
-    misspelt(&Arguments::command(), env::vars_os().filter_map(|(name, _)| name.into_string().ok()))
+    misspelt(&arguments::command(), env::vars_os().filter_map(|(name, _)| name.into_string().ok()))
 }
 
 fn first_of(wrong: Vec<String>) -> Failure {

@@ -17,7 +17,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt};
 
-use crate::failure::is_coloured;
+use crate::colours::is_coloured;
 use crate::settings::{LogFormat, LogLevel};
 
 pub(crate) use limit::Limit;
@@ -28,7 +28,7 @@ use line::{Line, journal_priority};
 pub(crate) fn begin(level: LogLevel, format: LogFormat) -> Limit {
     let limit = Limit::default();
     let journal = is_journal();
-    let lines = lines(format, journal, !journal && is_coloured(), io::stderr).with_filter(limit.clone());
+    let lines = lines(format, journal, !journal && is_coloured(&io::stderr()), io::stderr).with_filter(limit.clone());
     tracing_subscriber::registry().with(lines).with(shown(level)).init();
     limit
 }

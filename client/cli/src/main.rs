@@ -7,32 +7,43 @@
 //! rheos get flights
 //! ```
 //!
-//! Results go to standard output, everything else to standard error. The exit code is 0 when all was
-//! done, 1 when something was not (one line says what and what to do), 2 when the command was mistyped.
+//! Results go to standard output, everything else to standard error. What the exit code says is in [`exit`].
 
 #![forbid(unsafe_code)]
 
 mod arguments;
 mod broker;
+mod colours;
+mod completions;
 mod config;
 mod confirm;
 mod consumer;
 mod context;
 mod contexts;
+mod demo;
+mod exit;
 mod failure;
 mod get;
+mod help;
 mod key;
 mod logging;
+mod man;
 mod near;
 mod output;
+mod parent;
+mod ping;
 mod printer;
 mod put;
+mod raw;
+mod screen;
 mod serve;
 mod settings;
 mod stream;
 mod tail;
+mod template;
 mod tls;
 mod units;
+mod until;
 mod verify;
 
 use std::process::ExitCode;
@@ -41,6 +52,7 @@ use arguments::{Arguments, Command};
 use failure::Failure;
 
 fn main() -> ExitCode {
+    completions::answer();
     match Arguments::read().and_then(run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
@@ -50,11 +62,16 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments) -> Result<(), Failure> {
     let global = &arguments.global;
     match &arguments.command {
+        Command::Demo(command) => demo::run(command, global),
         Command::Serve(command) => serve::run(command, global),
         Command::Verify(command) => verify::run(command, global),
         Command::Context(command) => context::run(command, global),
         Command::Config(command) => config::run(command, global),
         Command::Tls(command) => tls::run(command, global),
+        Command::Completions(command) => completions::run(command),
+        Command::Man(command) => man::run(command),
+        Command::Help(command) => help::run(command),
+        Command::Ping(command) => on_runtime(ping::run(command, global)),
         Command::Stream(command) => on_runtime(stream::run(command, global)),
         Command::Put(command) => on_runtime(put::run(command, global)),
         Command::Get(command) => on_runtime(get::run(command, global)),
@@ -64,7 +81,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
     }
 }
 
-fn on_runtime(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+fn on_runtime<T, E: From<Failure>>(work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(|error| Failure::new(format!("cannot start the runtime: {error}")))?.block_on(work)
 }

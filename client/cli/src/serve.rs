@@ -12,6 +12,7 @@ use crate::config::{Configured, misspelt_variables};
 use crate::failure::Failure;
 use crate::logging::{self, Limit};
 use crate::output::count;
+use crate::parent;
 use crate::settings::{LogFormat, name};
 use crate::units::show_duration_ms;
 
@@ -21,6 +22,9 @@ use crate::units::show_duration_ms;
 pub(crate) struct ServeCommand {
     #[command(flatten)]
     pub(crate) configured: Configured,
+    /// End when this process ends, which must be the one that started the broker
+    #[arg(long, value_name = "PID", hide = true)]
+    end_with: Option<u32>,
 }
 
 const AFTER_HELP: &str = "\
@@ -34,6 +38,7 @@ Examples:
   rheos serve --dev --data /tmp/rheos";
 
 pub(crate) fn run(command: &ServeCommand, global: &Global) -> Result<(), Failure> {
+    command.end_with.map_or(Ok(()), parent::end_with)?;
     let Configured { settings, told, .. } = &command.configured;
     settings.check()?;
     let limit = logging::begin(settings.log_level, settings.log_format);
@@ -41,8 +46,8 @@ pub(crate) fn run(command: &ServeCommand, global: &Global) -> Result<(), Failure
     for told in told {
         debug!(setting = name(&told.setting), origin = %told.origin, "{}", told.values.join(","));
     }
-    let (how, dev) = (global.output, settings.dev);
-    let ready = Box::new(move |ready: &Ready| announce(ready, dev, how, &limit));
+    let (how, run) = (global.output, Run { dev: settings.dev, metrics_open: settings.metrics_open });
+    let ready = Box::new(move |ready: &Ready| announce(ready, &run, how, &limit));
     rheos_broker::serve(settings.options(&global.data, ready)).map_err(|error| match settings.log_format {
         LogFormat::Text if !logging::is_journal() => Failure::new(error.to_string()),
         _ => {
@@ -52,11 +57,16 @@ pub(crate) fn run(command: &ServeCommand, global: &Global) -> Result<(), Failure
     })
 }
 
+/// How the broker was told to run, as far as it is said when it does.
+struct Run {
+    dev: bool,
+    metrics_open: bool,
+}
+
 /// Says where clients connect. The broker serves whether or not anybody reads it.
-fn announce(ready: &Ready, dev: bool, how: Output, limit: &Limit) {
+fn announce(ready: &Ready, run: &Run, how: Output, limit: &Limit) {
     ready.warnings.iter().for_each(|warning| warn!("{warning}"));
-    let both_are_read_here = io::stdout().is_terminal() && io::stderr().is_terminal() && how == Output::Text;
-    if !both_are_read_here {
+    if !(io::stdout().is_terminal() && io::stderr().is_terminal() && how.is_text()) {
         info!(
             address = %ready.address,
             data = %ready.data.display(),
@@ -70,25 +80,26 @@ fn announce(ready: &Ready, dev: bool, how: Output, limit: &Limit) {
     }
     limit.begin();
     // In the journal that line is enough.
-    if how == Output::Text && logging::is_journal() {
+    if how.is_text() && logging::is_journal() {
         return;
     }
     let mut stdout = io::stdout().lock();
     let text = match how {
-        Output::Json => json!({
+        Output::Json | Output::Ndjson => json!({
             "event": "ready",
             "pid": std::process::id(),
             "address": ready.address.to_string(),
+            "http": format!("http://{}", ready.address),
             "data": ready.data,
             "durability": durability(ready),
             "lanes": ready.lanes,
             "streams": ready.streams,
             "started_ms": ready.took.as_millis() as u64,
-            "dev": dev,
+            "dev": run.dev,
             "warnings": ready.warnings,
         })
         .to_string(),
-        Output::Text => banner(ready, dev, io::stdout().is_terminal()),
+        Output::Text => banner(ready, run, io::stdout().is_terminal()),
     };
     let _ = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
 }
@@ -101,30 +112,35 @@ fn durability(ready: &Ready) -> &'static str {
     }
 }
 
-fn banner(ready: &Ready, dev: bool, terminal: bool) -> String {
-    let data = ready.data.display();
-    let mut text = format!(
-        "rheos {} serves {} from {data}{}, started in {}\n  {}  UDP  native protocol (QUIC), for rheos and rheos-client\n  {}",
-        env!("CARGO_PKG_VERSION"),
-        count(ready.streams as u64, "stream"),
-        match ready.lanes {
-            1 => String::new(),
-            lanes => format!(" on {}", count(lanes.into(), "lane")),
-        },
-        show_duration_ms(ready.took.as_millis() as u64),
-        ready.address,
-        match (dev, ready.address.ip().is_loopback()) {
-            (true, true) =>
-                format!("development mode: any credential is accepted; rheos --url dev:{} stream list", ready.address),
-            (true, false) => format!(
+fn banner(ready: &Ready, run: &Run, terminal: bool) -> String {
+    let (data, address) = (ready.data.display(), ready.address);
+    let lanes = match ready.lanes {
+        1 => String::new(),
+        lanes => format!(" on {}", count(lanes.into(), "lane")),
+    };
+    let metrics = if run.metrics_open { "" } else { " (to this host alone)" };
+    let connect = match (run.dev, address.ip().is_loopback()) {
+        (true, true) => format!("development mode: any credential is accepted; rheos --url dev:{address} stream list"),
+        (true, false) => {
+            format!(
                 "development mode: any credential is accepted, anyone's; on this host: rheos --data {data} stream list"
-            ),
-            (false, _) =>
-                format!("on this host: rheos --data {data} stream list; elsewhere: the URL in {data}/admin.url"),
-        },
-    );
+            )
+        }
+        (false, _) => format!("on this host: rheos --data {data} stream list; elsewhere: the URL in {data}/admin.url"),
+    };
+    let mut lines = vec![
+        format!(
+            "rheos {} serves {} from {data}{lanes}, started in {}",
+            env!("CARGO_PKG_VERSION"),
+            count(ready.streams as u64, "stream"),
+            show_duration_ms(ready.took.as_millis() as u64),
+        ),
+        format!("  {address}  UDP  native protocol (QUIC), for rheos and rheos-client"),
+        format!("  {address}  TCP  HTTP and HTTPS: /health, /ready, /metrics{metrics}"),
+        format!("  {connect}"),
+    ];
     if terminal {
-        text.push_str("\n  stop with Ctrl-C");
+        lines.push("  stop with Ctrl-C".to_owned());
     }
-    text
+    lines.join("\n")
 }

@@ -20,7 +20,7 @@ use crate::units::parse_bytes;
 /// The settings, beside the data directory, which is an option of every command.
 #[derive(Debug, Args)]
 pub(crate) struct Settings {
-    /// Where to listen for QUIC (UDP)
+    /// Where to listen: for QUIC (UDP) and for HTTP (TCP, the same number), which tells of health and metrics
     #[arg(
         long,
         env = "RHEOS_LISTEN",
@@ -46,6 +46,12 @@ pub(crate) struct Settings {
     /// The private key of --tls-cert: PEM, readable by its owner alone
     #[arg(long, env = "RHEOS_TLS_KEY", hide_env_values = true, value_name = "FILE")]
     tls_key: Option<PathBuf>,
+    /// Let whoever reaches the port read the metrics over HTTP, which name streams and consumers; otherwise
+    /// only this host may
+    #[arg(long, env = "RHEOS_METRICS_OPEN", hide_env_values = true, value_name = "BOOL", action = ArgAction::Set)]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = BoolishValueParser::new())]
+    #[arg(default_value = "false", hide_default_value = true, hide_possible_values = true)]
+    pub(crate) metrics_open: bool,
     /// Lanes, each one core's worth of the broker: 1 to 256; by default as many as cores are named, or
     /// one less than this process may use
     #[arg(long, env = "RHEOS_LANES", hide_env_values = true, value_name = "N")]
@@ -111,6 +117,7 @@ impl Settings {
             dev_anyone_on_the_network: self.dev_anyone_on_the_network,
             certificate: files.map(|(chain, key)| CertificateFiles { chain, key }),
             lanes: self.lanes.unwrap_or_else(|| lanes_of_cores(&self.cores)),
+            metrics_open: self.metrics_open,
             mtu: self.mtu,
             cores: self.cores.clone(),
             ready,

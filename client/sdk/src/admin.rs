@@ -1,4 +1,4 @@
-//! What an operator asks of a broker: access keys, and who is registered to have streams pushed.
+//! What an operator asks of a broker: access keys, who is registered to have streams pushed, and its metrics.
 //!
 //! A change is sent once: when its answer is lost, the caller is told that the outcome is not known. A
 //! key that was made then exists without anybody who has its secret, and is to be revoked by its name.
@@ -74,6 +74,38 @@ impl Client {
             Reply::Done => Ok(()),
             other => Err(unexpected("revoke key", &other)),
         }
+    }
+
+    /// The broker's metrics as they are now: text in the Prometheus exposition format, version 0.0.4, the
+    /// same as on its HTTP face.
+    ///
+    /// Needs a key that may do everything, because the metrics name every stream and consumer.
+    ///
+    /// ```
+    /// # mod peer { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peer/mod.rs")); }
+    /// use rheos_client::{Client, ConnectOptions};
+    ///
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let peer = peer::Peer::start();
+    /// # let url = peer.url();
+    /// # peer.set_metrics(&[("rheos_streams 3\n", false)]);
+    /// let client = Client::connect(ConnectOptions::from_url(&url)?).await?;
+    ///
+    /// let metrics = client.metrics().await?;
+    /// let streams = metrics.lines().find_map(|line| line.strip_prefix("rheos_streams "));
+    /// assert_eq!(streams, Some("3"));
+    /// # Ok(())
+    /// # }
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(example()).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Broker`] when the broker refuses (such as `Denied` to a key that is no administrator's,
+    /// `Busy` when very many ask at once, `Unsupported` by one that is older), or that the connection
+    /// cannot be made.
+    pub async fn metrics(&self) -> Result<String, Error> {
+        self.core.ask_on(|session| async move { session.metrics().await }).await
     }
 
     /// Registers a consumer of a stream, which may then have every shard of it pushed.

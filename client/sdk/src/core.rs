@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::lanes::{LANES_MAX, Lanes};
 use crate::options::ConnectOptions;
 use crate::producer::PutStream;
+use crate::session::Session;
 
 /// Shared by all handles and tasks of one client.
 #[derive(Debug)]
@@ -49,10 +50,18 @@ impl Core {
     /// Connections from before do not count: when the broker has started again, those of all lanes are dead,
     /// and each is known to be once it is used.
     pub(crate) async fn ask(&self, request: &Request) -> Result<Reply, Error> {
+        self.ask_on(|session| async move { session.request(request).await }).await
+    }
+
+    /// The same for what is asked of a session in another way.
+    pub(crate) async fn ask_on<T, A>(&self, ask: impl Fn(Arc<Session>) -> A) -> Result<T, Error>
+    where
+        A: Future<Output = Result<T, Error>>,
+    {
         let (begun, mut tries) = (Instant::now(), 0);
         loop {
             let session = self.lanes.any_session().await?;
-            match session.request(request).await {
+            match ask(Arc::clone(&session)).await {
                 Err(Error::Lost { .. }) if session.begun < begun && !session.is_live() => {}
                 Err(Error::Lost { .. }) if tries == 0 => tries += 1,
                 outcome => return outcome,

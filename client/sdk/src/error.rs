@@ -40,8 +40,8 @@ pub enum Error {
     },
     /// Nothing answered over UDP.
     #[error(
-        "no answer from {address} over UDP within {} s: check that the broker runs there and that nothing blocks UDP \
-         (an HTTP face on TCP at the same port is for AWS SDKs, not for this client)",
+        "no answer from {address} over UDP within {} s: check that the broker runs there (http://{address}/health answers \
+         over TCP when it does) and that nothing blocks UDP",
         waited.as_secs()
     )]
     Unanswered {

@@ -7,8 +7,10 @@ use bytes::{Bytes, BytesMut};
 use quinn::{ConnectionError, ReadError, RecvStream, SendStream, WriteError};
 use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::frame::{FRAME_HEADER_BYTES, FrameHeader, kind};
+use rheos_protocol::limits::METRICS_BYTES_MAX;
 use rheos_protocol::message::{Batches, Reply, Request};
 
+use crate::client::unexpected;
 use crate::error::Error;
 
 /// Most bytes taken from QUIC at once.
@@ -37,11 +39,29 @@ impl FrameReader {
         Ok(Some((header, frame.split_off(FRAME_HEADER_BYTES))))
     }
 
-    /// The only frame of a stream, which answers request `id`.
+    /// The next frame of a stream, which answers request `id`; mostly the only one.
     pub(crate) async fn reply(&mut self, id: u64) -> Result<Reply, Error> {
         let frame = self.frame().await?;
         let (header, payload) = frame.ok_or_else(|| Error::protocol("a request was closed without a reply"))?;
         decode(header, payload, id)
+    }
+
+    /// The text whose pieces answer request `id`.
+    pub(crate) async fn metrics(&mut self, id: u64) -> Result<String, Error> {
+        let mut text = Vec::new();
+        loop {
+            let piece = match self.reply(id).await? {
+                Reply::Metrics(piece) => piece,
+                other => return Err(unexpected("read metrics", &other)),
+            };
+            if text.len() + piece.text.len() > METRICS_BYTES_MAX {
+                return Err(Error::protocol(format!("its metrics are longer than {METRICS_BYTES_MAX} bytes")));
+            }
+            text.extend_from_slice(&piece.text);
+            if !piece.more {
+                return String::from_utf8(text).map_err(|_| Error::protocol("its metrics are not UTF-8"));
+            }
+        }
     }
 
     /// The fields of a reply to a read, as soon as they are here; the batches may still be on their way.

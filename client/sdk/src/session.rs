@@ -84,7 +84,16 @@ impl Session {
     /// Sends a request on a stream of its own and waits for its reply.
     pub(crate) async fn request(&self, request: &Request) -> Result<Reply, Error> {
         let exchange = self.attended(self.exchange(request));
-        timeout(REQUEST_MAX, exchange).await.unwrap_or_else(|_| Err(Error::lost("the broker did not answer for 60 s")))
+        timeout(REQUEST_MAX, exchange).await.unwrap_or_else(|_| Err(no_answer()))
+    }
+
+    /// The broker's metrics, which come in pieces.
+    pub(crate) async fn metrics(&self) -> Result<String, Error> {
+        let exchange = self.attended(async {
+            let (mut frames, id) = self.ask(&Request::ReadMetrics).await?;
+            frames.metrics(id).await
+        });
+        timeout(REQUEST_MAX, exchange).await.unwrap_or_else(|_| Err(no_answer()))
     }
 
     /// Does what waits for the broker to answer, and asks meanwhile whether it is there.
@@ -137,6 +146,10 @@ impl Session {
     pub(crate) async fn closed(&self) {
         let _ = timeout(CLOSE_MAX, self.endpoint.wait_idle()).await;
     }
+}
+
+fn no_answer() -> Error {
+    Error::lost(format!("the broker did not answer for {} s", REQUEST_MAX.as_secs()))
 }
 
 /// The QUIC side of a connection to brokers whose CA has this SHA-256, for a program that speaks the

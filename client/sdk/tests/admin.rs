@@ -88,3 +88,30 @@ async fn a_change_whose_answer_is_lost_is_not_sent_again() {
     peer.break_on(kind::DESCRIBE_CONSUMER);
     client.describe_consumer("orders", "billing").await.unwrap();
 }
+
+#[tokio::test]
+async fn metrics_come_whole_from_however_many_pieces() {
+    let peer = Peer::start();
+    let client = connect(&peer).await;
+    let long = "rheos_incoming_bytes_total{stream=\"orders\"} 12345\n".repeat(20_000);
+    peer.set_metrics(&[(&long, true), ("rheos_streams 1\n", true), (&long, true), ("", false)]);
+    assert_eq!(client.metrics().await.unwrap(), format!("{long}rheos_streams 1\n{long}"));
+    peer.set_metrics(&[("", false)]);
+    assert_eq!(client.metrics().await.unwrap(), "");
+    // A broker that is gone is asked again, and one that stops in the middle said nothing.
+    peer.break_on(kind::READ_METRICS);
+    client.metrics().await.unwrap();
+    peer.set_metrics(&[("rheos_streams 1\n", true)]);
+    let cut = client.metrics().await.unwrap_err();
+    assert!(matches!(&cut, Error::Protocol { what } if what.contains("without a reply")), "{cut:?}");
+}
+
+#[tokio::test]
+async fn metrics_without_an_end_are_given_up() {
+    let peer = Peer::start();
+    let client = connect(&peer).await;
+    let piece = "x".repeat(1 << 20);
+    peer.set_metrics(&[(&*piece, true); 33]);
+    let error = client.metrics().await.unwrap_err();
+    assert!(matches!(&error, Error::Protocol { what } if what.contains("longer than")), "{error:?}");
+}

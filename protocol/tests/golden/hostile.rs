@@ -60,7 +60,11 @@ fn what_a_later_version_adds_is_skipped() {
             _ => [&payload[..], &[0xee; 7]].concat().into(),
         };
         assert_eq!(decode(number, grown.clone()), value, "{name} with bytes after it");
-        if matches!(number, kind::BATCHES | kind::PUSH | kind::STREAM | kind::STREAMS | kind::CONSUMERS | kind::KEYS) {
+        let begins_with_a_group = matches!(
+            number,
+            kind::BATCHES | kind::PUSH | kind::METRICS | kind::STREAM | kind::STREAMS | kind::CONSUMERS | kind::KEYS
+        );
+        if begins_with_a_group {
             assert_eq!(decode(number, grow_groups(number, &grown)), value, "{name} with grown groups");
         }
     });
@@ -122,6 +126,8 @@ const LENGTHS: &[(&str, usize, usize)] = &[
     ("reply-streams", 3, 4),
     ("reply-streams", 7, 2),
     ("reply-streams", 9, 2),
+    ("reply-metrics", 0, 2),
+    ("reply-metrics", 3, 4),
     ("reply-push", 0, 2),
     ("reply-push-end-shard-end", 1, 4),
     ("reply-push-end-error", 28, 2),

@@ -9,8 +9,8 @@ use rheos_protocol::frame::{kind, write_frame};
 use rheos_protocol::hash::HashRange;
 use rheos_protocol::message::{
     Access, Batches, ConsumerDescription, ConsumerOf, CreateKey, CreateStream, Hello, KeyDescription, KeyPolicy,
-    NewKey, Position, Push, PushEnd, Read, Reply, Request, ShardDescription, StreamDescription, StreamSummary,
-    Subscribe, Welcome,
+    MetricsPiece, NewKey, Position, Push, PushEnd, Read, Reply, Request, ShardDescription, StreamDescription,
+    StreamSummary, Subscribe, Welcome,
 };
 use rheos_protocol::record::Record;
 
@@ -115,6 +115,7 @@ fn requests() -> Vec<Golden> {
         ("create-key", Request::CreateKey(CreateKey { name: "app-1".to_owned(), policy: policy() })),
         ("list-keys", Request::ListKeys { after: "RKABC".to_owned(), limit: 0x0102_0304 }),
         ("revoke-key", Request::RevokeKey("app-1".to_owned())),
+        ("read-metrics", Request::ReadMetrics),
         ("subscribe", Request::Subscribe(subscribe())),
         ("credit", Request::Credit(0x0102_0304_0506_0708)),
         ("unsubscribe", Request::Unsubscribe),
@@ -159,6 +160,8 @@ fn replies() -> Vec<Golden> {
         ("consumers", Reply::Consumers(vec![consumer("a", 0), consumer("billing", 0)], true)),
         ("push", Reply::Push(push(stamped().encode()))),
         ("push-two", Reply::Push(push([stamped().encode(), stamped_next().encode()].concat().into()))),
+        ("metrics", Reply::Metrics(MetricsPiece { more: true, text: Bytes::from_static(b"rheos_ready 1\n") })),
+        ("metrics-last", Reply::Metrics(MetricsPiece { more: false, text: Bytes::from_static(b"rheos_streams 2\n") })),
         ("key", Reply::Key(NewKey { id: "RKABCDEFGHIJKLMNOPQR".to_owned(), secret: "s-_".repeat(13) })),
         ("keys", Reply::Keys(vec![key("RKA", KeyPolicy::everywhere(Access::Admin)), key("RKB", policy())], true)),
     ]

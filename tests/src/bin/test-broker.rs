@@ -1,4 +1,4 @@
-//! A broker to be tested and killed: `test-broker DATA LISTEN [--dev] [--lanes=N] [--deny-io-uring]`.
+//! A broker to be tested and killed: `test-broker DATA LISTEN [--dev] [--lanes=N] [--metrics-open] [--deny-io-uring]`.
 //!
 //! It prints one line, `ready ADDRESS`, when clients can connect; everything else goes to stderr, and
 //! the reason for which it does not start as its last line. With `--deny-io-uring` a filter makes the
@@ -40,6 +40,7 @@ fn main() -> ExitCode {
         dev_anyone_on_the_network: false,
         certificate: None,
         lanes,
+        metrics_open: flags.iter().any(|flag| flag == "--metrics-open"),
         mtu: 1452,
         cores: Vec::new(),
         ready: Box::new(say_ready),

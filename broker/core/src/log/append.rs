@@ -28,11 +28,19 @@ impl Log {
                 effects.push(Effect::Reply { token, outcome: Ok(acked) });
             }
             // Its original was given up: nothing more will be known of it in this run.
-            Ok(Admitted::Resend { .. }) if matches!(self.stage, Stage::Idle) && self.staged.is_empty() => {
+            Ok(Admitted::Resend { shard_at, .. }) if matches!(self.stage, Stage::Idle) && self.staged.is_empty() => {
+                self.count_refused(Some(shard_at), batch.header().record_count, ErrorCode::Indeterminate);
                 effects.push(Effect::Reply { token, outcome: Err(given_up()) });
             }
-            Ok(Admitted::Resend { shard_at, acked }) => self.waiting.push(Waiting { token, shard_at, acked }),
-            Err(error) => effects.push(Effect::Reply { token, outcome: Err(error) }),
+            Ok(Admitted::Resend { shard_at, acked }) => {
+                let record_count = batch.header().record_count;
+                self.waiting.push(Waiting { token, shard_at, acked, record_count });
+            }
+            Err(error) => {
+                let shard_at = self.shard_at(batch.header().shard).ok();
+                self.count_refused(shard_at, batch.header().record_count, error.code);
+                effects.push(Effect::Reply { token, outcome: Err(error) });
+            }
         }
     }
 
@@ -161,6 +169,7 @@ impl Log {
                 self.producers.unstage(header.producer, header.shard);
             }
             budget.unstage(batch.bytes().len());
+            self.count_refused(Some(shard_at), header.record_count, refusal.code);
             refused.push(token);
         }
         let submitted_end = |log: &Log, at: usize| log.shards[at].next_sequence;
@@ -168,6 +177,9 @@ impl Log {
             .into_iter()
             .partition::<Vec<_>, _>(|waiting| waiting.acked.first_sequence >= submitted_end(self, waiting.shard_at));
         self.waiting = kept;
+        for resend in &waiting {
+            self.count_refused(Some(resend.shard_at), resend.record_count, refusal.code);
+        }
         let tokens = refused.into_iter().rev().chain(waiting.into_iter().map(|waiting| waiting.token));
         effects.extend(tokens.map(|token| Effect::Reply { token, outcome: Err(refusal.clone()) }));
     }

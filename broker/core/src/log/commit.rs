@@ -10,6 +10,7 @@ use crate::arrival::Now;
 use crate::budget::LaneBudget;
 use crate::carry_over;
 use crate::commit::{CommitHeader, HeaderDigest};
+use crate::counts::Amount;
 use crate::index::IndexEntry;
 use crate::limits::COMMIT_BYTES_TARGET;
 
@@ -169,6 +170,8 @@ impl Log {
         assert_eq!(shard.durable_sequence, header.first_sequence, "a shard's batches become durable in order");
         shard.durable_sequence = batch.next_sequence();
         shard.last_arrival_ms = header.arrival_ms;
+        shard.counts.incoming += Amount::of(header);
+        self.counts.incoming += Amount::of(header);
         let entry = IndexEntry { first_sequence: header.first_sequence, arrival_ms: header.arrival_ms, offset };
         self.segments.index(header.shard, entry);
         if header.producer.is_numbered() {
@@ -254,9 +257,11 @@ impl Log {
             WireError { code: ErrorCode::Indeterminate, retry: rheos_protocol::error::Retry::Never, ..outcome.clone() };
         for staged in commit.batches {
             budget.unstage(staged.batch.bytes().len());
+            self.count_refused(Some(staged.shard_at), staged.batch.header().record_count, indeterminate.code);
             effects.push(Effect::Reply { token: staged.token, outcome: Err(indeterminate.clone()) });
         }
         for waiting in std::mem::take(&mut self.waiting) {
+            self.count_refused(Some(waiting.shard_at), waiting.record_count, indeterminate.code);
             effects.push(Effect::Reply { token: waiting.token, outcome: Err(indeterminate.clone()) });
         }
     }

@@ -7,8 +7,8 @@ use rheos_protocol::batch::Batch;
 use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::message::Position;
 
-use super::Log;
 use super::segments::Segment;
+use super::{Log, Shard};
 use crate::arrival::Now;
 use crate::fanout::Part;
 use crate::index::{IndexEntry, entry_of_arrival, entry_of_sequence};
@@ -40,12 +40,7 @@ impl Log {
     /// # Errors
     /// `ShardNotFound`.
     pub fn tip(&self, shard: u32) -> Result<ShardTip, WireError> {
-        let shard = &self.shards[self.shard_at(shard)?];
-        Ok(ShardTip {
-            durable_sequence: shard.durable_sequence,
-            last_arrival_ms: shard.last_arrival_ms,
-            closed: shard.closed,
-        })
+        Ok(self.shards[self.shard_at(shard)?].tip())
     }
 
     /// Where the shard ends, if a position is not beyond that.
@@ -197,6 +192,12 @@ impl Log {
             .flat_map(|segment| segment.index.of_shard(shard))
             .find(|entry| entry.first_sequence > last)
             .map(|entry| entry.first_sequence)
+    }
+}
+
+impl Shard {
+    pub(super) fn tip(&self) -> ShardTip {
+        ShardTip { durable_sequence: self.durable_sequence, last_arrival_ms: self.last_arrival_ms, closed: self.closed }
     }
 }
 

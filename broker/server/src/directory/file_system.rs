@@ -1,8 +1,8 @@
 //! Which file systems can keep the promise, and which cannot.
 //!
 //! ext4 and XFS do. Others start with a warning that says what they cost. What forgets at power-off
-//! (memory), what answers for a disk it does not have (network, FUSE), and ext4 that writes data
-//! through its journal, are refused; with `dev` they too only warn.
+//! (memory, and an overlay over it), what answers for a disk it does not have (network, FUSE), and ext4
+//! that writes data through its journal, are refused; with `dev` they too only warn.
 //!
 //! What must hold: the answer comes from the kernel (`statfs`, `/proc`), never from the path's name;
 //! and it is known before anything is made in the directory.
@@ -29,6 +29,10 @@ pub(super) fn check(nearest: &Path, path: &Path, dev: bool) -> Result<Vec<String
     if name == EXT4 && journals_data(nearest, device, mount.as_ref()) {
         name = "ext4 with data=journal".to_owned();
         standing = Standing::Refused("which writes every byte twice and makes direct writes buffered ones");
+    }
+    if standing == LAYERED && mount.as_ref().is_some_and(|mount| writes_to_memory(mount.options)) {
+        name = "overlayfs over memory".to_owned();
+        standing = MEMORY;
     }
     match standing {
         Standing::Good => Ok(Vec::new()),
@@ -127,6 +131,15 @@ fn journals_data(directory: &Path, device: Dev, mount: Option<&Mount<'_>>) -> bo
     by_mount || by_default || by_attribute
 }
 
+/// Whether what is written to an overlay lands in memory, as far as its upper layer can be seen from here: in
+/// a container its path is the host's.
+fn writes_to_memory(options: &str) -> bool {
+    let upper = options.split(',').find_map(|option| option.strip_prefix("upperdir="));
+    #[allow(clippy::unnecessary_cast, reason = "the type of f_type differs between architectures")]
+    let magic = upper.and_then(|upper| statfs(upper).ok()).map(|about| about.f_type as u32);
+    magic.is_some_and(|magic| judge(magic, None).1 == MEMORY)
+}
+
 fn says_data_journal(options: &str) -> bool {
     options.split([',', '\n']).any(|option| option.trim() == "data=journal")
 }
@@ -167,6 +180,15 @@ mod tests {
         assert!(says_data_journal(journal.options));
         assert_eq!(Mount::find(table, device(8, 3)), None);
         assert_eq!(Mount::find("", device(8, 2)), None);
+    }
+
+    #[test]
+    fn an_overlay_is_what_its_upper_layer_is() {
+        let of = |upper: &str| writes_to_memory(&format!("rw,lowerdir=/a:/b,upperdir={upper},workdir=/w"));
+        assert!(!of("/nowhere/to/be/seen") && !of("/proc") && !writes_to_memory("ro,lowerdir=/a:/b"));
+        // Where nothing in memory is mounted at the usual place, there is nothing to look at.
+        let is_memory = statfs("/dev/shm").is_ok_and(|about| judge(about.f_type as u32, None).1 == MEMORY);
+        assert_eq!(of("/dev/shm"), is_memory);
     }
 
     #[test]

@@ -2,13 +2,13 @@
 //!
 //! What must hold: names of one kind all have the same length, so that they sort as their numbers
 //! do; and [`Layout::segment_place`] is the inverse of [`Layout::segment_path`], for no other path
-//! than those. Nothing here touches the disk except [`Layout::free_bytes`].
+//! than those. Nothing here touches the disk except [`Layout::space`].
 
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::statvfs;
+use rustix::fs::{StatVfsMountFlags, statvfs};
 
 pub(super) const LOCK_NAME: &str = "LOCK";
 const SEGMENT_SUFFIX: &str = ".segment";
@@ -155,9 +155,33 @@ impl Layout {
     ///
     /// When the system cannot tell.
     pub fn free_bytes(&self) -> io::Result<u64> {
-        let system = statvfs(&self.root)?;
-        Ok(system.f_bavail.saturating_mul(system.f_frsize))
+        Ok(self.space()?.free_bytes)
     }
+
+    /// The space of the file system.
+    ///
+    /// # Errors
+    ///
+    /// When the system cannot tell.
+    pub fn space(&self) -> io::Result<Space> {
+        let system = statvfs(&self.root)?;
+        Ok(Space {
+            free_bytes: system.f_bavail.saturating_mul(system.f_frsize),
+            size_bytes: system.f_blocks.saturating_mul(system.f_frsize),
+            is_read_only: system.f_flag.contains(StatVfsMountFlags::RDONLY),
+        })
+    }
+}
+
+/// The space of a file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// Bytes that an ordinary user can still write.
+    pub free_bytes: u64,
+    /// Bytes that it has in all.
+    pub size_bytes: u64,
+    /// Whether it takes no writes.
+    pub is_read_only: bool,
 }
 
 /// Reads a number of exactly so many digits. `u64::from_str` alone would also take a sign.

@@ -3,6 +3,7 @@
 use std::task::Context;
 
 use rheos_core::arrival::Now;
+use rheos_core::counts::Refusal;
 use rheos_core::log::{Acked, Event};
 use rheos_protocol::batch::PutBatch;
 use rheos_protocol::error::WireError;
@@ -16,11 +17,13 @@ impl Lane {
         let token = self.replies.expect(stream, frame);
         let header = *batch.header();
         if let Some(number) = self.held_back.waits_for(stream, &header) {
+            self.turned_away.put(&header, Refusal::Behind);
             return self.replies.answer(token, Err(WireError::behind(number)));
         }
         let mesh = self.mesh.as_mut().expect("where there are other lanes there is a mesh");
         if let Err(busy) = mesh.put(lane, token, batch) {
             self.held_back.refuse(stream, &header);
+            self.turned_away.put(&header, Refusal::of(busy.code));
             self.replies.answer(token, Err(busy));
         }
     }
@@ -37,7 +40,10 @@ impl Lane {
                 Asked::Put { asker, batch } => {
                     match self.logs.of_shard(batch.header().incarnation, batch.header().shard) {
                         Ok(slot) => self.step(now, slot, Event::Put { token: asker.to_log_token(), batch }),
-                        Err(error) => self.reply(asker.to_log_token(), Err(error)),
+                        Err(error) => {
+                            self.counts.puts_rejected += 1;
+                            self.reply(asker.to_log_token(), Err(error));
+                        }
                     }
                 }
                 // Whoever asked may have gone: then nobody is told.

@@ -10,9 +10,11 @@ use std::task::{Context, Waker};
 
 use quinn::{Connection, SendStream};
 use rheos_core::catalog::StreamRecord;
+use rheos_core::counts::Amount;
 use rheos_core::lanes::lane_of;
 use rheos_core::log::{LogId, ReadStart, SegmentFacts, ShardTip};
 use rheos_core::reader::ReadOutcome;
+use rheos_core::readiness::LaneReadiness;
 use rheos_protocol::batch::PutBatch;
 use rheos_protocol::error::WireError;
 use rheos_protocol::message::{Read, Reply, Subscribe};
@@ -20,6 +22,7 @@ use tokio::sync::mpsc::OwnedPermit;
 use tokio::sync::oneshot;
 
 use crate::files::Prepared;
+use crate::metrics::LaneReport;
 
 /// Something for the lane.
 #[derive(Debug)]
@@ -36,6 +39,10 @@ pub(crate) enum Arrival {
     PutStreamEnded { stream: u64 },
     /// A shard is to be read.
     Read { read: Read, reply: oneshot::Sender<Result<Reading, WireError>> },
+    /// A read that began here has brought this from the disk.
+    ReadOfDisk { log: LogId, shard: u32, given: Amount, iterator_age_ms: u64 },
+    /// A read was refused because the way to its lane, which is another, was full.
+    ReadTurnedAway { incarnation: u64, shard: u32 },
     /// A client subscribes, or goes on with its subscriptions.
     Subscribing(Subscribing),
     /// A connection of subscribers takes bytes again.
@@ -58,6 +65,10 @@ pub(crate) enum Arrival {
     StorageLow(bool),
     /// Whoever watches over the lanes asks whether this one is there.
     RollCall { here: oneshot::Sender<()> },
+    /// Somebody wants to know whether the lane serves.
+    Readiness(oneshot::Sender<LaneReadiness>),
+    /// Somebody wants to know what the lane has counted.
+    Report(oneshot::Sender<Box<LaneReport>>),
     /// The broker stops.
     Stop,
 }

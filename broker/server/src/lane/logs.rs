@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
 use rheos_core::catalog::StreamRecord;
 use rheos_core::log::{Log, LogId, LogSettings};
@@ -23,11 +24,19 @@ pub(super) struct OwnedLog {
     pub(super) hurry: Arc<AtomicBool>,
     /// Whether it stands in the queue of those that want a commit.
     pub(super) queued: bool,
-    /// Whether a write of it is in flight.
-    pub(super) writing: bool,
+    /// The write of it that is in flight.
+    pub(super) writing: Option<Writing>,
     pub(super) stopped: bool,
     /// Its stream was deleted; it waits for its last write.
     pub(super) dropped: bool,
+}
+
+/// A write in flight.
+#[derive(Debug)]
+pub(super) struct Writing {
+    pub(super) began: Instant,
+    /// Bytes of batches in it.
+    pub(super) payload_bytes: u64,
 }
 
 /// All logs of a lane.
@@ -102,6 +111,19 @@ impl Logs {
         self.streams.get(&id.incarnation).map_or("", |stream| stream.record.name.as_str())
     }
 
+    /// Every log whose stream is there.
+    pub(super) fn logs(&self) -> impl Iterator<Item = &Log> {
+        self.slots.iter().flatten().filter(|owned| !owned.dropped).map(|owned| &owned.log)
+    }
+
+    /// The same by stream, those that were made first before later ones.
+    pub(super) fn by_stream(&self) -> impl Iterator<Item = impl Iterator<Item = &Log>> {
+        let mut streams: Vec<_> = self.streams.iter().collect();
+        streams.sort_unstable_by_key(|(incarnation, _)| **incarnation);
+        let log = |slot: &Slot| self.slots[slot.0].as_ref().map(|owned| &owned.log);
+        streams.into_iter().map(move |(_, stream)| stream.slots.iter().flatten().filter_map(log))
+    }
+
     /// The log in a slot.
     pub(super) fn at(&mut self, slot: Slot) -> Option<&mut OwnedLog> {
         self.slots[slot.0].as_mut()
@@ -150,7 +172,7 @@ impl Logs {
 
     /// Whether every log has stopped.
     pub(super) fn all_stopped(&self) -> bool {
-        self.slots.iter().flatten().all(|owned| owned.stopped && !owned.writing)
+        self.slots.iter().flatten().all(|owned| owned.stopped && owned.writing.is_none())
     }
 
     fn place(&mut self, log: Log) -> Slot {
@@ -159,7 +181,7 @@ impl Logs {
             files: BTreeMap::new(),
             hurry: Arc::new(AtomicBool::new(false)),
             queued: false,
-            writing: false,
+            writing: None,
             stopped: false,
             dropped: false,
         };

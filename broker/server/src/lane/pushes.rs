@@ -34,7 +34,7 @@ const TURN_BYTES_MAX: usize = 256 << 10;
 const TURN_SCANS_MAX: usize = 2;
 /// What all connections of a lane may have been given and not acknowledged, batches shared by several counted
 /// for each, as long as everybody has the least.
-const HELD_BYTES_MAX: usize = 512 << 20;
+pub(super) const HELD_BYTES_MAX: usize = 512 << 20;
 
 /// The subscribers of a lane.
 pub(super) struct Pushes {
@@ -183,6 +183,11 @@ impl Pushes {
                 path.peers.iter().for_each(|peer| self.fan_out.writable(*peer));
             }
         }
+    }
+
+    /// What QUIC holds of what was pushed, batches that are held for several connections counted for each.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.paths.values().map(Path::held_bytes).sum()
     }
 
     fn find_path(&mut self, peer: u64, connection: Connection, is_own: bool) {

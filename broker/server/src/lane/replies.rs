@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use bytes::{Buf, BytesMut};
 use quinn::{SendStream, VarInt};
@@ -13,16 +14,22 @@ use rheos_core::log::Acked;
 use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::message::Reply;
 
+use crate::metrics::Histogram;
+
 /// Most bytes of replies that wait for one client.
 const WAITING_BYTES_MAX: usize = 1 << 20;
 
 /// The put streams of a lane and what they are to be told.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Replies {
     streams: HashMap<u64, PutStream>,
     tokens: Tokens,
     /// Streams with something to send.
     ready: Vec<u64>,
+    /// How long puts took that were acknowledged, from when they were expected.
+    acks: Histogram,
+    /// What the clock said when the lane last looked.
+    time: Instant,
 }
 
 #[derive(Debug)]
@@ -36,6 +43,21 @@ struct PutStream {
 }
 
 impl Replies {
+    pub(crate) fn new(time: Instant) -> Replies {
+        let (streams, tokens) = (HashMap::new(), Tokens::default());
+        Replies { streams, tokens, ready: Vec::new(), acks: Histogram::default(), time }
+    }
+
+    /// The time of what is expected and answered from now on.
+    pub(crate) fn set_time(&mut self, time: Instant) {
+        self.time = time;
+    }
+
+    /// How long puts took that were acknowledged, from when the lane saw them to the reply.
+    pub(crate) fn acks(&self) -> Histogram {
+        self.acks
+    }
+
     /// A put stream is there.
     pub(crate) fn open(&mut self, stream: u64, replies: SendStream) {
         let opened = PutStream { replies, waiting: BytesMut::new(), is_ready: false, unanswered: 0, ended: false };
@@ -47,12 +69,15 @@ impl Replies {
         if let Some(stream) = self.streams.get_mut(&stream) {
             stream.unanswered += 1;
         }
-        self.tokens.take(stream, frame)
+        self.tokens.take(Put { stream, frame, since: self.time })
     }
 
     /// Answers the put with this token.
     pub(crate) fn answer(&mut self, token: u64, outcome: Result<Acked, WireError>) {
-        let (stream, frame) = self.tokens.give_back(token);
+        let Put { stream, frame, since } = self.tokens.give_back(token);
+        if outcome.is_ok() {
+            self.acks.add(self.time.saturating_duration_since(since));
+        }
         let Some(put_stream) = self.streams.get_mut(&stream) else { return };
         put_stream.unanswered -= 1;
         let reply = match outcome {
@@ -131,28 +156,36 @@ impl PutStream {
     }
 }
 
-/// Which put of which stream a token stands for.
+/// Which put a token stands for.
 #[derive(Debug, Default)]
 struct Tokens {
-    puts: Vec<(u64, u64)>,
+    puts: Vec<Put>,
     free: Vec<u64>,
 }
 
+/// A put that has no answer yet.
+#[derive(Debug, Clone, Copy)]
+struct Put {
+    stream: u64,
+    frame: u64,
+    since: Instant,
+}
+
 impl Tokens {
-    fn take(&mut self, stream: u64, frame: u64) -> u64 {
+    fn take(&mut self, put: Put) -> u64 {
         match self.free.pop() {
             Some(token) => {
-                self.puts[token as usize] = (stream, frame);
+                self.puts[token as usize] = put;
                 token
             }
             None => {
-                self.puts.push((stream, frame));
+                self.puts.push(put);
                 self.puts.len() as u64 - 1
             }
         }
     }
 
-    fn give_back(&mut self, token: u64) -> (u64, u64) {
+    fn give_back(&mut self, token: u64) -> Put {
         self.free.push(token);
         self.puts[token as usize]
     }

@@ -6,6 +6,7 @@
 mod authority;
 mod consumers;
 mod keys;
+mod metrics;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -50,6 +51,7 @@ fn needs(streams: &Streams, request: &Request) -> Result<Option<(Action, Resourc
         Request::CreateKey(_) => (Action::CreateKey, Resource::broker()),
         Request::ListKeys { .. } => (Action::ListKeys, Resource::broker()),
         Request::RevokeKey(_) => (Action::RevokeKey, Resource::broker()),
+        Request::ReadMetrics => (Action::ReadMetrics, Resource::broker()),
         Request::Hello(_) | Request::Credit(_) | Request::Unsubscribe => return Ok(None),
     }))
 }
@@ -73,6 +75,10 @@ pub(super) async fn request(
         Ok(Request::Read(read)) => match reading::read(net, share, read).await {
             // Batches go out as they lie in memory.
             Ok(read) => return read.send(share, &mut send, id).await,
+            Err(error) => Err(error),
+        },
+        Ok(Request::ReadMetrics) => match net.metrics.page().await {
+            Ok(page) => return share.answer(&mut send, &mut metrics::frames(&page, id)).await,
             Err(error) => Err(error),
         },
         Ok(request) => perform(net, principal, request).await,

@@ -68,6 +68,11 @@ impl Door {
         Counted::below(&self.handshakes, usize::MAX).expect("nobody counts so far")
     }
 
+    /// How many there are whose Hello was accepted.
+    pub(super) fn admitted(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.admitted)
+    }
+
     /// A place for one whose Hello was accepted.
     ///
     /// # Errors

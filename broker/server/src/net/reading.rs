@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use quinn::SendStream;
-use rheos_core::log::ReadStart;
+use rheos_core::log::{ReadStart, ShardTip};
 use rheos_core::reader::ReadOutcome;
 use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::frame::{FRAME_HEADER_BYTES, FrameHeader, kind};
@@ -47,18 +47,28 @@ pub(super) async fn read<'a>(net: &'a Net, share: &'a Share, read: Read) -> Resu
         let (reply, begun) = oneshot::channel();
         let lane = Route::default().lane_of(net, read.incarnation, read.shard);
         match &net.mesh {
-            Some(mesh) if lane != net.lane => mesh.ask(lane, Asked::Read { read: read.clone(), reply })?,
+            Some(mesh) if lane != net.lane => {
+                mesh.ask(lane, Asked::Read { read: read.clone(), reply }).inspect_err(|_| {
+                    let (incarnation, shard) = (read.incarnation, read.shard);
+                    net.inbox.push(Arrival::ReadTurnedAway { incarnation, shard });
+                })?;
+            }
             _ => net.inbox.push(Arrival::Read { read: read.clone(), reply }),
         }
         let Reading { log, tip, start } = begun.await.map_err(|_| going_away())??;
         let outcome = match start {
             ReadStart::Ready(outcome) => outcome,
             ReadStart::Disk(task) => match perform(&net.blocks[usize::from(lane)], log, *task, &mut gone).await? {
-                Some(outcome) => outcome,
+                Some(outcome) => {
+                    let (shard, given) = (read.shard, outcome.given());
+                    let iterator_age_ms = outcome.iterator_age_ms(tip, clock::now().wall_ms);
+                    net.inboxes.of_lane(lane).push(Arrival::ReadOfDisk { log, shard, given, iterator_age_ms });
+                    outcome
+                }
                 None => continue,
             },
         };
-        let fields = fields(&outcome, tip.durable_sequence, tip.last_arrival_ms);
+        let fields = fields(&outcome, tip);
         let batches = outcome.pieces;
         // Most reads ask for far more than there is.
         let unused_kib =
@@ -69,19 +79,12 @@ pub(super) async fn read<'a>(net: &'a Net, share: &'a Share, read: Read) -> Resu
     Err(WireError::retry_after(ErrorCode::Busy, 100, "segments expire faster than they are read; read again"))
 }
 
-fn fields(outcome: &ReadOutcome, tip_sequence: u64, last_arrival_ms: u64) -> Batches {
-    let next_arrival_ms = if outcome.next_sequence >= tip_sequence {
-        None
-    } else {
-        // What follows came after what was read, and not after the last one.
-        let read_ms = outcome.batches.last().map_or(0, |batch| batch.header().arrival_ms);
-        Some(outcome.next_arrival_ms.unwrap_or(read_ms).min(last_arrival_ms))
-    };
+fn fields(outcome: &ReadOutcome, tip: ShardTip) -> Batches {
     Batches {
         start_sequence: outcome.start_sequence,
         next_sequence: outcome.next_sequence,
-        tip_sequence,
-        behind_ms: next_arrival_ms.map_or(0, |arrival_ms| clock::now().wall_ms.saturating_sub(arrival_ms)),
+        tip_sequence: tip.durable_sequence,
+        behind_ms: outcome.behind_ms(tip, clock::now().wall_ms),
         batches: Bytes::new(),
     }
 }

@@ -35,8 +35,8 @@ pub(super) fn run(command: &CheckCommand, global: &Global) -> Result<(), Failure
         Err(wrong) => (0, wrong),
     };
     match global.output {
-        Output::Json => output::json(&json!({ "file": file.to_string(), "settings": settings, "wrong": wrong }))?,
         Output::Text => wrong.iter().try_for_each(|line| output::line(line))?,
+        _ => output::json(&json!({ "file": file.to_string(), "settings": settings, "wrong": wrong }))?,
     }
     match wrong.len() {
         0 if global.output == Output::Text => {

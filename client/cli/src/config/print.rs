@@ -32,8 +32,8 @@ pub(super) fn run(command: &PrintCommand, global: &Global) -> Result<(), Failure
     misspelt_variables().iter().for_each(|warning| warn(warning));
     let Configured { settings, told, .. } = &command.configured;
     match global.output {
-        Output::Json => told.iter().try_for_each(|told| output::json(&object(told)))?,
         Output::Text => lines(told, command.origin).iter().try_for_each(|line| output::line(line))?,
+        how => output::objects(how, told, object)?,
     }
     settings.check()
 }

@@ -31,10 +31,8 @@ const PREFIX: &str = "RHEOS_";
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
-    use crate::arguments::Arguments;
+    use crate::arguments::command;
 
     #[test]
     fn only_what_is_near_is_spoken_of() {
@@ -48,7 +46,7 @@ mod tests {
             ("RHEO_LISTEN", None),
             ("PATH", None),
         ] {
-            let said = misspelt(&Arguments::command(), [variable.to_owned()]);
+            let said = misspelt(&command(), [variable.to_owned()]);
             let expected = meant.map(|meant| format!("variable {variable}; did you mean {meant}?"));
             assert_eq!(said.len(), usize::from(meant.is_some()), "{variable}: {said:?}");
             assert!(said.iter().zip(expected).all(|(said, expected)| said.ends_with(&expected)), "{said:?}");

@@ -6,6 +6,7 @@ use rheos_client::{Client, ShardDescription};
 use super::as_json;
 use crate::arguments::Output;
 use crate::broker::{Named, found};
+use crate::completions;
 use crate::failure::Failure;
 use crate::output;
 use crate::units::{show_bytes, show_duration_ms, show_time_ms};
@@ -14,13 +15,14 @@ use crate::units::{show_bytes, show_duration_ms, show_time_ms};
 #[derive(Debug, Args)]
 pub(crate) struct DescribeCommand {
     /// The stream
+    #[arg(value_name = "STREAM", add = completions::streams())]
     name: String,
 }
 
 pub(super) async fn run(command: &DescribeCommand, client: &Client, how: Output) -> Result<(), Failure> {
     let described = client.describe_stream(&command.name).await;
     let stream = found(client, Named::Stream(&command.name), described).await?;
-    if how == Output::Json {
+    if !how.is_text() {
         return output::json(&as_json(&stream));
     }
     let open = stream.shards.iter().filter(|shard| shard.open).count();

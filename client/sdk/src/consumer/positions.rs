@@ -6,7 +6,7 @@
 //!   shard 1 next 4711
 //! ```
 //!
-//! What must hold: reading what was written gives the same; a place never goes back.
+//! What must hold: reading what was written gives the same; a place goes back only where that is asked for.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -54,6 +54,11 @@ impl Positions {
     /// than before changes nothing.
     pub fn acknowledge(&mut self, shard: u32, sequence: u64) {
         self.set(shard, Place::Next(sequence.saturating_add(1)));
+    }
+
+    /// Goes back: `shard` is to be read again from `sequence` on, whatever was acknowledged of it.
+    pub fn rewind(&mut self, shard: u32, sequence: u64) {
+        self.replace(shard, Place::Next(sequence));
     }
 
     /// The first sequence of `shard` that is not covered; `None` for a shard that was not begun or was
@@ -148,6 +153,9 @@ mod tests {
         let text = positions.to_string();
         assert_eq!(text, format!("incarnation 7\nshard 3 next 42\nshard 4 ended\nshard 9 next {}\n", u64::MAX));
         assert_eq!(text.parse::<Positions>().unwrap(), positions);
+        positions.rewind(4, 5);
+        positions.rewind(3, 6);
+        assert_eq!((positions.next(3), positions.next(4)), (Some(6), Some(5)));
         assert_eq!(Positions::default(), "".parse().unwrap());
     }
 

@@ -17,7 +17,9 @@ use quinn::{
 use rheos_client::protocol::batch::{Batch, ProducerStamp, PutBatch};
 use rheos_client::protocol::frame::{FRAME_HEADER_BYTES, FrameHeader, kind};
 use rheos_client::protocol::hash::HashRange;
-use rheos_client::protocol::message::{ALPN, Batches, EXPORTER_LABEL, Hello, PROTOCOL_VERSION, Read, Reply, Request};
+use rheos_client::protocol::message::{
+    ALPN, Batches, EXPORTER_LABEL, Hello, MetricsPiece, PROTOCOL_VERSION, Read, Reply, Request,
+};
 use rheos_client::{ErrorCode, Position, ShardDescription, StreamDescription, StreamSummary, Welcome, WireError};
 use ring::rand::SecureRandom;
 use ring::{digest, hmac, rand};
@@ -113,6 +115,7 @@ struct State {
     reads: Vec<Position>,
     requests: Vec<u16>,
     break_on: Option<u16>,
+    metrics: Vec<Reply>,
     leave_out_a_batch: bool,
     connections: Vec<Connection>,
     hellos: u32,
@@ -209,6 +212,14 @@ impl Peer {
     /// Ends the connection when a request of this kind comes, once.
     pub(crate) fn break_on(&self, kind: u16) {
         self.state(|state| state.break_on = Some(kind));
+    }
+
+    /// The pieces in which it answers who asks for metrics, each with whether it says that more follow.
+    pub(crate) fn set_metrics(&self, pieces: &[(&str, bool)]) {
+        let piece = |(text, more): &(&str, bool)| {
+            Reply::Metrics(MetricsPiece { more: *more, text: Bytes::copy_from_slice(text.as_bytes()) })
+        };
+        self.state(|state| state.metrics = pieces.iter().map(piece).collect());
     }
 
     pub(crate) fn break_connections(&self) {
@@ -440,6 +451,12 @@ async fn stream(connection: Connection, lane: u16, shared: Arc<Shared>, mut send
             Request::Read(read) => {
                 shared.state.lock().unwrap().served.push((lane, read.shard));
                 answer_read(&shared, &mut send, header.id, read).await;
+            }
+            Request::ReadMetrics => {
+                let pieces = shared.state.lock().unwrap().metrics.clone();
+                for piece in pieces {
+                    answer(&mut send, header.id, &piece).await;
+                }
             }
             request => {
                 let reply = shared.state.lock().unwrap().control(request).unwrap_or_else(Reply::Error);

@@ -107,6 +107,11 @@ impl Path {
         room()
     }
 
+    /// Bytes that it was given and QUIC has not let go of.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.held.bytes.load(Ordering::Relaxed)
+    }
+
     pub(super) fn is_blocked(&self) -> bool {
         self.streams.iter().any(|stream| !stream.waiting.is_empty())
     }

@@ -62,6 +62,7 @@ pub(in crate::net) enum Action {
     CreateKey,
     ListKeys,
     RevokeKey,
+    ReadMetrics,
 }
 
 /// What an action needs.
@@ -96,6 +97,8 @@ impl Action {
             Action::CreateKey => ("create access keys", Everywhere(Admin)),
             Action::ListKeys => ("list access keys", Everywhere(Admin)),
             Action::RevokeKey => ("revoke access keys", Everywhere(Admin)),
+            // They name every stream and consumer.
+            Action::ReadMetrics => ("read the metrics", Everywhere(Admin)),
         }
     }
 }

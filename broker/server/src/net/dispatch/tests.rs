@@ -53,6 +53,7 @@ fn row(request: &Request) -> &'static str {
         Request::CreateKey(_) => "DDDyDDD",
         Request::ListKeys { .. } => "DDDyDDD",
         Request::RevokeKey(_) => "DDDyDDD",
+        Request::ReadMetrics => "DDDyDDD",
     }
 }
 
@@ -87,6 +88,7 @@ fn every_request() -> Vec<Request> {
         Request::CreateKey(CreateKey { name: "k".to_owned(), policy: KeyPolicy::default() }),
         Request::ListKeys { after: String::new(), limit: 1 },
         Request::RevokeKey("k".to_owned()),
+        Request::ReadMetrics,
     ]
 }
 

@@ -1,0 +1,102 @@
+//! Where the broker stands in its life, for those who are asked about it from outside, and what the lanes say
+//! of themselves.
+//!
+//! What must hold: a lane is asked through its inbox and answers in its next turn, whatever else it does; one
+//! that does not answer holds nobody up for longer than a bound.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rheos_core::readiness::{LaneReadiness, NotReady, judge};
+use tokio::sync::{oneshot, watch};
+use tokio::time::{Instant, timeout_at};
+
+use crate::consumers::Consumers;
+use crate::directory::DataDirectory;
+use crate::lane::{Arrival, Inboxes};
+use crate::metrics::LaneReport;
+use crate::streams::Streams;
+
+/// How long lanes are waited for. Their turns take far less than a millisecond.
+const LANES_WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// Where the broker stands. It only goes forward.
+#[derive(Debug, Clone)]
+pub(crate) enum Standing {
+    /// It opens its catalog, recovers its logs and starts its lanes.
+    Starting,
+    /// Every lane serves.
+    Serving(Arc<Served>),
+    /// It was told to stop.
+    Stopping,
+}
+
+/// What can be asked of a broker that serves.
+#[derive(Debug)]
+pub(crate) struct Served {
+    pub(crate) streams: Streams,
+    pub(crate) consumers: Consumers,
+    pub(crate) inboxes: Inboxes,
+}
+
+/// Hears where the broker stands.
+pub(crate) type StandingWatch = watch::Receiver<Standing>;
+
+impl Standing {
+    /// Whether the broker is ready: what its lanes say together, or why it is not.
+    ///
+    /// # Errors
+    ///
+    /// The first reason for which it is not.
+    pub(crate) async fn readiness(&self, directory: &DataDirectory) -> Result<LaneReadiness, NotReady> {
+        let lanes = match self {
+            Standing::Starting => return Err(NotReady::Starting),
+            Standing::Stopping => return Err(NotReady::Stopping),
+            Standing::Serving(served) => served.ask_lanes(Arrival::Readiness).await,
+        };
+        judge(lanes, is_read_only(directory))
+    }
+
+    /// The same by what lanes have reported.
+    ///
+    /// # Errors
+    ///
+    /// The first reason for which it is not.
+    pub(crate) fn readiness_by(
+        &self,
+        reports: &[Option<Box<LaneReport>>],
+        directory: &DataDirectory,
+    ) -> Result<LaneReadiness, NotReady> {
+        match self {
+            Standing::Starting => Err(NotReady::Starting),
+            Standing::Stopping => Err(NotReady::Stopping),
+            Standing::Serving(_) => {
+                let said = |report: &Option<Box<LaneReport>>| report.as_ref().map(|report| report.readiness);
+                judge(reports.iter().map(said), is_read_only(directory))
+            }
+        }
+    }
+}
+
+impl Served {
+    /// What each lane answers, in their order; nothing of one that does not answer in time.
+    pub(crate) async fn ask_lanes<T>(&self, question: impl Fn(oneshot::Sender<T>) -> Arrival) -> Vec<Option<T>> {
+        let deadline = Instant::now() + LANES_WAIT_MAX;
+        let ask = |inbox: &crate::lane::Inbox| {
+            let (answer, answered) = oneshot::channel();
+            inbox.push(question(answer));
+            answered
+        };
+        let asked: Vec<_> = self.inboxes.all().map(ask).collect();
+        let mut answers = Vec::with_capacity(asked.len());
+        for answered in asked {
+            answers.push(timeout_at(deadline, answered).await.ok().and_then(Result::ok));
+        }
+        answers
+    }
+}
+
+/// What cannot be asked for shows when it is written.
+fn is_read_only(directory: &DataDirectory) -> bool {
+    directory.layout().space().is_ok_and(|space| space.is_read_only)
+}
