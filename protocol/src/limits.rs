@@ -13,6 +13,8 @@ pub const RECORD_BYTES_DEFAULT: u32 = 1 << 20;
 pub const RECORD_BYTES_LEAST: u32 = 1 << 20;
 /// Largest setting of a stream's largest record: 10 MiB (as in Kinesis).
 pub const RECORD_BYTES_MAX: u32 = 10 << 20;
+/// Fewest bytes that a record takes in a batch: its lengths and a key of one character.
+pub const RECORD_ENCODED_BYTES_LEAST: usize = 9;
 /// Most records in one batch.
 pub const BATCH_RECORDS_MAX: u32 = 16_384;
 /// Largest body of one batch: one record of the largest size with its key, and room to spare.

@@ -24,10 +24,12 @@ use rheos_core::log::{
     Acked, ClosedShard, Effect, Event, Log, LogId, LogSettings, LogShard, ReadStart, SegmentFacts, Write,
 };
 use rheos_core::reader::{ReadOutcome, ReadPlace, ReadStep};
-use rheos_core::recovery::{Chore, LogOnDisk, Recovered, Recovery, RecoveryStep};
+use rheos_core::recovery::{
+    Chore, LogOnDisk, Loss, Recovered, Recovery, RecoveryStep, Repair, RepairChore, RepairPlan, RepairStep,
+};
 use rheos_core::segment::Label;
 use rheos_protocol::batch::{BatchBuilder, ProducerStamp, PutBatch};
-use rheos_protocol::error::WireError;
+use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::hash::HashRange;
 use rheos_protocol::message::Position;
 use rheos_protocol::record::Record;
@@ -324,9 +326,9 @@ impl Rig {
         self.advanced.clear();
     }
 
-    /// What recovery finds, before anything is done about it.
-    pub fn recover(&self) -> Recovered {
-        let mut recovery = Recovery::new(LogOnDisk {
+    /// What is known of the log before its files are read.
+    pub fn on_disk(&self) -> LogOnDisk {
+        LogOnDisk {
             id: self.settings.id,
             directory: DIRECTORY,
             shards: self.settings.shard_numbers().collect(),
@@ -334,7 +336,45 @@ impl Rig {
             lowest_kept: self.files.lowest_kept,
             highest_prepared: self.files.highest_prepared,
             files: self.files.numbers(),
-        });
+        }
+    }
+
+    /// How the log, which is down, can take puts again.
+    pub fn plan_repair(&self) -> RepairPlan {
+        let mut repair = Repair::new(self.on_disk(), &self.recover(), self.now.wall_ms);
+        let mut input = None;
+        loop {
+            match repair.step(input.take()) {
+                RepairStep::Read { segment } => input = Some(self.files.read(segment, ReadPlace::Whole)),
+                RepairStep::Done(plan) => return *plan,
+            }
+        }
+    }
+
+    /// The chores of a repair in which these losses are accepted.
+    pub fn repair_chores(&self, losses: &[Loss]) -> Vec<RepairChore> {
+        let mut plan = self.plan_repair();
+        plan.forget_lost(losses);
+        plan.chores(self.salt(plan.next_segment()))
+    }
+
+    /// Does one of them.
+    pub fn do_repair_chore(&mut self, chore: &RepairChore) {
+        match chore {
+            RepairChore::Seal { segment, offset, footer } => {
+                self.files.write(*segment, *offset, footer);
+                self.files.truncate(*segment, offset + footer.len() as u64);
+            }
+            RepairChore::Create { segment, bytes } => {
+                self.files.highest_prepared = self.files.highest_prepared.max(*segment);
+                self.files.segments.insert(*segment, bytes.to_vec());
+            }
+        }
+    }
+
+    /// What recovery finds, before anything is done about it.
+    pub fn recover(&self) -> Recovered {
+        let mut recovery = Recovery::new(self.on_disk());
         let mut input = None;
         loop {
             match recovery.step(input.take()) {
@@ -421,6 +461,38 @@ impl Rig {
             at = outcome.next_sequence;
         }
         Ok(texts)
+    }
+
+    /// What of a shard is readable, as sequence and text, and what is lost; of a log that has expired nothing.
+    ///
+    /// # Panics
+    /// When a read is answered with another error, or does not get on.
+    pub fn read_around(&self, shard: u32) -> (Vec<(u64, String)>, Vec<Loss>) {
+        let (mut texts, mut losses, mut at) = (Vec::new(), Vec::new(), 0);
+        while at < self.tip(shard) {
+            // Whoever begins at the horizon is told of what is lost there, too.
+            let position = if at == 0 { Position::TrimHorizon } else { Position::AtSequence(at) };
+            match self.read(shard, position, 1 << 20) {
+                Ok(outcome) => {
+                    let begins = outcome.start_sequence == at || (at == 0 && self.files.lowest_kept > 1);
+                    assert!(begins && outcome.next_sequence > at, "shard {shard} at {at}: {outcome:?}");
+                    for batch in &outcome.batches {
+                        let records = (batch.header().first_sequence..).zip(batch.records());
+                        let wanted = records.filter(|(sequence, _)| *sequence >= at);
+                        texts
+                            .extend(wanted.map(|(at, record)| (at, String::from_utf8_lossy(record.data).into_owned())));
+                    }
+                    at = outcome.next_sequence;
+                }
+                Err(error) => {
+                    assert_eq!(error.code, ErrorCode::Damaged, "{error:?}");
+                    assert!(error.detail >= at && error.detail_2 >= error.detail, "{error:?} at {at}");
+                    losses.push(Loss { shard, first_sequence: error.detail, last_sequence: error.detail_2 });
+                    at = error.detail_2 + 1;
+                }
+            }
+        }
+        (texts, losses)
     }
 
     /// Everything before it is durable.

@@ -50,6 +50,7 @@ pub mod commit;
 pub mod counts;
 pub mod fanout;
 pub mod footer;
+pub mod gap;
 pub mod held_back;
 pub mod index;
 pub mod lanes;

@@ -25,8 +25,10 @@ use bytes::Bytes;
 use crossbeam::channel::{self, Receiver, RecvTimeoutError, Sender};
 use rheos_core::commit::SegmentId;
 use rheos_core::footer::Trailer;
-use rheos_core::limits::BLOCK_BYTES;
 use rheos_core::log::{LogId, SegmentFacts};
+use rheos_core::reader::ReadPlace;
+use rheos_core::recovery::first_arrival_ms;
+use rheos_core::segment::HEAD_BYTES;
 use rheos_protocol::error::ErrorCode;
 use tracing::{info, warn};
 
@@ -35,6 +37,7 @@ use crate::directory::DataDirectory;
 use crate::disk::AlignedBuffer;
 use crate::durable;
 use crate::lane::{Arrival, Inboxes, name};
+use crate::recover::read_place;
 
 use prepare::{Pace, Preparing, next_of};
 use storage::StorageWatch;
@@ -176,7 +179,7 @@ impl Worker {
                 self.remove_segment(log, segment);
             }
             FileJob::Seal { log, segment, offset, footer } => {
-                if let Err(error) = self.seal(log, segment, offset, &footer) {
+                if let Err(error) = write_footer(&self.directory, &self.path(log, segment), offset, &footer) {
                     warn!(log = %name(log), segment, "cannot write a footer, reading will rebuild it: {error}");
                 }
                 self.inboxes.of_log(log).push(Arrival::Sealed { log, segment });
@@ -253,17 +256,6 @@ impl Worker {
         self.inboxes.of_log(log).push(Arrival::Prepared { log, ask, outcome });
     }
 
-    fn seal(&self, log: LogId, segment: u64, offset: u64, footer: &[u8]) -> io::Result<()> {
-        let path = self.path(log, segment);
-        let flags = self.directory.segment_flags().bits() as i32;
-        let file = OpenOptions::new().write(true).custom_flags(flags).open(path)?;
-        let mut buffer = AlignedBuffer::with_capacity(footer.len());
-        buffer.extend_from_slice(footer);
-        file.write_all_at(&buffer, offset)?;
-        file.set_len(offset + footer.len() as u64)?;
-        file.sync_all()
-    }
-
     fn trim(&mut self, log: LogId, lowest: u64) {
         let raise = || prepare::raise_lowest(&self.catalog, log, lowest);
         // What makes room on a full disk may need a little of it.
@@ -277,8 +269,7 @@ impl Worker {
                 return self.late_trims.push_back((Instant::now() + TRIM_RETRY, log, lowest));
             }
         }
-        let trailer = self.trailer(log, lowest);
-        let facts = SegmentFacts { segment: lowest, last_arrival_ms: trailer.map(|trailer| trailer.last_arrival_ms) };
+        let facts = SegmentFacts { segment: lowest, last_arrival_ms: self.last_arrival_ms(log, lowest) };
         // The lane is told first: a read that then finds the file gone and begins anew does not ask for it again.
         self.inboxes.of_log(log).push(Arrival::Trimmed { log, lowest: facts });
         self.remove_segment(log, lowest - 1);
@@ -291,13 +282,18 @@ impl Worker {
         }
     }
 
-    fn trailer(&self, log: LogId, segment: u64) -> Option<Trailer> {
-        let id = SegmentId { incarnation: log.incarnation, log: log.log, segment };
-        let file = File::open(self.path(log, segment)).ok()?;
-        let offset = file.metadata().ok()?.len().checked_sub(BLOCK_BYTES)?;
-        let mut block = vec![0; BLOCK_BYTES as usize];
-        file.read_exact_at(&mut block, offset).ok()?;
-        Trailer::decode(&block, id).ok()
+    /// Arrival of the last record of a segment, or, where its footer is lost, of the first in a later one.
+    fn last_arrival_ms(&self, log: LogId, segment: u64) -> Option<u64> {
+        let id = |segment| SegmentId { incarnation: log.incarnation, log: log.log, segment };
+        let open = |segment| File::open(self.path(log, segment));
+        let trailer = open(segment).and_then(|file| read_place(&file, ReadPlace::LastBlock));
+        let trailer = trailer.ok().and_then(|block| Trailer::decode(&block, id(segment)).ok());
+        let first_of = |segment| {
+            let head = open(segment).and_then(|file| read_place(&file, HEAD)).ok()?;
+            first_arrival_ms(id(segment), &head)
+        };
+        let later = segment + 1..=segment + SUCCESSORS_MAX;
+        trailer.map(|trailer| trailer.last_arrival_ms).or_else(|| later.into_iter().find_map(first_of))
     }
 
     fn remove_segment(&self, log: LogId, segment: u64) {
@@ -340,6 +336,20 @@ impl Worker {
     }
 }
 
+/// Writes a footer, whole blocks, and cuts the file after it.
+///
+/// # Errors
+/// What the system says; the index is then made anew by whoever needs it.
+pub(crate) fn write_footer(directory: &DataDirectory, path: &Path, offset: u64, footer: &[u8]) -> io::Result<()> {
+    let flags = directory.segment_flags().bits() as i32;
+    let file = OpenOptions::new().write(true).custom_flags(flags).open(path)?;
+    let mut buffer = AlignedBuffer::with_capacity(footer.len());
+    buffer.extend_from_slice(footer);
+    file.write_all_at(&buffer, offset)?;
+    file.set_len(offset + footer.len() as u64)?;
+    file.sync_all()
+}
+
 /// Moves something that the catalog does not know out of the way, and says so.
 pub(crate) fn set_aside(directory: &DataDirectory, from: &Path, place: &str) {
     let aside = directory.layout().aside_dir();
@@ -358,5 +368,9 @@ pub(crate) fn set_aside(directory: &DataDirectory, from: &Path, place: &str) {
     }
 }
 
+/// The head of a segment file.
+const HEAD: ReadPlace = ReadPlace::At(0, HEAD_BYTES as usize);
+/// How many segments after one without a footer are asked when its records came.
+const SUCCESSORS_MAX: u64 = 64;
 /// How many things of one name may be set aside.
 const ASIDE_NAMES_MAX: usize = 1_000;

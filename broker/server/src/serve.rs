@@ -26,7 +26,7 @@ use crate::identity::{BrokerIdentity, CertificateFiles};
 use crate::lane::{Inboxes, RecoveredStream, name, settings_of};
 use crate::lanes::{Lanes, Shared};
 use crate::net::Connections;
-use crate::recover::{Found, recover_log};
+use crate::recover::{Found, on_disk, recover_log};
 use crate::reshard::{EXPIRED_WAITING_MAX, Resharder};
 use crate::sockets::Sockets;
 use crate::standing::{Served, Standing};
@@ -207,7 +207,7 @@ fn recover(directory: &DataDirectory, at_start: &CatalogAtStart) -> Result<Recov
             let id = LogId { incarnation: stream.incarnation, log };
             let record = at_start.logs.get(&(id.incarnation, log)).copied().unwrap_or(LogRecord::NEW);
             let files = found.segments.remove(&id).unwrap_or_default();
-            let mut state = recover_log(directory, stream, log, record, files)?;
+            let mut state = recover_log(directory, on_disk(directory, stream, log, record, files))?;
             if let Some(cut) = &state.cut {
                 warn!(stream = %stream.name, log = %name(id), "{cut}");
             }

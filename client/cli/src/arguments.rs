@@ -18,6 +18,7 @@ use crate::key::KeyCommand;
 use crate::man::ManCommand;
 use crate::ping::PingCommand;
 use crate::put::PutCommand;
+use crate::repair::RepairCommand;
 use crate::serve::ServeCommand;
 use crate::stream::StreamCommand;
 use crate::tail::TailCommand;
@@ -65,6 +66,7 @@ pub(crate) enum Command {
     Tls(TlsCommand),
     Ping(PingCommand),
     Verify(VerifyCommand),
+    Repair(RepairCommand),
     Completions(CompletionsCommand),
     Man(ManCommand),
     Help(HelpCommand),

@@ -33,6 +33,7 @@ mod ping;
 mod printer;
 mod put;
 mod raw;
+mod repair;
 mod screen;
 mod serve;
 mod stream;
@@ -62,6 +63,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Demo(command) => demo::run(command, global),
         Command::Serve(command) => serve::run(command, global),
         Command::Verify(command) => verify::run(command, global),
+        Command::Repair(command) => repair::run(command, global),
         Command::Context(command) => context::run(command, global),
         Command::Tls(command) => tls::run(command, global),
         Command::Completions(command) => completions::run(command),

@@ -253,6 +253,10 @@ impl World {
             }
         }
         self.look_whether_stopped();
+        if !self.up {
+            // The last of a stop was done in this tick; the next start has ticks of its own.
+            return;
+        }
         let idle = self.pace == Pace::Silent && self.stopping.is_none() && self.hosts.iter().all(is_quiet);
         let wait_us = if idle { self.random.one_of(&[250_000, 20 * SECOND_US, 300 * SECOND_US]) } else { 250_000 };
         self.after(wait_us, Due::Tick);
