@@ -121,6 +121,14 @@ kinds! {
     READ_METRICS = 80,
     /// Reply to [`READ_METRICS`]: one of as many as it takes.
     METRICS = 81,
+    /// Request: change retention, largest record or limits of a stream; answered with [`STREAM`].
+    UPDATE_STREAM = 96,
+    /// Request: change tags of a stream or a registered consumer.
+    CHANGE_TAGS = 98,
+    /// Request: the tags of a stream or a registered consumer.
+    LIST_TAGS = 100,
+    /// Reply to [`LIST_TAGS`].
+    TAGS = 101,
 }
 
 impl FrameHeader {

@@ -11,6 +11,8 @@ mod key;
 mod metrics;
 mod push;
 mod reshard;
+mod settings;
+mod tag;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -22,6 +24,8 @@ pub use key::{Access, CreateKey, KeyDescription, KeyPolicy, NewKey};
 pub use metrics::MetricsPiece;
 pub use push::{Push, PushEnd, Subscribe};
 pub use reshard::{MergeShards, SplitShard, UpdateShardCount};
+pub use settings::{Limit, LimitsUpdate, StreamLimits, StreamSettings, UpdateStream};
+pub use tag::{ChangeTags, StreamFilter, Tag, Tagged};
 
 use crate::limits::{CHILDREN_MAX, LIST_PAGE_MAX, NAME_CHARS_MAX, SHARDS_MAX, TEXT_BYTES_MAX};
 use crate::wire::{FieldReader, FieldWriter, Malformed, write_group};
@@ -153,7 +157,8 @@ pub struct CreateStream {
 ///
 /// ```text
 ///   group { text name | u64 incarnation | u64 created ms | u64 retention ms | u32 largest record bytes } | u32 count |
-///   count x group { u32 shard | u128 first hash | u128 last hash | u8 state | u32 parent + 1 | u32 adjacent parent + 1 | u32 log | u16 lane }
+///   count x group { u32 shard | u128 first hash | u128 last hash | u8 state | u32 parent + 1 | u32 adjacent parent + 1 | u32 log | u16 lane } |
+///   group { settings }
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamDescription {
@@ -169,6 +174,8 @@ pub struct StreamDescription {
     pub record_bytes_max: u32,
     /// Shards in order of their number.
     pub shards: Vec<ShardDescription>,
+    /// What else may be changed of it.
+    pub settings: StreamSettings,
 }
 
 /// A shard of a [`StreamDescription`].
@@ -218,12 +225,14 @@ pub enum Request {
     CreateStream(CreateStream),
     /// Describe the stream of this name.
     DescribeStream(String),
-    /// Up to `limit` streams whose names sort after `after`.
+    /// Up to `limit` streams that pass the filter and whose names sort after `after`.
     ListStreams {
         /// Where to go on; empty for the first page.
         after: String,
         /// 1 to 1,000.
         limit: u32,
+        /// Which of them.
+        filter: StreamFilter,
     },
     /// Delete the stream of this name.
     DeleteStream(String),
@@ -267,6 +276,12 @@ pub enum Request {
     UpdateShardCount(UpdateShardCount),
     /// The broker's metrics.
     ReadMetrics,
+    /// Change a stream.
+    UpdateStream(UpdateStream),
+    /// Change tags.
+    ChangeTags(ChangeTags),
+    /// List tags.
+    ListTags(Tagged),
 }
 
 /// Everything a broker answers or pushes.
@@ -309,6 +324,8 @@ pub enum Reply {
     Keys(Vec<KeyDescription>, bool),
     /// To ReadMetrics: as many of these as it takes, on the same stream.
     Metrics(MetricsPiece),
+    /// To ListTags: all of them, sorted by their keys.
+    Tags(Vec<Tag>),
 }
 
 impl Request {
@@ -336,6 +353,9 @@ impl Request {
             Request::MergeShards(_) => kind::MERGE_SHARDS,
             Request::UpdateShardCount(_) => kind::UPDATE_SHARD_COUNT,
             Request::ReadMetrics => kind::READ_METRICS,
+            Request::UpdateStream(_) => kind::UPDATE_STREAM,
+            Request::ChangeTags(_) => kind::CHANGE_TAGS,
+            Request::ListTags(_) => kind::LIST_TAGS,
         }
     }
 
@@ -359,7 +379,12 @@ impl Request {
             Request::DescribeStream(name) | Request::DeleteStream(name) | Request::RevokeKey(name) => {
                 FieldWriter::text(out, name);
             }
-            Request::ListStreams { after, limit } | Request::ListKeys { after, limit } => {
+            Request::ListStreams { after, limit, filter } => {
+                FieldWriter::text(out, after);
+                out.put_u32_le(*limit);
+                filter.encode(out);
+            }
+            Request::ListKeys { after, limit } => {
                 FieldWriter::text(out, after);
                 out.put_u32_le(*limit);
             }
@@ -377,6 +402,9 @@ impl Request {
             Request::SplitShard(split) => split.encode(out),
             Request::MergeShards(merge) => merge.encode(out),
             Request::UpdateShardCount(update) => update.encode(out),
+            Request::UpdateStream(update) => update.encode(out),
+            Request::ChangeTags(change) => change.encode(out),
+            Request::ListTags(of) => of.encode(out),
         });
     }
 
@@ -400,7 +428,11 @@ impl Request {
                 record_bytes_max: fields.u32()?,
             }),
             kind::DESCRIBE_STREAM => Request::DescribeStream(name(&mut fields)?),
-            kind::LIST_STREAMS => Request::ListStreams { after: name(&mut fields)?, limit: fields.u32()? },
+            kind::LIST_STREAMS => Request::ListStreams {
+                after: name(&mut fields)?,
+                limit: fields.u32()?,
+                filter: StreamFilter::decode(&mut fields)?,
+            },
             kind::DELETE_STREAM => Request::DeleteStream(name(&mut fields)?),
             kind::REGISTER_CONSUMER => Request::RegisterConsumer(ConsumerOf::decode(&mut fields)?),
             kind::DESCRIBE_CONSUMER => Request::DescribeConsumer(ConsumerOf::decode(&mut fields)?),
@@ -418,6 +450,9 @@ impl Request {
             kind::MERGE_SHARDS => Request::MergeShards(MergeShards::decode(&mut fields)?),
             kind::UPDATE_SHARD_COUNT => Request::UpdateShardCount(UpdateShardCount::decode(&mut fields)?),
             kind::READ_METRICS => Request::ReadMetrics,
+            kind::UPDATE_STREAM => Request::UpdateStream(UpdateStream::decode(&mut fields)?),
+            kind::CHANGE_TAGS => Request::ChangeTags(ChangeTags::decode(&mut fields)?),
+            kind::LIST_TAGS => Request::ListTags(Tagged::decode(&mut fields)?),
             _ => return Ok(None),
         }))
     }
@@ -443,6 +478,7 @@ impl Reply {
             Reply::Key(_) => kind::KEY,
             Reply::Keys(..) => kind::KEYS,
             Reply::Metrics(_) => kind::METRICS,
+            Reply::Tags(_) => kind::TAGS,
         }
     }
 
@@ -483,6 +519,7 @@ impl Reply {
                 piece.encode_fields(out);
                 out.put_slice(&piece.text);
             }
+            Reply::Tags(tags) => tag::encode_tags(tags, out),
         });
     }
 
@@ -536,6 +573,7 @@ impl Reply {
                 Reply::Keys(keys, more)
             }
             kind::METRICS => Reply::Metrics(MetricsPiece::decode(&mut fields, &payload)?),
+            kind::TAGS => Reply::Tags(tag::decode_tags(&mut fields)?),
             _ => return Ok(None),
         }))
     }
@@ -633,6 +671,7 @@ impl StreamDescription {
                 out.put_u16_le(shard.lane);
             });
         }
+        write_group(out, |out| self.settings.encode(out));
     }
 
     fn decode(fields: &mut FieldReader<'_>) -> Result<StreamDescription, Malformed> {
@@ -644,6 +683,7 @@ impl StreamDescription {
             retention_ms: head.u64()?,
             record_bytes_max: head.u32()?,
             shards: Vec::new(),
+            settings: StreamSettings::default(),
         };
         // A stream that was resharded lists closed shards beside the open ones.
         let count = fields.count(SHARDS_MAX * 4, 2)?;
@@ -663,6 +703,7 @@ impl StreamDescription {
                 lane: shard.u16()?,
             });
         }
+        stream.settings = StreamSettings::decode(&mut fields.group()?)?;
         Ok(stream)
     }
 

@@ -40,6 +40,7 @@ impl Broker {
                 dev_anyone_on_the_network: false,
                 certificate: None,
                 metrics_open: false,
+                limits: rheos_protocol::message::StreamLimits::NONE,
                 lanes: 1,
                 mtu: 1452,
                 cores: Vec::new(),

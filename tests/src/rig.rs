@@ -18,9 +18,10 @@ use std::collections::VecDeque;
 
 use rheos_core::arrival::Now;
 use rheos_core::budget::LaneBudget;
+use rheos_core::catalog::StreamTerms;
 use rheos_core::commit::SegmentId;
 use rheos_core::log::{
-    Acked, ClosedShard, Effect, Event, Log, LogId, LogSettings, LogShard, ReadStart, SegmentFacts, Write,
+    Acked, ClosedShard, Effect, Event, Expiry, Log, LogId, LogSettings, LogShard, ReadStart, SegmentFacts, Write,
 };
 use rheos_core::reader::{ReadOutcome, ReadPlace, ReadStep};
 use rheos_core::recovery::{
@@ -50,6 +51,10 @@ pub struct Rig {
     pub makes: bool,
     /// Footers are written as they come.
     pub seals: bool,
+    /// Segments that have expired are given up as it is asked for.
+    pub trims: bool,
+    /// What has expired and was not given up.
+    pub expiries: VecDeque<Expiry>,
     /// The lane's budget.
     pub lane: LaneBudget,
     /// Writes that wait to be completed, when they are not completed as they come.
@@ -80,14 +85,15 @@ impl Rig {
             settings: LogSettings {
                 id,
                 shards: (0..shards).map(whole).collect(),
-                record_bytes_max: 10 << 20,
-                retention_ms: 86_400_000,
+                terms: StreamTerms::new(86_400_000, 10 << 20),
             },
             files: LogFiles::default(),
             now: Now { boot_ms: 1_000, wall_ms: 1_700_000_000_000 },
             completes: true,
             makes: true,
             seals: true,
+            trims: true,
+            expiries: VecDeque::new(),
             lane: LaneBudget::default(),
             writes: VecDeque::new(),
             asked: VecDeque::new(),
@@ -118,6 +124,14 @@ impl Rig {
     /// When it is down.
     pub fn log(&self) -> &Log {
         self.log.as_ref().expect("the log is up")
+    }
+
+    /// The log, to be asked what changes it.
+    ///
+    /// # Panics
+    /// When it is down.
+    pub fn log_mut(&mut self) -> &mut Log {
+        self.log.as_mut().expect("the log is up")
     }
 
     /// Hands the log out to somebody who lends it to others; it comes back with [`give_log`](Self::give_log).
@@ -185,13 +199,12 @@ impl Rig {
                 return Some(Event::Sealed { segment });
             }
             Effect::Seal { .. } => {}
-            Effect::Trim { lowest } => {
-                self.files.lowest_kept = lowest;
-                self.files.segments.retain(|number, _| *number >= lowest);
-                let read = |place| self.files.read(lowest, place).unwrap_or_default();
-                let (head, last_block) = (read(ReadPlace::At(0, 4096)), read(ReadPlace::LastBlock));
-                let lowest = SegmentFacts::of(self.segment(lowest), &head, &last_block);
-                return Some(Event::Trimmed { lowest });
+            Effect::Trim(expiry) if self.trims => return Some(self.trim(expiry)),
+            Effect::Trim(expiry) => self.expiries.push_back(expiry),
+            Effect::Measure { segments } => {
+                let in_range = self.files.segments.range(segments);
+                let sizes = in_range.map(|(number, file)| (*number, file.len() as u64)).collect();
+                return Some(Event::Measured { sizes });
             }
             Effect::ReadOnly { why } => self.read_only = Some(why),
             Effect::Stopped => self.stopped = true,
@@ -199,6 +212,28 @@ impl Rig {
             Effect::Advanced { shard } => self.advanced.push_back(shard),
         }
         None
+    }
+
+    /// Gives segments up, as the file thread does, and says what the log is told then.
+    pub fn trim(&mut self, expiry: Expiry) -> Event {
+        let lowest = self.lowest_kept(expiry);
+        self.files.lowest_kept = lowest.segment;
+        self.files.segments.retain(|number, _| *number >= lowest.segment);
+        Event::Trimmed { lowest }
+    }
+
+    /// What is known of the lowest segment that is kept when others have expired.
+    pub fn lowest_kept(&self, expiry: Expiry) -> SegmentFacts {
+        expiry.lowest_kept(|segment| {
+            let read = |place| self.files.read(segment, place).unwrap_or_default();
+            SegmentFacts::of(self.segment(segment), &read(ReadPlace::At(0, 4096)), &read(ReadPlace::LastBlock))
+        })
+    }
+
+    /// The catalog has changed the stream's terms.
+    pub fn set_terms(&mut self, terms: StreamTerms) {
+        self.settings.terms = terms;
+        self.tell(Event::Terms { terms });
     }
 
     fn made(&mut self) -> Event {
@@ -323,6 +358,7 @@ impl Rig {
         self.replies.clear();
         self.drained.clear();
         self.advanced.clear();
+        self.expiries.clear();
     }
 
     /// What is known of the log before its files are read.

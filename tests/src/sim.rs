@@ -21,6 +21,7 @@ pub mod producer;
 pub mod reader;
 pub mod reshard;
 pub mod subscriber;
+pub mod terms;
 pub mod trace;
 pub mod world;
 

@@ -174,6 +174,7 @@ impl Memory {
                     retention_ms: 0,
                     record_bytes_max: 1 << 20,
                     shards: shards.collect(),
+                    settings: Default::default(),
                 });
                 Reply::Stream(streams.last().expect("it was just added").clone())
             }

@@ -20,13 +20,16 @@
 //! and reports back as [`Event`]s.
 
 mod append;
+mod ceilings;
 mod commit;
 mod counted;
 mod read;
 mod reshard;
+mod retention;
 mod segments;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 use rheos_protocol::batch::{Batch, PutBatch};
@@ -36,6 +39,7 @@ use rheos_protocol::hash::HashRange;
 use crate::arrival::{ArrivalClock, Now};
 use crate::budget::LaneBudget;
 use crate::carry_over::{self, ShardState};
+use crate::catalog::StreamTerms;
 use crate::commit::CommitHeader;
 use crate::counts::{LogCounts, ShardCounts};
 use crate::limits::{CLOSE_MS, SETTLE_MS};
@@ -45,8 +49,10 @@ use crate::tail::Tail;
 
 pub use counted::ShardCounted;
 pub use read::{ReadStart, ShardTip};
+pub use retention::Expiry;
 pub use segments::SegmentFacts;
 
+use ceilings::Ceilings;
 use commit::Submitted;
 use segments::Segments;
 
@@ -66,10 +72,8 @@ pub struct LogSettings {
     pub id: LogId,
     /// Its shards, sorted by number.
     pub shards: Vec<LogShard>,
-    /// Largest data of one record.
-    pub record_bytes_max: u32,
-    /// How long records are kept.
-    pub retention_ms: u64,
+    /// What may change while it is served; its part where they are about the stream as a whole.
+    pub terms: StreamTerms,
 }
 
 impl LogSettings {
@@ -154,6 +158,11 @@ pub enum Event {
         /// What is now known of the oldest segment.
         lowest: SegmentFacts,
     },
+    /// How long the files of segments are that were to be measured, as far as they are there.
+    Measured {
+        /// Number and bytes.
+        sizes: Vec<(u64, u64)>,
+    },
     /// These shards are to be closed: nothing new is admitted to them from here on.
     /// [`Effect::Drained`] follows.
     Close {
@@ -166,6 +175,11 @@ pub enum Event {
     Resharded {
         /// What it says now.
         shards: Vec<LogShard>,
+    },
+    /// The stream's terms have changed.
+    Terms {
+        /// What they are now.
+        terms: StreamTerms,
     },
     /// Time has passed. Comes a few times a second while [`Log::is_open`].
     Tick,
@@ -213,10 +227,12 @@ pub enum Effect {
         /// The footer, whole blocks.
         footer: Bytes,
     },
-    /// Remove the segments below this one, after the catalog knows; [`Event::Trimmed`] follows.
-    Trim {
-        /// The lowest segment to be kept.
-        lowest: u64,
+    /// Remove segments that have expired, after the catalog knows; [`Event::Trimmed`] follows.
+    Trim(Expiry),
+    /// Find out how long the files of these segments are; [`Event::Measured`] follows.
+    Measure {
+        /// Their numbers.
+        segments: Range<u64>,
     },
     /// A commit has made more records of a watched shard durable. Comes after the replies of the commit.
     Advanced {
@@ -270,6 +286,8 @@ pub struct Log {
     shards: Vec<Shard>,
     producers: ProducerTable,
     clock: ArrivalClock,
+    /// What arrived before has expired, for good.
+    trimmed_ms: u64,
     staged: VecDeque<Staged>,
     stage: Stage,
     health: Health,
@@ -305,6 +323,8 @@ struct Shard {
     /// Whether that is to be said of the commit that is being looked at.
     advanced: bool,
     counts: ShardCounts,
+    /// What is left of its ceilings, once something was taken of one.
+    ceilings: Option<Box<Ceilings>>,
 }
 
 /// Whether a shard takes puts.
@@ -364,6 +384,7 @@ impl Log {
         };
         Log {
             clock: ArrivalClock::new(now, state.last_arrival_ms()),
+            trimmed_ms: settings.terms.trimmed_ms,
             shards,
             producers: state.producers,
             staged: VecDeque::new(),
@@ -403,7 +424,15 @@ impl Log {
             }
             Event::SegmentFailed { ask, why } => self.segment_failed(now, ask, &why, budget, effects),
             Event::Sealed { segment } => self.segments.sealed(segment),
-            Event::Trimmed { lowest } => self.segments.trimmed(lowest),
+            Event::Trimmed { lowest } => {
+                self.segments.trimmed(lowest);
+                self.expire(now, effects);
+            }
+            Event::Measured { sizes } => {
+                self.segments.measured(&sizes);
+                self.expire(now, effects);
+            }
+            Event::Terms { terms } => self.change_terms(now, terms, effects),
             Event::Close { shards } => self.close_shards(&shards),
             Event::Reopen => self.reopen_shards(),
             Event::Resharded { shards } => self.resharded(&shards, effects),
@@ -483,9 +512,7 @@ impl Log {
     fn tick(&mut self, now: Now, budget: &mut LaneBudget, effects: &mut Vec<Effect>) {
         self.tail.expire(now.boot_ms, budget);
         self.clock.follow(now);
-        if let Some(lowest) = self.segments.expired(self.horizon_ms(now)) {
-            effects.push(Effect::Trim { lowest });
-        }
+        self.expire(now, effects);
         let quiet_ms = now.boot_ms.saturating_sub(self.quiet_since_boot_ms);
         let idle = matches!(self.stage, Stage::Idle) && self.staged.is_empty();
         let writes = matches!(self.health, Health::Serving | Health::Stopping);
@@ -497,11 +524,6 @@ impl Log {
         } else if self.settled && quiet_ms >= CLOSE_MS {
             self.close_segment(effects);
         }
-    }
-
-    /// What arrived before this time has expired.
-    fn horizon_ms(&self, now: Now) -> u64 {
-        self.clock.now_ms(now).saturating_sub(self.settings.retention_ms)
     }
 
     fn stop(&mut self, now: Now, budget: &mut LaneBudget, effects: &mut Vec<Effect>) {

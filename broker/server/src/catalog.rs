@@ -46,7 +46,7 @@ use std::thread::{self, JoinHandle};
 use crossbeam::channel::{self, Sender, TrySendError};
 use rheos_core::catalog::{ConsumerRecord, KeyRecord, LOGS_OF_STREAM_MAX, LogRecord, Reshard, StreamRecord};
 use rheos_protocol::error::{ErrorCode, WireError};
-use rheos_protocol::message::{CreateKey, CreateStream};
+use rheos_protocol::message::{CreateKey, CreateStream, Tag, UpdateStream};
 use rheos_protocol::name::{ConsumerName, StreamName};
 use tokio::sync::oneshot;
 
@@ -201,6 +201,52 @@ impl Catalog {
         expired: BTreeSet<u32>,
     ) -> Result<Arc<StreamRecord>, WireError> {
         Ok(self.change(Change::ForgetShards { life: Life::of(stream), expired }).await?.into_stream())
+    }
+
+    /// Changes the terms of the stream of this name, of which everything before `horizon_ms` has expired. Changes
+    /// nothing when they are so already.
+    ///
+    /// # Errors
+    ///
+    /// `StreamNotFound`, `BadRequest`, and those of every change.
+    pub async fn update_stream(
+        &self,
+        stream: &StreamName,
+        update: UpdateStream,
+        horizon_ms: u64,
+    ) -> Result<Arc<StreamRecord>, WireError> {
+        Ok(self.change(Change::Update { stream: stream.clone(), update, horizon_ms }).await?.into_stream())
+    }
+
+    /// Changes tags of the stream of this name.
+    ///
+    /// # Errors
+    ///
+    /// `StreamNotFound`, `BadRequest`, `LimitExceeded`, and those of every change.
+    pub async fn tag_stream(
+        &self,
+        stream: &StreamName,
+        set: Vec<Tag>,
+        remove: Vec<String>,
+    ) -> Result<Arc<StreamRecord>, WireError> {
+        let change = Change::Tag { stream: stream.clone(), consumer: None, set, remove };
+        Ok(self.change(change).await?.into_stream())
+    }
+
+    /// Changes tags of a consumer.
+    ///
+    /// # Errors
+    ///
+    /// As for a stream's, and `ConsumerNotFound`.
+    pub async fn tag_consumer(
+        &self,
+        stream: &StreamName,
+        consumer: &ConsumerName,
+        set: Vec<Tag>,
+        remove: Vec<String>,
+    ) -> Result<Arc<ConsumerRecord>, WireError> {
+        let change = Change::Tag { stream: stream.clone(), consumer: Some(consumer.clone()), set, remove };
+        Ok(self.change(change).await?.into_consumer())
     }
 
     /// Writes down that `segment` of a log is about to be made. Changes nothing when a higher one was.

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
+use rheos_core::catalog::StreamTerms;
 use rheos_core::log::{Log, LogSettings, ReadStart};
 use rheos_core::reader::{ReadOutcome, ReadPlace, ReadStep};
 use rheos_core::recovery::{Loss, Recovered};
@@ -68,7 +69,8 @@ pub(crate) fn read_log(
     progress: &mut impl FnMut(u64),
 ) -> Contents {
     // Expired records are nobody's loss.
-    let settings = LogSettings { retention_ms: u64::MAX, ..settings.clone() };
+    let terms = StreamTerms { retention_ms: u64::MAX, trimmed_ms: 0, ..settings.terms };
+    let settings = LogSettings { terms, ..settings.clone() };
     let shards: Vec<u32> = settings.shard_numbers().collect();
     let log = Log::new(clock::now(), settings, recovered);
     let mut contents = Contents::default();

@@ -15,6 +15,7 @@ mod storage;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,7 +25,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use crossbeam::channel::{self, Receiver, RecvTimeoutError, Sender};
 use rheos_core::commit::SegmentId;
-use rheos_core::log::{LogId, SegmentFacts};
+use rheos_core::log::{Expiry, LogId, SegmentFacts};
 use rheos_core::reader::ReadPlace;
 use rheos_core::recovery::first_arrival_ms;
 use rheos_core::segment::HEAD_BYTES;
@@ -57,8 +58,10 @@ pub(crate) enum FileJob {
     Discard { log: LogId, segment: u64 },
     /// Write a footer and cut the file after it; answered with [`Arrival::Sealed`].
     Seal { log: LogId, segment: u64, offset: u64, footer: Bytes },
-    /// Remove the segments below this one; answered with [`Arrival::Trimmed`].
-    Trim { log: LogId, lowest: u64 },
+    /// Remove segments that have expired; answered with [`Arrival::Trimmed`].
+    Trim { log: LogId, expiry: Expiry },
+    /// Find out how long segments are; answered with [`Arrival::Measured`].
+    Measure { log: LogId, segments: Range<u64> },
     /// Remove everything of a stream that was deleted.
     RemoveStream { incarnation: u64 },
     /// Move a segment that the catalog does not know out of the way.
@@ -132,7 +135,7 @@ struct Worker {
     /// Footers that are to be written and spares that are to go, of the jobs at hand.
     ends: Ends,
     /// Expired segments that could not be given up, and when that is tried again.
-    late_trims: VecDeque<(Instant, LogId, u64)>,
+    late_trims: VecDeque<(Instant, LogId, Expiry)>,
     pace: Pace,
 }
 
@@ -194,7 +197,8 @@ impl Worker {
                 let (path, flags) = (self.path(log, segment), self.directory.segment_flags());
                 self.ends.seal(Footer { log, segment, path, flags, offset, bytes: footer });
             }
-            FileJob::Trim { log, lowest } => self.trim(log, lowest),
+            FileJob::Trim { log, expiry } => self.trim(log, expiry),
+            FileJob::Measure { log, segments } => self.measure(log, segments),
             FileJob::RemoveStream { incarnation } => {
                 self.ends.settle(&self.inboxes);
                 self.remove_stream(incarnation);
@@ -269,7 +273,9 @@ impl Worker {
         self.inboxes.of_log(log).push(Arrival::Prepared { log, ask, outcome });
     }
 
-    fn trim(&mut self, log: LogId, lowest: u64) {
+    fn trim(&mut self, log: LogId, expiry: Expiry) {
+        let facts = expiry.lowest_kept(|segment| self.facts(log, segment));
+        let lowest = facts.segment;
         let raise = || prepare::raise_lowest(&self.catalog, log, lowest);
         // What makes room on a full disk may need a little of it.
         let raised = raise().or_else(|error| if self.storage.release_ballast() { raise() } else { Err(error) });
@@ -279,19 +285,25 @@ impl Worker {
             Err(error) if error.code == ErrorCode::StreamNotFound => return,
             Err(error) => {
                 warn!(log = %name(log), lowest, "cannot give up expired segments yet: {}", error.message);
-                return self.late_trims.push_back((Instant::now() + TRIM_RETRY, log, lowest));
+                return self.late_trims.push_back((Instant::now() + TRIM_RETRY, log, expiry));
             }
         }
-        let facts = self.facts(log, lowest);
         // The lane is told first: a read that then finds the file gone and begins anew does not ask for it again.
         self.inboxes.of_log(log).push(Arrival::Trimmed { log, lowest: facts });
-        self.remove_segment(log, lowest - 1);
+        (expiry.from..lowest).for_each(|segment| self.remove_segment(log, segment));
+    }
+
+    /// What is not there, because it has just expired, has no length.
+    fn measure(&self, log: LogId, segments: Range<u64>) {
+        let bytes_of = |segment| std::fs::metadata(self.path(log, segment)).ok().map(|file| (segment, file.len()));
+        let sizes = segments.filter_map(bytes_of).collect();
+        self.inboxes.of_log(log).push(Arrival::Measured { log, sizes });
     }
 
     fn trim_late(&mut self) {
         while self.late_trims.front().is_some_and(|(at, ..)| *at <= Instant::now()) {
-            let (_, log, lowest) = self.late_trims.pop_front().expect("it was just seen");
-            self.trim(log, lowest);
+            let (_, log, expiry) = self.late_trims.pop_front().expect("it was just seen");
+            self.trim(log, expiry);
         }
     }
 

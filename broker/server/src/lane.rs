@@ -23,6 +23,7 @@ mod pushes;
 mod replies;
 mod report;
 mod reshard;
+mod terms;
 mod turned_away;
 
 use std::future::poll_fn;
@@ -43,7 +44,7 @@ use rheos_core::log::{Effect, Event, Log, LogId, ReadStart};
 use rheos_core::recovery::{LogOnDisk, Recovery, RecoveryStep};
 use rheos_protocol::batch::PutBatch;
 use rheos_protocol::error::{ErrorCode, WireError};
-use rheos_protocol::message::{Read, Subscribe};
+use rheos_protocol::message::{Read, StreamLimits, Subscribe};
 use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tracing::{debug, error};
@@ -72,7 +73,7 @@ use turned_away::TurnedAway;
 const TICK: Duration = Duration::from_millis(100);
 
 /// Logs that are closed are told so only once in so many times: their segments expire all the same.
-const TICKS_OF_CLOSED: u32 = 600;
+const TICKS_OF_CLOSED: u32 = 300;
 
 /// The lane's own task.
 pub(crate) struct Lane {
@@ -91,6 +92,7 @@ pub(crate) struct Lane {
     held_back: HeldBack,
     budget: LaneBudget,
     consumers: Consumers,
+    limits: StreamLimits,
     expired: mpsc::Sender<Expired>,
     directory_id: u64,
     number: LaneNumber,
@@ -122,6 +124,8 @@ pub(crate) struct LaneParts {
     pub(crate) files: FileThread,
     pub(crate) blocks: Blocks,
     pub(crate) consumers: Consumers,
+    /// What streams have where they set nothing else.
+    pub(crate) limits: StreamLimits,
     /// Where closed shards are reported whose records have expired.
     pub(crate) expired: mpsc::Sender<Expired>,
     pub(crate) streams: Streams,
@@ -151,6 +155,7 @@ impl Lane {
             files,
             blocks,
             consumers,
+            limits,
             expired,
             streams,
             net_use,
@@ -181,6 +186,7 @@ impl Lane {
             held_back: HeldBack::default(),
             budget: LaneBudget::default(),
             consumers,
+            limits,
             expired,
             directory_id,
             number,
@@ -281,6 +287,16 @@ impl Lane {
                 let _ = done.send(());
             }
             Arrival::Resharding(resharding) => self.resharding(now, resharding),
+            Arrival::StreamUpdated { record, done } => {
+                self.update(now, record);
+                let _ = done.send(());
+            }
+            Arrival::HorizonOf { incarnation, told } => drop(told.send(self.horizon_ms(now, incarnation))),
+            Arrival::Measured { log, sizes } => {
+                if let Some(slot) = self.logs.of_id(log) {
+                    self.step(now, slot, Event::Measured { sizes });
+                }
+            }
             Arrival::StreamDeleted { record, done } => {
                 self.delete(&record);
                 let _ = done.send(());
@@ -336,7 +352,8 @@ impl Lane {
     fn read(&mut self, now: Now, read: &Read) -> Result<Reading, WireError> {
         let slot = self.logs.of_shard(read.incarnation, read.shard)?;
         let log = &mut self.logs.at(slot).expect("a stream's slots are taken").log;
-        let start = log.read(now, read.shard, read.position, read.bytes_max as usize)?;
+        let bytes_max = log.admit_read(now, read.shard, read.bytes_max as usize)?;
+        let start = log.read(now, read.shard, read.position, bytes_max)?;
         let tip = log.tip(read.shard)?;
         // What has to come from the disk is counted when it has.
         if let ReadStart::Ready(outcome) = &start {
@@ -377,7 +394,7 @@ impl Lane {
     fn create(&mut self, now: Now, record: Arc<StreamRecord>) {
         let LaneNumber { lane, lanes } = self.number;
         let here = (0..record.log_count).filter(|log| lane_of(record.incarnation, *log, lanes) == lane);
-        let logs = here.map(|log| new_log(now, &record, log, self.directory_id)).collect();
+        let logs = here.map(|log| new_log(now, &record, log, self.directory_id, self.limits)).collect();
         let slots = self.logs.add(record, logs);
         // Its creation was on the way when the stop began: nobody else tells these logs.
         if self.stopping {
@@ -476,7 +493,8 @@ impl Lane {
             Effect::Seal { segment, offset, footer } => {
                 self.files.push(FileJob::Seal { log, segment, offset, footer });
             }
-            Effect::Trim { lowest } => self.files.push(FileJob::Trim { log, lowest }),
+            Effect::Trim(expiry) => self.files.push(FileJob::Trim { log, expiry }),
+            Effect::Measure { segments } => self.files.push(FileJob::Measure { log, segments }),
             Effect::Advanced { shard } => {
                 if !self.pushes.fan_out.advanced(log, shard) {
                     owned.log.unwatch(shard);
@@ -507,8 +525,8 @@ impl Lane {
 }
 
 /// A log of a stream that has just been made: there is nothing to recover.
-fn new_log(now: Now, record: &StreamRecord, log: u32, directory: u64) -> Log {
-    let settings = settings_of(record, log);
+fn new_log(now: Now, record: &StreamRecord, log: u32, directory: u64, limits: StreamLimits) -> Log {
+    let settings = settings_of(record, log, limits);
     let on_disk = LogOnDisk {
         id: settings.id,
         directory,

@@ -13,6 +13,7 @@ use std::{io, process};
 
 use quinn::{Endpoint, EndpointConfig, TokioRuntime};
 use rheos_core::lanes::lane_of;
+use rheos_protocol::message::StreamLimits;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task;
 
@@ -51,6 +52,7 @@ pub(crate) struct Shared {
     /// Where lanes report closed shards whose records have expired.
     pub(crate) expired: mpsc::Sender<Expired>,
     pub(crate) metrics: Metrics,
+    pub(crate) limits: StreamLimits,
     pub(crate) mtu: u16,
     pub(crate) dev: bool,
 }
@@ -217,6 +219,7 @@ fn start_lane(plan: LanePlan) -> Result<(Endpoint, task::JoinHandle<()>), StartE
         files: shared.files.clone(),
         blocks: own_blocks,
         consumers: shared.consumers.clone(),
+        limits: shared.limits,
         expired: shared.expired,
         streams: shared.streams.clone(),
         net_use: NetUse::new(&door, &read_memory),
@@ -239,6 +242,7 @@ fn start_lane(plan: LanePlan) -> Result<(Endpoint, task::JoinHandle<()>), StartE
         blocks,
         files: shared.files,
         directory_id,
+        limits: shared.limits,
         lane,
         lanes,
         dev: shared.dev,

@@ -13,6 +13,7 @@
 //!     lanes: 1,
 //!     metrics_open: false,
 //!     mtu: 1452,
+//!     limits: rheos_protocol::message::StreamLimits::NONE,
 //!     cores: Vec::new(),
 //!     ready: Box::new(|ready| eprintln!("clients can connect to {}", ready.address)),
 //! })

@@ -31,6 +31,7 @@ use rheos_core::catalog::StreamRecord;
 use rheos_core::lanes::lanes_of;
 use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::limits::HELLO_MS_MAX;
+use rheos_protocol::message::StreamLimits;
 use rheos_protocol::name::ConsumerName;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, sleep, timeout};
@@ -71,6 +72,8 @@ pub(crate) struct Net {
     pub(crate) blocks: Arc<[Blocks]>,
     pub(crate) files: FileThread,
     pub(crate) directory_id: u64,
+    /// What streams have where they set nothing else.
+    pub(crate) limits: StreamLimits,
     pub(crate) lane: u16,
     pub(crate) lanes: u16,
     /// Any credential will do: for trying things out on loopback.

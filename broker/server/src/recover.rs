@@ -17,6 +17,7 @@ use rheos_core::limits::{BLOCK_BYTES, SEGMENT_FILE_BYTES_MAX};
 use rheos_core::log::LogId;
 use rheos_core::reader::ReadPlace;
 use rheos_core::recovery::{LogOnDisk, Recovered, Recovery, RecoveryStep};
+use rheos_protocol::message::StreamLimits;
 use tracing::warn;
 
 use crate::directory::{DataDirectory, Layout, lock_segment, waiting_message};
@@ -74,7 +75,7 @@ pub(crate) fn on_disk(
     record: LogRecord,
     files: BTreeSet<u64>,
 ) -> LogOnDisk {
-    let settings = settings_of(stream, log);
+    let settings = settings_of(stream, log, StreamLimits::NONE);
     LogOnDisk {
         id: settings.id,
         directory: directory.id(),

@@ -25,6 +25,7 @@ use std::path::Path;
 use rheos_core::catalog::{LogRecord, StreamRecord};
 use rheos_core::log::LogId;
 use rheos_core::recovery::{Chore, LogOnDisk, Loss, Recovered, Repair, RepairChore, RepairPlan, RepairStep};
+use rheos_protocol::message::StreamLimits;
 use serde::Serialize;
 
 use crate::catalog::Catalog;
@@ -339,7 +340,12 @@ fn read_as(
     progress: &mut impl FnMut(u64),
 ) -> Contents {
     let files = LogFiles::after(directory.layout(), log, chores);
-    read_log(&settings_of(record, log.log), recovered, |segment, place| files.read(segment, place), progress)
+    read_log(
+        &settings_of(record, log.log, StreamLimits::NONE),
+        recovered,
+        |segment, place| files.read(segment, place),
+        progress,
+    )
 }
 
 /// Files that another user makes could not be written by the broker.

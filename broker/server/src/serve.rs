@@ -10,6 +10,7 @@ use rheos_core::catalog::LogRecord;
 use rheos_core::limits::LANES_MAX;
 use rheos_core::log::{Log, LogId};
 use rheos_core::recovery::Chore;
+use rheos_protocol::message::StreamLimits;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
@@ -56,6 +57,8 @@ pub struct ServeOptions {
     pub mtu: u16,
     /// The core of each lane, in their order. When empty they take the last ones that the process may use.
     pub cores: Vec<usize>,
+    /// The limits of streams that set nothing else.
+    pub limits: StreamLimits,
     /// Called once, when clients can connect.
     pub ready: Box<dyn FnOnce(&Ready) + Send>,
 }
@@ -132,7 +135,7 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
         metrics_open: options.metrics_open,
     })?;
     let (catalog, at_start) = Catalog::open(&directory)?;
-    let mut recovered = recover(&directory, &at_start)?;
+    let mut recovered = recover(&directory, &at_start, options.limits)?;
     identity.write_admin_url(&directory, address)?;
 
     let (inboxes, stopping) = (Inboxes::new(options.lanes), Stopping::new(options.lanes));
@@ -178,6 +181,7 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
         resharder: resharder.clone(),
         expired,
         metrics,
+        limits: options.limits,
         mtu,
         dev,
     };
@@ -223,7 +227,11 @@ struct RecoveredBroker {
     unfinished: Vec<PathBuf>,
 }
 
-fn recover(directory: &DataDirectory, at_start: &CatalogAtStart) -> Result<RecoveredBroker, StartError> {
+fn recover(
+    directory: &DataDirectory,
+    at_start: &CatalogAtStart,
+    limits: StreamLimits,
+) -> Result<RecoveredBroker, StartError> {
     let mut found = Found::list(directory.layout())?;
     let mut recovered = RecoveredBroker { streams: Vec::new(), chores: Vec::new(), unfinished: Vec::new() };
     for stream in &at_start.streams {
@@ -241,10 +249,11 @@ fn recover(directory: &DataDirectory, at_start: &CatalogAtStart) -> Result<Recov
                 warn!(stream = %stream.name, log = %name(id), "takes no puts, reads go on: {why}");
             }
             recovered.chores.extend(state.chores.drain(..).map(|chore| (id, chore)));
-            logs.push(Log::new(clock::now(), settings_of(stream, log), state));
+            logs.push(Log::new(clock::now(), settings_of(stream, log, limits), state));
         }
         recovered.streams.push(RecoveredStream { record: Arc::clone(stream), logs });
     }
+    witness_newest(&mut recovered.streams);
     let known = |path: &PathBuf| {
         at_start.streams.iter().any(|stream| path.starts_with(directory.layout().incarnation_dir(stream.incarnation)))
     };
@@ -254,6 +263,12 @@ fn recover(directory: &DataDirectory, at_start: &CatalogAtStart) -> Result<Recov
         set_aside(directory, &path, &format!("{incarnation:016x}"));
     }
     Ok(recovered)
+}
+
+/// Every log believes the wall clock up to the newest record of the broker, whichever log that is in.
+fn witness_newest(streams: &mut [RecoveredStream]) {
+    let newest_ms = streams.iter().flat_map(|stream| &stream.logs).map(Log::last_arrival_ms).max().unwrap_or(0);
+    streams.iter_mut().flat_map(|stream| &mut stream.logs).for_each(|log| log.witness(newest_ms));
 }
 
 fn start_chores(files: &FileThread, chores: Vec<(LogId, Chore)>, condemned: &[u64]) {

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use rheos_core::catalog::LogRecord;
 use rheos_core::log::LogId;
+use rheos_protocol::message::StreamLimits;
 use serde::Serialize;
 
 use crate::catalog::Catalog;
@@ -88,7 +89,7 @@ pub fn verify(path: &Path, mut progress: impl FnMut(u64)) -> Result<VerifyReport
             let (torn, refused) = (recovered.cut.clone(), recovered.refused.clone());
             let files = LogFiles::new(directory.layout(), id);
             let read = |segment, place| files.read(segment, place);
-            let contents = read_log(&settings_of(record, log), recovered, read, &mut progress);
+            let contents = read_log(&settings_of(record, log, StreamLimits::NONE), recovered, read, &mut progress);
             let accepted = AcceptedLosses::read(directory.layout(), id)?;
             let Contents { batches, records, bytes, lost } = contents;
             let (accepted, damaged) = lost.into_iter().partition(|lost| accepted.hold(&lost.loss()));

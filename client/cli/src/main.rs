@@ -40,6 +40,7 @@ mod screen;
 mod serve;
 mod settings;
 mod stream;
+mod tags;
 mod tail;
 mod template;
 mod tls;

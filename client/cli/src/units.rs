@@ -14,9 +14,11 @@ const SIZE_UNITS: &[(&str, u64)] = &[
     ("KiB", 1 << 10),
     ("MiB", 1 << 20),
     ("GiB", 1 << 30),
+    ("TiB", 1 << 40),
     ("KB", 1_000),
     ("MB", 1_000_000),
     ("GB", 1_000_000_000),
+    ("TB", 1_000_000_000_000),
 ];
 
 /// A time such as `24h` or `7d`, in milliseconds.
@@ -27,8 +29,9 @@ pub(crate) fn parse_duration_ms(text: &str) -> Result<u64, String> {
 
 /// A size such as `1MiB`, in bytes.
 pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
-    parse_with_units(text, SIZE_UNITS)
-        .ok_or_else(|| format!("{text:?} is no size; write a number and B, KiB, MiB, GiB, KB, MB or GB, such as 1MiB"))
+    parse_with_units(text, SIZE_UNITS).ok_or_else(|| {
+        format!("{text:?} is no size; write a number and B, KiB, MiB, GiB, TiB, KB, MB, GB or TB, such as 1MiB")
+    })
 }
 
 fn parse_with_units(text: &str, units: &[(&str, u64)]) -> Option<u64> {
@@ -61,7 +64,7 @@ pub(crate) fn show_duration_ms(ms: u64) -> String {
 
 /// Three digits and a unit: `1.5 MiB`.
 pub(crate) fn show_bytes(bytes: u64) -> String {
-    let units = [("GiB", 1u64 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    let units = [("TiB", 1u64 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
     match units.into_iter().find(|(_, factor)| bytes >= *factor) {
         Some((name, factor)) if bytes.is_multiple_of(factor) => format!("{} {name}", bytes / factor),
         Some((name, factor)) => format!("{:.1} {name}", bytes as f64 / factor as f64),
@@ -122,6 +125,7 @@ mod tests {
             ("1500", 1_500, "1.5 KiB"),
             ("2MB", 2_000_000, "1.9 MiB"),
             ("3GiB", 3 << 30, "3 GiB"),
+            ("5TiB", 5 << 40, "5 TiB"),
             ("12B", 12, "12 B"),
         ] {
             assert_eq!(parse_bytes(text), Ok(bytes), "{text}");

@@ -54,6 +54,7 @@ mod random;
 mod reader;
 mod reshard;
 mod session;
+mod settings;
 mod transport;
 mod verifier;
 
@@ -70,7 +71,7 @@ pub use session::quic_config_for_ca;
 pub use rheos_protocol as protocol;
 pub use rheos_protocol::error::{ErrorCode, Retry, WireError};
 pub use rheos_protocol::message::{
-    Access, ConsumerDescription, KeyDescription, KeyPolicy, NewKey, Position, ShardDescription, StreamDescription,
-    StreamSummary, Welcome,
+    Access, ConsumerDescription, KeyDescription, KeyPolicy, Limit, LimitsUpdate, NewKey, Position, ShardDescription,
+    StreamDescription, StreamFilter, StreamLimits, StreamSettings, StreamSummary, Tag, UpdateStream, Welcome,
 };
 pub use rheos_protocol::record::{Record, RecordView};

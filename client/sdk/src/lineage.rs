@@ -121,6 +121,7 @@ mod tests {
             retention_ms: 0,
             record_bytes_max: 1,
             shards: shards.iter().map(shard).collect(),
+            settings: Default::default(),
         }
     }
 

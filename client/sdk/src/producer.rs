@@ -8,6 +8,7 @@
 //! gathers into the next one. Resending, numbering and order are [`put_queue`]'s.
 
 mod map;
+mod pace;
 mod put_queue;
 mod put_stream;
 mod reroute;

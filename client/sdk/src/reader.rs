@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rheos_protocol::error::{Retry, WireError};
+use rheos_protocol::error::{ErrorCode, Retry, WireError};
 use rheos_protocol::limits::READ_BYTES_MAX;
 use rheos_protocol::message::{Batches, Position, Read, Reply, Request, ShardDescription};
 use rheos_protocol::record::Record;
@@ -39,6 +39,9 @@ const ANSWER_MAX: Duration = Duration::from_secs(60);
 const BUSY_MAX: u32 = 30;
 /// Longest wait that a busy broker may ask for.
 const BUSY_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// Longest wait that a limit may ask for.
+const LIMIT_WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// Reads one shard in order.
 #[derive(Debug)]
@@ -198,6 +201,10 @@ impl Reader {
                 Ok(read) => {
                     self.tip_wait = TIP_WAIT_LEAST;
                     return Ok(read);
+                }
+                // A limit is no failure: whoever waits as told is let through.
+                Err(Error::Broker(WireError { code: ErrorCode::OverLimit, retry: Retry::After(wait_ms), .. })) => {
+                    tokio::time::sleep(Duration::from_millis(u64::from(wait_ms.max(1))).min(LIMIT_WAIT_MAX)).await;
                 }
                 Err(Error::Broker(WireError { retry: Retry::After(wait_ms), .. })) if busy < BUSY_MAX => {
                     busy += 1;

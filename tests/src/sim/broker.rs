@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use rheos_core::arrival::Now;
 use rheos_core::commit::SegmentId;
-use rheos_core::log::{Effect, Event, Log, SegmentFacts};
+use rheos_core::log::{Effect, Event, Expiry, Log, SegmentFacts};
 use rheos_core::reader::ReadPlace;
 use rheos_core::recovery::{Chore, LogOnDisk, Recovered, Recovery, RecoveryStep};
 use rheos_core::segment::Label;
@@ -31,7 +31,8 @@ pub(crate) enum Making {
 #[derive(Debug)]
 pub(crate) enum Ending {
     Seal { segment: u64, offset: u64, footer: Bytes },
-    Trim { lowest: u64 },
+    Trim(Expiry),
+    Measure(std::ops::Range<u64>),
 }
 
 impl World {
@@ -91,7 +92,8 @@ impl World {
                 self.make(at, Making::Discard { segment });
             }
             Effect::Seal { segment, offset, footer } => self.end(at, Ending::Seal { segment, offset, footer }),
-            Effect::Trim { lowest } => self.end(at, Ending::Trim { lowest }),
+            Effect::Trim(expiry) => self.end(at, Ending::Trim(expiry)),
+            Effect::Measure { segments } => self.end(at, Ending::Measure(segments)),
             Effect::ReadOnly { .. } => {
                 self.met.read_only += 1;
                 self.fault_met = true;
@@ -204,13 +206,18 @@ impl World {
                 }
                 self.tell(at, Event::Sealed { segment });
             }
-            Ending::Trim { lowest } => {
+            Ending::Trim(expiry) => {
                 self.met.trims += 1;
+                let lowest = expiry.lowest_kept(|segment| self.facts(at, segment));
                 let files = &mut self.hosts[at].files;
-                files.lowest_kept = lowest;
-                files.segments.retain(|number, _| *number >= lowest);
-                let lowest = self.facts(at, lowest);
+                files.lowest_kept = lowest.segment;
+                files.segments.retain(|number, _| *number >= lowest.segment);
                 self.tell(at, Event::Trimmed { lowest });
+            }
+            Ending::Measure(segments) => {
+                let files = self.hosts[at].files.segments.range(segments);
+                let sizes = files.map(|(number, file)| (*number, file.len() as u64)).collect();
+                self.tell(at, Event::Measured { sizes });
             }
         }
         self.look_whether_stopped();
@@ -278,8 +285,8 @@ impl World {
             }
             match self.hosts[at].ending.pop_front() {
                 Some(Ending::Seal { segment, offset, footer }) => self.seal_partly(at, segment, offset, &footer),
-                Some(Ending::Trim { lowest }) => self.trim_partly(at, lowest),
-                None => {}
+                Some(Ending::Trim(expiry)) => self.trim_partly(at, expiry),
+                Some(Ending::Measure(_)) | None => {}
             }
             self.hosts[at].making.clear();
             self.hosts[at].ending.clear();
@@ -300,12 +307,13 @@ impl World {
         }
     }
 
-    fn trim_partly(&mut self, at: usize, lowest: u64) {
+    /// The catalog knows, or not; of the files, some have gone.
+    fn trim_partly(&mut self, at: usize, expiry: Expiry) {
         if self.random.per_mille(700) {
+            let lowest = expiry.lowest_kept(|segment| self.facts(at, segment)).segment;
             self.hosts[at].files.lowest_kept = lowest;
-            if self.random.per_mille(500) {
-                self.hosts[at].files.segments.retain(|number, _| *number >= lowest);
-            }
+            let gone: Vec<u64> = (expiry.from..lowest).filter(|_| self.random.per_mille(500)).collect();
+            gone.iter().for_each(|number| drop(self.hosts[at].files.segments.remove(number)));
         }
     }
 

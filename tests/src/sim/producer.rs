@@ -254,6 +254,10 @@ impl World {
                     self.met.behinds += 1;
                     (Outcome::Refused, Said::Behind(number))
                 }
+                (ErrorCode::OverLimit, Retry::After(wait_ms)) => {
+                    self.met.over_limit += 1;
+                    (Outcome::Refused, Said::Later(u64::from(wait_ms)))
+                }
                 (
                     ErrorCode::Busy | ErrorCode::StorageFull | ErrorCode::GoingAway | ErrorCode::Resharding,
                     Retry::After(wait_ms),

@@ -7,7 +7,7 @@ use rheos_core::reader::{ReadOutcome, ReadStep};
 use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::message::Position;
 
-use super::world::{Due, Pace, RETENTION_MS, SECOND_US, World};
+use super::world::{Due, Pace, SECOND_US, World};
 use crate::checker::{BatchSeen, Seen, fingerprint};
 
 /// A reader that goes on where it was.
@@ -99,11 +99,13 @@ impl World {
         }
         let shard = self.hosts[log].shard(shard);
         match position {
-            Position::AtTimestamp(arrival_ms) if !self.clock_distrusted && arrival_ms >= self.kept_since_ms() => {
+            Position::AtTimestamp(arrival_ms)
+                if !self.clock_distrusted && self.kept_since_ms(log).is_some_and(|since_ms| arrival_ms >= since_ms) =>
+            {
                 self.see(&Seen::Began { shard, arrival_ms, sequence: start });
             }
             Position::TrimHorizon => {
-                let kept_since_ms = (!self.clock_distrusted).then(|| self.kept_since_ms());
+                let kept_since_ms = self.kept_since_ms(log);
                 self.see(&Seen::Trimmed { shard, first_kept: start, kept_since_ms });
             }
             _ => {}
@@ -124,11 +126,6 @@ impl World {
         if !is_right {
             self.fail(format!("{position:?} is answered {error:?}, the tip is {tips:?}"));
         }
-    }
-
-    /// Nothing that arrived from here on may have expired, as far as the right time goes.
-    pub(crate) fn kept_since_ms(&self) -> u64 {
-        self.true_wall_ms() - RETENTION_MS + 120_000
     }
 
     pub(crate) fn tip(&self, log: usize, shard: u32) -> u64 {
@@ -174,7 +171,7 @@ impl World {
             }
             Err(error) if error.code == ErrorCode::Trimmed => {
                 self.met.trimmed_reads += 1;
-                let kept_since_ms = (!self.clock_distrusted).then(|| self.kept_since_ms());
+                let kept_since_ms = self.kept_since_ms(at);
                 self.see(&Seen::Trimmed { shard, first_kept: error.detail, kept_since_ms });
             }
             Err(_) => {}

@@ -542,7 +542,7 @@ impl World {
             (PushEnd::Trimmed(first_kept), _) => {
                 self.met.ended_trimmed += 1;
                 self.subscribers[at].subscriptions[one].cursor = Some(*first_kept);
-                let kept_since_ms = (!self.clock_distrusted).then(|| self.kept_since_ms());
+                let kept_since_ms = self.kept_since_ms(log);
                 self.see(&Seen::Trimmed { shard: shard_of, first_kept: *first_kept, kept_since_ms });
                 Some(*first_kept) > place && *first_kept <= self.tip(log, shard)
             }
@@ -608,7 +608,10 @@ impl World {
     }
 
     fn lacks_something(&self, it: &Subscription) -> bool {
+        // Whose pushes are limited may wait for time alone.
+        let is_limited = self.hosts[it.log].settings.terms.limits.push_bytes.per_second().is_some();
         match it.state {
+            State::Live if is_limited => false,
             State::Away => false,
             State::Asked(..) => true,
             State::Live => {

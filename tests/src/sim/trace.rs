@@ -25,6 +25,9 @@ pub struct Met {
     pub hurries: u64,
     pub discards: u64,
     pub trims: u64,
+    pub terms_changed: u64,
+    pub over_limit: u64,
+    pub paced: u64,
     pub read_only: u64,
     pub crashes: u64,
     pub crashes_in_recovery: u64,
@@ -79,6 +82,9 @@ impl Met {
         self.hurries += other.hurries;
         self.discards += other.discards;
         self.trims += other.trims;
+        self.terms_changed += other.terms_changed;
+        self.over_limit += other.over_limit;
+        self.paced += other.paced;
         self.read_only += other.read_only;
         self.crashes += other.crashes;
         self.crashes_in_recovery += other.crashes_in_recovery;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use rheos_core::arrival::Now;
+use rheos_core::catalog::StreamTerms;
 use rheos_core::log::{Log, LogId, LogSettings};
 
 use super::disk::LogFiles;
@@ -41,6 +42,7 @@ pub(crate) enum Due {
     ReshardStep(usize),
     ClockJump,
     ClockBack(i64),
+    Terms,
     DiskFull,
     DiskLow(bool),
 }
@@ -89,6 +91,8 @@ pub(crate) struct Faults {
     pub disk_full: bool,
     pub disk_low: bool,
     pub reshards: bool,
+    pub terms: bool,
+    pub bounds_bytes: bool,
 }
 
 /// A log and all that the broker keeps beside it.
@@ -104,6 +108,10 @@ pub(crate) struct Host {
     pub resharding: Option<super::reshard::Resharding>,
     /// Next sequence of every shard at the last start.
     pub found: BTreeMap<u32, u64>,
+    /// What arrived before may have expired, by the right time, under the terms that there were.
+    pub expired_ms: u64,
+    /// Its bytes were bounded, so that anything may have gone.
+    pub is_bounded: bool,
 }
 
 impl Host {
@@ -177,13 +185,14 @@ impl World {
             disk_full: !calm && random.per_mille(300),
             disk_low: !calm && random.per_mille(200),
             reshards: random.per_mille(500),
+            terms: random.per_mille(400),
+            bounds_bytes: random.per_mille(300),
         };
         let hosts = (0..log_count).map(|at| Host {
             settings: LogSettings {
                 id: LogId { incarnation: 0x5eed_0000 + at as u64, log: at as u32 },
                 shards: (0..shard_count).map(|shard| whole(3 * shard + 1)).collect(),
-                record_bytes_max: 10 << 20,
-                retention_ms: RETENTION_MS,
+                terms: StreamTerms::new(RETENTION_MS, 10 << 20),
             },
             files: LogFiles::default(),
             log: None,
@@ -193,6 +202,8 @@ impl World {
             stopped: false,
             resharding: None,
             found: BTreeMap::new(),
+            expired_ms: 0,
+            is_bounded: false,
         });
         let mut world = World {
             hosts: hosts.collect(),
@@ -259,6 +270,7 @@ impl World {
             (true, Due::Crash),
             (self.random.per_mille(600), Due::Stop),
             (self.faults.clock, Due::ClockJump),
+            (self.faults.terms, Due::Terms),
             (self.faults.disk_full, Due::DiskFull),
             (self.faults.disk_low, Due::DiskLow(true)),
             (self.faults.reshards, Due::Reshard),
@@ -300,13 +312,17 @@ impl World {
         self.ending_run = true;
         self.crash_is_near = false;
         self.queue.retain(|_, due| {
-            !matches!(due, Due::Crash | Due::Stop | Due::ClockJump | Due::DiskFull | Due::DiskLow(_) | Due::Reshard)
+            !matches!(
+                due,
+                Due::Crash | Due::Stop | Due::ClockJump | Due::Terms | Due::DiskFull | Due::DiskLow(_) | Due::Reshard
+            )
         });
         self.faults.write_fails = 0;
         self.faults.prepare_fails = 0;
         self.faults.connection_breaks = 0;
         self.disk_full_until_us = 0;
         self.set_storage_low(false);
+        self.lift_limits();
         self.pace = Pace::Busy(5_000);
         self.wake_subscribers();
         if self.hosts.iter().filter_map(|host| host.log.as_ref()).any(|log| log.read_only().is_some()) {
@@ -375,6 +391,7 @@ impl World {
             Due::ReshardStep(at) => self.reshard_step(at),
             Due::ClockJump => self.clock_jump(),
             Due::ClockBack(by_ms) => self.skew_ms -= by_ms,
+            Due::Terms => self.change_terms(),
             Due::DiskFull => self.disk_full(),
             Due::DiskLow(low) => self.disk_low(low),
         }

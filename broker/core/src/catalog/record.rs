@@ -26,6 +26,11 @@
 //!          53  4  log
 //!          57  8  opened, ms since 1970
 //!          65  8  closed, ms since 1970; 0 while it is open
+//!      8  retention in bytes; 0 for no such bound
+//!      8  ms since 1970 before which everything has expired
+//!     40  limits: bytes in, records in, bytes out, reads out, bytes pushed; each 0 inherit, 2^64 - 1 unlimited, else
+//!         so many a second
+//!      .  tags, drawn in tags.rs
 //!      8  checksum: xxh3-64 of everything before
 //! ```
 //!
@@ -34,15 +39,14 @@
 
 use bytes::BufMut;
 use rheos_protocol::hash::HashRange;
-use rheos_protocol::limits::{
-    NAME_CHARS_MAX, RECORD_BYTES_LEAST, RECORD_BYTES_MAX, RETENTION_MS_LEAST, RETENTION_MS_MAX, SHARDS_MAX,
-};
+use rheos_protocol::limits::{NAME_CHARS_MAX, SHARDS_MAX};
+use rheos_protocol::message::StreamLimits;
 use rheos_protocol::name::StreamName;
 use rheos_protocol::wire::{FieldReader, FieldWriter};
 
 use super::envelope::{BadRecord, ended, seal, unseal};
 use super::reshard::{Reshard, plan_reshard};
-use super::{LOGS_OF_STREAM_MAX, SHARDS_LISTED_MAX, ShardRecord, ShardState, StreamRecord};
+use super::{LOGS_OF_STREAM_MAX, SHARDS_LISTED_MAX, ShardRecord, ShardState, StreamRecord, StreamTerms, Tags};
 
 const MAGIC: [u8; 4] = *b"RHT1";
 const VERSION: u32 = 1;
@@ -55,20 +59,24 @@ impl StreamRecord {
     ///
     /// When somebody has changed the record into one that cannot be.
     pub fn encode(&self) -> Vec<u8> {
-        if let Err(why) = prove(&self.shards, self.log_count, self.retention_ms, self.record_bytes_max) {
+        if let Err(why) = prove(&self.shards, self.log_count, &self.terms) {
             panic!("stream {} was changed: {why}", self.name);
         }
-        let capacity = 64 + self.name.as_str().len() + self.shards.len() * SHARD_BYTES;
+        let capacity = 256 + self.name.as_str().len() + self.shards.len() * SHARD_BYTES;
         seal(MAGIC, VERSION, capacity, |out| {
             out.put_u64_le(self.incarnation);
             out.put_u64_le(self.created_ms);
-            out.put_u64_le(self.retention_ms);
-            out.put_u32_le(self.record_bytes_max);
+            out.put_u64_le(self.terms.retention_ms);
+            out.put_u32_le(self.terms.record_bytes_max);
             out.put_u32_le(self.log_count);
             out.put_u32_le(u32::try_from(self.shards.len()).expect("they are counted above"));
             encode_reshard(self.resharding, out);
             FieldWriter::text(out, self.name.as_str());
             self.shards.iter().for_each(|shard| shard.encode(out));
+            out.put_u64_le(self.terms.retention_bytes);
+            out.put_u64_le(self.terms.trimmed_ms);
+            self.terms.limits.to_numbers().into_iter().for_each(|number| out.put_u64_le(number));
+            self.tags.encode(out);
         })
     }
 
@@ -90,11 +98,11 @@ pub(super) struct StreamFields {
     pub(super) name: StreamName,
     pub(super) incarnation: u64,
     pub(super) created_ms: u64,
-    pub(super) retention_ms: u64,
-    pub(super) record_bytes_max: u32,
+    pub(super) terms: StreamTerms,
     pub(super) log_count: u32,
     pub(super) shards: Vec<ShardRecord>,
     pub(super) resharding: Option<Reshard>,
+    pub(super) tags: Tags,
 }
 
 impl StreamFields {
@@ -104,46 +112,23 @@ impl StreamFields {
         let resharding = decode_reshard(fields)?;
         let name = StreamName::new(fields.text(NAME_CHARS_MAX)?)
             .map_err(|_| BadRecord::Impossible("its name is no stream name"))?;
-        if shard_count > SHARDS_LISTED_MAX || shard_count.saturating_mul(SHARD_BYTES) != fields.rest().len() {
+        if shard_count > SHARDS_LISTED_MAX || shard_count.saturating_mul(SHARD_BYTES) > fields.rest().len() {
             return Err(BadRecord::Impossible("its count of shards is not what follows"));
         }
         let shards = (0..shard_count).map(|_| ShardRecord::decode(fields)).collect::<Result<_, _>>()?;
-        Ok(StreamFields {
-            name,
-            incarnation,
-            created_ms,
-            retention_ms,
-            record_bytes_max,
-            log_count,
-            shards,
-            resharding,
-        })
+        let (retention_bytes, trimmed_ms) = (fields.u64()?, fields.u64()?);
+        let mut number = || fields.u64();
+        let limits = StreamLimits::from_numbers([number()?, number()?, number()?, number()?, number()?]);
+        let terms = StreamTerms { retention_ms, retention_bytes, trimmed_ms, record_bytes_max, limits };
+        let tags = Tags::decode(fields)?;
+        Ok(StreamFields { name, incarnation, created_ms, terms, log_count, shards, resharding, tags })
     }
 
     /// The record, when it can be.
     pub(super) fn prove(self) -> Result<StreamRecord, BadRecord> {
-        let StreamFields {
-            name,
-            incarnation,
-            created_ms,
-            retention_ms,
-            record_bytes_max,
-            log_count,
-            shards,
-            resharding,
-        } = self;
-        let open = prove(&shards, log_count, retention_ms, record_bytes_max).map_err(BadRecord::Impossible)?;
-        let record = StreamRecord {
-            name,
-            incarnation,
-            created_ms,
-            retention_ms,
-            record_bytes_max,
-            log_count,
-            shards,
-            resharding,
-            open,
-        };
+        let StreamFields { name, incarnation, created_ms, terms, log_count, shards, resharding, tags } = self;
+        let open = prove(&shards, log_count, &terms).map_err(BadRecord::Impossible)?;
+        let record = StreamRecord { name, incarnation, created_ms, terms, log_count, shards, resharding, tags, open };
         match resharding.map(|reshard| plan_reshard(&record, reshard)) {
             Some(Err(_)) => Err(BadRecord::Impossible("the reshard that has begun cannot be")),
             Some(Ok(_)) | None => Ok(record),
@@ -208,16 +193,9 @@ fn decode_reshard(fields: &mut FieldReader<'_>) -> Result<Option<Reshard>, BadRe
 }
 
 /// Says what is wrong, or where the open shards are, in the order of the hash space.
-fn prove(
-    shards: &[ShardRecord],
-    log_count: u32,
-    retention_ms: u64,
-    record_bytes_max: u32,
-) -> Result<Vec<u32>, &'static str> {
+fn prove(shards: &[ShardRecord], log_count: u32, terms: &StreamTerms) -> Result<Vec<u32>, &'static str> {
     let all = |holds: fn(&ShardRecord, u32) -> bool| shards.iter().all(|shard| holds(shard, log_count));
     let truths = [
-        ((RETENTION_MS_LEAST..=RETENTION_MS_MAX).contains(&retention_ms), "its retention is out of range"),
-        ((RECORD_BYTES_LEAST..=RECORD_BYTES_MAX).contains(&record_bytes_max), "its largest record is out of range"),
         ((1..=LOGS_OF_STREAM_MAX).contains(&log_count), "its number of logs is out of range"),
         (shards.len() <= SHARDS_LISTED_MAX, "it has too many shards"),
         (shards.is_sorted_by(|one, next| one.shard < next.shard), "its shards are not in order"),
@@ -227,7 +205,7 @@ fn prove(
     ];
     match truths.into_iter().find(|(holds, _)| !holds) {
         Some((_, why)) => Err(why),
-        None => tile(shards),
+        None => terms.prove(log_count).and_then(|()| tile(shards)),
     }
 }
 

@@ -345,11 +345,11 @@ impl StreamRecord {
             name: self.name.clone(),
             incarnation: self.incarnation,
             created_ms: self.created_ms,
-            retention_ms: self.retention_ms,
-            record_bytes_max: self.record_bytes_max,
+            terms: self.terms,
             log_count: self.log_count,
             shards: Vec::new(),
             resharding: self.resharding,
+            tags: self.tags.clone(),
         }
     }
 }

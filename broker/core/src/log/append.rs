@@ -7,6 +7,7 @@ use rheos_protocol::limits::BATCH_RECORDS_MAX;
 use super::{Acked, Admission, Effect, Health, Log, Stage, Staged, Waiting};
 use crate::arrival::Now;
 use crate::budget::LaneBudget;
+use crate::counts::Amount;
 use crate::limits::{BUSY_RETRY_MS, CLOSING_RETRY_MS, PREPARE_RETRY_MS};
 use crate::producer::PutOrder;
 
@@ -60,7 +61,10 @@ impl Log {
         if !budget.has_room(batch.total_len()) {
             return Err(busy());
         }
+        let cost = Amount::of(batch.header());
+        self.put_is_within(now, shard_at, cost)?;
         self.records_belong(shard_at, batch)?;
+        self.take_put(now, shard_at, cost);
         Ok(Admitted::New { shard_at })
     }
 
@@ -118,13 +122,13 @@ impl Log {
         // Records of one key often stand together; its MD5 is the dearest thing in the whole walk.
         let mut hashed: Option<(&str, Option<u128>)> = None;
         for (index, record) in batch.records().enumerate() {
-            if record.data.len() > self.settings.record_bytes_max as usize {
+            if record.data.len() > self.settings.terms.record_bytes_max as usize {
                 return Err(WireError::new(
                     ErrorCode::RecordTooLarge,
                     format!(
                         "record {index} of the batch has {} bytes of data; this stream takes {}",
                         record.data.len(),
-                        self.settings.record_bytes_max
+                        self.settings.terms.record_bytes_max
                     ),
                 )
                 .with_detail(index as u64, 0));

@@ -27,6 +27,7 @@ impl Shard {
             watched: false,
             advanced: false,
             counts: ShardCounts::default(),
+            ceilings: None,
         }
     }
 

@@ -24,7 +24,7 @@ use rheos_core::catalog::{
     plan_stream, stream_exists, stream_not_found, tombstone_may_go,
 };
 use rheos_protocol::error::{ErrorCode, WireError};
-use rheos_protocol::message::{CreateKey, CreateStream};
+use rheos_protocol::message::{CreateKey, CreateStream, Tag, UpdateStream};
 use rheos_protocol::name::{ConsumerName, StreamName};
 
 use crate::identity::AccessKey;
@@ -61,6 +61,10 @@ pub(super) enum Change {
     AbandonReshard { life: Life },
     /// Forget those of these closed shards that may go.
     ForgetShards { life: Life, expired: BTreeSet<u32> },
+    /// Change the terms of a stream, of which everything before the horizon has expired.
+    Update { stream: StreamName, update: UpdateStream, horizon_ms: u64 },
+    /// Change tags of a stream, or of a consumer of it.
+    Tag { stream: StreamName, consumer: Option<ConsumerName>, set: Vec<Tag>, remove: Vec<String> },
     /// Raise a number of a log.
     Raise { incarnation: u64, log: u32, raise: Raise },
     /// Forget a condemned incarnation.
@@ -100,7 +104,7 @@ pub(super) enum Raise {
 pub(super) enum Changed {
     /// This stream was made, changed or deleted.
     Stream(Arc<StreamRecord>),
-    /// This consumer was registered or deregistered.
+    /// This consumer was registered, changed or deregistered.
     Consumer(Arc<ConsumerRecord>),
     /// This key was made or revoked.
     Key(Arc<KeyRecord>),
@@ -119,6 +123,7 @@ impl Change {
             self,
             Change::Create { .. }
                 | Change::BeginReshard { .. }
+                | Change::Tag { .. }
                 | Change::RegisterConsumer { .. }
                 | Change::CreateKey { .. }
         )
@@ -134,12 +139,14 @@ impl Changed {
         }
     }
 
-    /// The consumer of a change that registers or deregisters one.
+    /// The consumer of a change that registers, changes or deregisters one.
     pub(super) fn into_consumer(self) -> Arc<ConsumerRecord> {
         match self {
             Changed::Consumer(consumer) => consumer,
             other => {
-                panic!("a consumer that was registered or deregistered is answered with its record, not {other:?}")
+                panic!(
+                    "a consumer that was registered, changed or deregistered is answered with its record, not {other:?}"
+                )
             }
         }
     }
@@ -206,6 +213,15 @@ impl<'txn> Tables<'txn> {
             Change::AbandonReshard { life } => self.change_stream(life, |stream| Ok(stream.abandon_reshard())),
             Change::ForgetShards { life, expired } => {
                 self.change_stream(life, |stream| Ok(stream.forget_shards(expired)))
+            }
+            Change::Update { stream, update, horizon_ms } => {
+                self.change_named(stream, |stream| stream.update(update, *horizon_ms))
+            }
+            Change::Tag { stream, consumer: None, set, remove } => {
+                self.change_named(stream, |stream| Ok(stream.with_tags(stream.tags.change(set, remove)?)))
+            }
+            Change::Tag { stream, consumer: Some(consumer), set, remove } => {
+                self.change_consumer(stream, consumer, |it| Ok(it.with_tags(it.tags.change(set, remove)?)))
             }
             Change::Raise { incarnation, log, raise } => self.raise((*incarnation, *log), *raise),
             Change::Forget { incarnation } => {
@@ -311,14 +327,56 @@ impl<'txn> Tables<'txn> {
             Ok(_) => return Ok(Err(stream_not_found(&life.name))),
             Err(refusal) => return Ok(Err(refusal)),
         };
+        self.put_changed(stream, change)
+    }
+
+    /// Changes the record of the life that the stream of this name has now.
+    fn change_named(
+        &mut self,
+        name: &StreamName,
+        change: impl FnOnce(&StreamRecord) -> Result<Option<StreamRecord>, WireError>,
+    ) -> Result<Outcome, redb::Error> {
+        match self.stream(name)? {
+            Ok(stream) => self.put_changed(stream, change),
+            Err(refusal) => Ok(Err(refusal)),
+        }
+    }
+
+    fn put_changed(
+        &mut self,
+        stream: StreamRecord,
+        change: impl FnOnce(&StreamRecord) -> Result<Option<StreamRecord>, WireError>,
+    ) -> Result<Outcome, redb::Error> {
         match change(&stream) {
             Ok(Some(changed)) => {
                 self.has_changed = true;
                 self.shards = self.shards.saturating_sub(stream.shards.len() as u64) + changed.shards.len() as u64;
-                self.streams.insert(life.name.as_str(), changed.encode().as_slice())?;
+                self.streams.insert(stream.name.as_str(), changed.encode().as_slice())?;
                 Ok(Ok(Changed::Stream(Arc::new(changed))))
             }
             Ok(None) => Ok(Ok(Changed::Stream(Arc::new(stream)))),
+            Err(refusal) => Ok(Err(refusal)),
+        }
+    }
+
+    fn change_consumer(
+        &mut self,
+        stream: &StreamName,
+        consumer: &ConsumerName,
+        change: impl FnOnce(&ConsumerRecord) -> Result<Option<ConsumerRecord>, WireError>,
+    ) -> Result<Outcome, redb::Error> {
+        let record = match self.consumer(stream, consumer)? {
+            Ok(record) => record,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        match change(&record) {
+            Ok(Some(changed)) => {
+                self.has_changed = true;
+                let place = (changed.incarnation, changed.name.as_str());
+                self.consumers.insert(place, changed.encode().as_slice())?;
+                Ok(Ok(Changed::Consumer(Arc::new(changed))))
+            }
+            Ok(None) => Ok(Ok(Changed::Consumer(Arc::new(record)))),
             Err(refusal) => Ok(Err(refusal)),
         }
     }
@@ -363,21 +421,30 @@ impl<'txn> Tables<'txn> {
     }
 
     fn deregister_consumer(&mut self, stream: &StreamName, consumer: &ConsumerName) -> Result<Outcome, redb::Error> {
+        let record = match self.consumer(stream, consumer)? {
+            Ok(record) => record,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        self.has_changed = true;
+        self.consumers.remove((record.incarnation, consumer.as_str()))?;
+        Ok(Ok(Changed::Consumer(Arc::new(record))))
+    }
+
+    /// The consumer of this name of the stream of this name.
+    fn consumer(
+        &self,
+        stream: &StreamName,
+        consumer: &ConsumerName,
+    ) -> Result<Result<ConsumerRecord, WireError>, redb::Error> {
         let incarnation = match self.stream(stream)? {
             Ok(stream) => stream.incarnation,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let place = (incarnation, consumer.as_str());
-        let Some(decoded) = self.consumers.get(place)?.map(|bytes| ConsumerRecord::decode(bytes.value())) else {
+        let Some(bytes) = self.consumers.get((incarnation, consumer.as_str()))? else {
             return Ok(Err(consumer_not_found(stream, consumer)));
         };
-        let record = match decoded {
-            Ok(record) => record,
-            Err(error) => return Ok(Err(internal(format!("consumer {consumer} of stream {stream}: {error}")))),
-        };
-        self.has_changed = true;
-        self.consumers.remove(place)?;
-        Ok(Ok(Changed::Consumer(Arc::new(record))))
+        let damaged = |error| internal(format!("consumer {consumer} of stream {stream}: {error}"));
+        Ok(ConsumerRecord::decode(bytes.value()).map_err(damaged))
     }
 
     fn create_key(&mut self, create: &CreateKey, key: &AccessKey, now_ms: u64) -> Result<Outcome, redb::Error> {

@@ -55,6 +55,12 @@ pub(crate) enum Arrival {
     StreamCreated { record: Arc<StreamRecord>, done: oneshot::Sender<()> },
     /// Shards of a stream are closed, opened or forgotten.
     Resharding(Resharding),
+    /// The catalog has other terms or tags of a stream.
+    StreamUpdated { record: Arc<StreamRecord>, done: oneshot::Sender<()> },
+    /// Somebody asks before which time everything of a stream has expired.
+    HorizonOf { incarnation: u64, told: oneshot::Sender<Option<u64>> },
+    /// The file thread has measured segments: number and bytes.
+    Measured { log: LogId, sizes: Vec<(u64, u64)> },
     /// A stream was deleted from the catalog: its logs go.
     StreamDeleted { record: Arc<StreamRecord>, done: oneshot::Sender<()> },
     /// The file thread has made a segment, or could not.

@@ -9,6 +9,7 @@ use std::time::Instant;
 use rheos_core::catalog::{ShardState, StreamRecord};
 use rheos_core::log::{ClosedShard, Log, LogId, LogSettings, LogShard};
 use rheos_protocol::error::{ErrorCode, WireError};
+use rheos_protocol::message::StreamLimits;
 use tokio::sync::oneshot;
 
 use super::inbox::Ends;
@@ -85,6 +86,11 @@ impl Logs {
     /// Takes a stream out; its logs stay in their slots until [`remove`](Self::remove).
     pub(super) fn take_stream(&mut self, incarnation: u64) -> Vec<Slot> {
         self.streams.remove(&incarnation).map_or_else(Vec::new, |stream| stream.slots.into_iter().flatten().collect())
+    }
+
+    /// The slots of those logs of a stream that this lane serves.
+    pub(super) fn slots_of(&self, incarnation: u64) -> Vec<Slot> {
+        self.streams.get(&incarnation).map_or_else(Vec::new, |stream| stream.slots.iter().flatten().copied().collect())
     }
 
     /// Frees a slot.
@@ -212,13 +218,12 @@ impl Logs {
     }
 }
 
-/// What the catalog's record of a stream says about one of its logs.
-pub(crate) fn settings_of(record: &StreamRecord, log: u32) -> LogSettings {
+/// What the catalog's record of a stream says about one of its logs, where `limits` are the broker's.
+pub(crate) fn settings_of(record: &StreamRecord, log: u32, limits: StreamLimits) -> LogSettings {
     LogSettings {
         id: LogId { incarnation: record.incarnation, log },
         shards: shards_of(record, log),
-        record_bytes_max: record.record_bytes_max,
-        retention_ms: record.retention_ms,
+        terms: record.terms.of_log(record.log_count, limits),
     }
 }
 

@@ -8,8 +8,8 @@ mod consumers;
 mod keys;
 mod metrics;
 mod reshard;
+mod settings;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::BytesMut;
@@ -18,7 +18,7 @@ use rheos_core::catalog::StreamRecord;
 use rheos_core::lanes::lane_of;
 use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::limits::LIST_PAGE_MAX;
-use rheos_protocol::message::{Access, KeyPolicy, Reply, Request, StreamDescription, StreamSummary};
+use rheos_protocol::message::{Reply, Request, StreamDescription};
 use rheos_protocol::name::StreamName;
 use tokio::sync::OwnedMutexGuard;
 
@@ -58,6 +58,12 @@ fn needs(streams: &Streams, request: &Request) -> Result<Option<(Action, Resourc
         Request::MergeShards(merge) => (Action::ReshardStream, Resource::stream(&merge.stream)?),
         Request::UpdateShardCount(update) => (Action::ReshardStream, Resource::stream(&update.stream)?),
         Request::ReadMetrics => (Action::ReadMetrics, Resource::broker()),
+        Request::UpdateStream(update) => (Action::UpdateStream, Resource::stream(&update.stream)?),
+        Request::ChangeTags(change) => match change.of.consumer {
+            None => (Action::TagStream, Resource::stream(&change.of.stream)?),
+            Some(_) => (Action::TagConsumer, Resource::stream(&change.of.stream)?),
+        },
+        Request::ListTags(of) => (Action::ListTags, Resource::stream(&of.stream)?),
         Request::Hello(_) | Request::Credit(_) | Request::Unsubscribe => return Ok(None),
     }))
 }
@@ -119,8 +125,9 @@ async fn perform(net: &Net, principal: &Authenticated<Principal>, request: Reque
             let record = net.resharder.described(&stream_name(&name)?).await?;
             Ok(Reply::Stream(describe(net, &record)))
         }
-        Request::ListStreams { after, limit } => {
-            let (page, more) = list_streams(&net.streams, &principal.principal().policy, &after, page_len(limit));
+        Request::ListStreams { after, limit, filter } => {
+            let policy = &principal.principal().policy;
+            let (page, more) = settings::list_streams(&net.streams, policy, &filter, &after, page_len(limit));
             Ok(Reply::Streams(page, more))
         }
         Request::DeleteStream(name) => {
@@ -143,6 +150,9 @@ async fn perform(net: &Net, principal: &Authenticated<Principal>, request: Reque
         Request::SplitShard(split) => reshard::perform(net, principal, Asked::Split(split)).await,
         Request::MergeShards(merge) => reshard::perform(net, principal, Asked::Merge(merge)).await,
         Request::UpdateShardCount(update) => reshard::perform(net, principal, Asked::Scale(update)).await,
+        Request::UpdateStream(update) => settings::update(net, principal, update).await,
+        Request::ChangeTags(change) => settings::change_tags(net, principal, change).await,
+        Request::ListTags(of) => settings::list_tags(net, &of),
         request => Err(unsupported(request.kind())),
     }
 }
@@ -157,17 +167,7 @@ async fn in_turn(net: &Net, principal: &Authenticated<Principal>) -> Result<Owne
 }
 
 fn describe(net: &Net, stream: &StreamRecord) -> StreamDescription {
-    stream.describe(|log| lane_of(stream.incarnation, log, net.lanes))
-}
-
-/// Only streams that the key may see; who may not see all is granted a few by name.
-fn list_streams(streams: &Streams, policy: &KeyPolicy, after: &str, limit: usize) -> (Vec<StreamSummary>, bool) {
-    if policy.everywhere >= Access::ReadOnly {
-        return streams.page(after, limit);
-    }
-    let seen = policy.streams.iter().filter(|(_, access)| *access >= Access::ReadOnly);
-    let seen: BTreeSet<&str> = seen.map(|(stream, _)| stream.as_str()).collect();
-    streams.page_of(seen, after, limit)
+    stream.describe(|log| lane_of(stream.incarnation, log, net.lanes), net.limits)
 }
 
 /// Entries of a page of a list, when so many are asked for.

@@ -30,6 +30,7 @@ use rheos_protocol::limits::{BATCH_BODY_BYTES_TARGET, PUTS_IN_FLIGHT_MAX};
 use rheos_protocol::record::RecordView;
 use tokio::time::Instant;
 
+use super::pace::Pace;
 use super::room::{Charge, Room};
 use super::ticket::{BatchOutcome, Completing, Completion, PutRefused, Ticket};
 use crate::random;
@@ -67,6 +68,7 @@ pub(super) struct PutQueue {
     /// The broker has said that the shard is closed.
     is_closed: bool,
     capacity_next: usize,
+    pace: Pace,
 }
 
 /// A batch that a closed shard has not stored.
@@ -143,12 +145,13 @@ impl PutQueue {
             stall: None,
             is_closed: false,
             capacity_next: BATCH_CAPACITY_LEAST,
+            pace: Pace::default(),
         }
     }
 
     /// Adds a record that was checked, with the bytes that were taken for it.
     pub(super) fn push(&mut self, record: &RecordView<'_>, room: &Arc<Room>, taken: usize, now: Instant) -> Ticket {
-        if self.open.as_ref().is_some_and(|open| !open.takes(record)) {
+        if self.open.as_ref().is_some_and(|open| !self.pace.takes(&open.builder, record)) {
             self.close_open();
         }
         let (timeout, capacity) = (self.destination.delivery_timeout, self.capacity_next.max(record.encoded_len()));
@@ -213,8 +216,9 @@ impl PutQueue {
         if let Some(stall) = self.stall {
             return if self.unanswered > 0 { Next::Nothing } else { Next::Wait(stall.until) };
         }
-        let closed = self.unanswered < self.batches.len() && self.unanswered < PUTS_IN_FLIGHT_MAX;
-        let small = self.open.is_some() && self.unanswered < SMALL_PUTS_IN_FLIGHT_MAX;
+        let most = self.pace.in_flight_max();
+        let closed = self.unanswered < self.batches.len() && self.unanswered < most;
+        let small = self.open.is_some() && self.unanswered < SMALL_PUTS_IN_FLIGHT_MAX.min(most);
         if closed || small { Next::Send } else { Next::Nothing }
     }
 
@@ -238,6 +242,7 @@ impl PutQueue {
     /// The broker stored the batch of this frame.
     pub(super) fn acked(&mut self, frame: u64, first_sequence: u64, arrival_ms: u64, now: Instant) {
         let Some(index) = self.sent(frame) else { return };
+        self.pace.acked();
         let batch = self.remove(index);
         if index == 0 {
             self.base = batch.number + 1;
@@ -252,6 +257,7 @@ impl PutQueue {
     /// The broker did not store the batch of this frame, or cannot tell.
     pub(super) fn refused(&mut self, frame: u64, error: WireError, now: Instant) {
         let Some(index) = self.sent(frame) else { return };
+        self.pace.refused(&error);
         let batch = &mut self.batches[index];
         batch.frame = None;
         self.unanswered -= 1;
@@ -431,13 +437,6 @@ fn is_of_the_batch(code: ErrorCode) -> bool {
             | ErrorCode::RecordTooLarge
             | ErrorCode::BadKey
     )
-}
-
-impl OpenBatch {
-    /// A batch beyond the target is full, but a single record may be larger than the target.
-    fn takes(&self, record: &RecordView<'_>) -> bool {
-        self.builder.fits(record) && self.builder.body_len() + record.encoded_len() <= BATCH_BODY_BYTES_TARGET as usize
-    }
 }
 
 impl QueuedBatch {

@@ -64,6 +64,10 @@ pub(in crate::net) enum Action {
     RevokeKey,
     ReshardStream,
     ReadMetrics,
+    UpdateStream,
+    TagStream,
+    TagConsumer,
+    ListTags,
 }
 
 /// What an action needs.
@@ -101,6 +105,10 @@ impl Action {
             Action::ReshardStream => ("reshard", Everywhere(Admin)),
             // They name every stream and consumer.
             Action::ReadMetrics => ("read the metrics", Everywhere(Admin)),
+            Action::UpdateStream => ("change the retention or the limits of", Everywhere(Admin)),
+            Action::TagStream => ("tag", Everywhere(Admin)),
+            Action::TagConsumer => ("tag a consumer of", WithStream(ReadWrite)),
+            Action::ListTags => ("list the tags of", WithStream(ReadOnly)),
         }
     }
 }

@@ -1,4 +1,5 @@
 use rheos_protocol::hash::HashRange;
+use rheos_protocol::message::StreamSettings;
 
 use super::*;
 
@@ -21,7 +22,15 @@ fn stream() -> StreamDescription {
         shard(4, true, None, None),
     ];
     let name = "s".to_owned();
-    StreamDescription { name, incarnation: 7, created_ms: 0, retention_ms: 0, record_bytes_max: 1 << 20, shards }
+    StreamDescription {
+        name,
+        incarnation: 7,
+        created_ms: 0,
+        retention_ms: 0,
+        record_bytes_max: 1 << 20,
+        shards,
+        settings: StreamSettings::default(),
+    }
 }
 
 /// Shard, where it begins (`None` when it has ended), and its parents.
@@ -117,6 +126,7 @@ fn who_comes_after_a_shard_that_was_forgotten_is_found() {
         created_ms: 0,
         retention_ms: 0,
         record_bytes_max: 1,
+        settings: StreamSettings::default(),
         shards: all[from..].to_vec(),
     };
     assert_eq!(numbers(&left(0), 2), Ok(vec![2]));
@@ -151,6 +161,7 @@ fn a_child_of_two_comes_with_the_parent_that_is_not_known_yet() {
         created_ms: 0,
         retention_ms: 0,
         record_bytes_max: 1,
+        settings: StreamSettings::default(),
         shards,
     };
     let of = |known: &[u32], children: &[u32]| {

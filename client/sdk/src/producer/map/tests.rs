@@ -1,6 +1,6 @@
 //! Segments follow the shards of a stream however it is split and merged.
 
-use rheos_protocol::message::ShardDescription;
+use rheos_protocol::message::{ShardDescription, StreamSettings};
 
 use super::*;
 
@@ -10,7 +10,15 @@ fn shard(shard: u32, range: HashRange, open: bool) -> ShardDescription {
 
 fn stream(shards: Vec<ShardDescription>) -> StreamDescription {
     let name = "s".to_owned();
-    StreamDescription { name, incarnation: 1, created_ms: 0, retention_ms: 0, record_bytes_max: 1 << 20, shards }
+    StreamDescription {
+        name,
+        incarnation: 1,
+        created_ms: 0,
+        retention_ms: 0,
+        record_bytes_max: 1 << 20,
+        shards,
+        settings: StreamSettings::default(),
+    }
 }
 
 /// The segments alone: queues have to do with connections.
