@@ -33,7 +33,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
 
 use board::{Board, SharedBoard};
@@ -48,9 +47,13 @@ use crate::arguments::{Global, Output};
 use crate::failure::{Failure, wants_colours, warn};
 use crate::output;
 use crate::put::Format;
+use crate::stop::stop_signal;
 
 /// Most records of one demo: all that is known of them is kept in memory, about 200 bytes each.
 const RECORDS_MAX: u64 = 5_000_000;
+
+/// The signal that Ctrl-C stands for.
+const INTERRUPT: u8 = 2;
 
 /// See it at work: put, push, kill the broker, recover, and prove that nothing is lost
 #[derive(Debug, Args)]
@@ -160,16 +163,10 @@ async fn perform(
 
 /// Waits until a signal or a key tells the demo to stop, and gives the signal's number.
 async fn told_to_stop(stop: &Notify) -> Result<u8, Failure> {
-    let listen = |kind| signal(kind).map_err(|error| Failure::new(format!("cannot listen for signals: {error}")));
-    let [interrupt, terminate, hangup] = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
-    let (mut interrupts, mut terminates, mut hangups) = (listen(interrupt)?, listen(terminate)?, listen(hangup)?);
-    let kind = tokio::select! {
-        _ = interrupts.recv() => interrupt,
-        () = stop.notified() => interrupt,
-        _ = terminates.recv() => terminate,
-        _ = hangups.recv() => hangup,
-    };
-    Ok(u8::try_from(kind.as_raw_value()).expect("signals have small numbers"))
+    tokio::select! {
+        signal = stop_signal() => signal,
+        () = stop.notified() => Ok(INTERRUPT),
+    }
 }
 
 fn tell(report: &Report, how: Output) -> Result<(), Failure> {

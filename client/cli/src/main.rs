@@ -30,9 +30,11 @@ mod printer;
 mod put;
 mod screen;
 mod serve;
+mod stop;
 mod stream;
 mod tail;
 mod tls;
+mod top;
 mod units;
 mod verify;
 
@@ -59,6 +61,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Stream(command) => on_runtime(stream::run(command, global)),
         Command::Put(command) => on_runtime(put::run(command, global)),
         Command::Get(command) => on_runtime(get::run(command, global)),
+        Command::Top(command) => on_runtime(top::run(command, global)),
         Command::Tail(command) => on_runtime(tail::run(command, global)),
         Command::Consumer(command) => on_runtime(consumer::run(command, global)),
         Command::Key(command) => on_runtime(key::run(command, global)),
