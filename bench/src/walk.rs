@@ -19,6 +19,7 @@ mod idle;
 mod lanes;
 mod late;
 mod lines;
+mod metrics;
 mod pairs;
 mod push;
 mod put;
@@ -114,6 +115,8 @@ enum Part {
     Subscriptions,
     /// Two lanes against one
     Lanes,
+    /// What a scrape of a thousand shards does to puts
+    Metrics,
 }
 
 /// What every part needs.
@@ -179,6 +182,7 @@ async fn measure(walk: &Walk<'_>, part: Part, lines: &mut Lines) -> Result<(), F
         Part::Late => late::measure(walk, lines).await,
         Part::Subscriptions => subscriptions::measure(walk, lines).await,
         Part::Lanes => lanes::measure(walk, lines).await,
+        Part::Metrics => metrics::measure(walk, lines).await,
     }
 }
 

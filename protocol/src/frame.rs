@@ -101,6 +101,12 @@ kinds! {
     UNSUBSCRIBE = 52,
     /// The end of a subscription, with exactly one reason.
     PUSH_END = 53,
+    /// Request: split a shard; answered with [`STREAM`], as are the next two.
+    SPLIT_SHARD = 56,
+    /// Request: merge two shards.
+    MERGE_SHARDS = 58,
+    /// Request: have another number of open shards.
+    UPDATE_SHARD_COUNT = 60,
     /// Request: make an access key.
     CREATE_KEY = 64,
     /// Reply to [`CREATE_KEY`].

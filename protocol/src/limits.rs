@@ -60,6 +60,8 @@ pub const KEYS_MAX: u32 = 1_000;
 pub const GRANTS_MAX: u32 = 100;
 /// Most shards of one stream.
 pub const SHARDS_MAX: u32 = 10_000;
+/// Most children of one shard that are named; a split makes two.
+pub const CHILDREN_MAX: u32 = SHARDS_MAX;
 /// Most streams in one page of a listing.
 pub const LIST_PAGE_MAX: u32 = 1_000;
 /// Shortest retention: 24 hours, in milliseconds (as in Kinesis).

@@ -10,6 +10,7 @@ mod consumer;
 mod key;
 mod metrics;
 mod push;
+mod reshard;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -20,8 +21,9 @@ pub use consumer::{ConsumerDescription, ConsumerOf};
 pub use key::{Access, CreateKey, KeyDescription, KeyPolicy, NewKey};
 pub use metrics::MetricsPiece;
 pub use push::{Push, PushEnd, Subscribe};
+pub use reshard::{MergeShards, SplitShard, UpdateShardCount};
 
-use crate::limits::{LIST_PAGE_MAX, NAME_CHARS_MAX, SHARDS_MAX, TEXT_BYTES_MAX};
+use crate::limits::{CHILDREN_MAX, LIST_PAGE_MAX, NAME_CHARS_MAX, SHARDS_MAX, TEXT_BYTES_MAX};
 use crate::wire::{FieldReader, FieldWriter, Malformed, write_group};
 
 /// The protocol version of this crate.
@@ -112,7 +114,7 @@ pub struct Read {
 /// Reply to [`Read`]: whole batches as stored; the first may begin before the position.
 ///
 /// ```text
-///   group { u64 start | u64 next | u64 tip | u64 behind ms } | batches
+///   group { u64 start | u64 next | u64 tip | u64 behind ms | u8 0: goes on, 1: ended | u32 children | children x u32 } | batches
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batches {
@@ -124,6 +126,8 @@ pub struct Batches {
     pub tip_sequence: u64,
     /// How far `next_sequence` is behind the tip: age of the first durable record at or after it, in ms; 0 at the tip.
     pub behind_ms: u64,
+    /// At the end of a closed shard, the shards that take what it took.
+    pub children: Option<Vec<u32>>,
     /// The batches, one after the other.
     pub batches: Bytes,
 }
@@ -255,6 +259,12 @@ pub enum Request {
     },
     /// Revoke the access key of this id or name.
     RevokeKey(String),
+    /// Split a shard.
+    SplitShard(SplitShard),
+    /// Merge two shards.
+    MergeShards(MergeShards),
+    /// Have another number of open shards.
+    UpdateShardCount(UpdateShardCount),
     /// The broker's metrics.
     ReadMetrics,
 }
@@ -322,6 +332,9 @@ impl Request {
             Request::CreateKey(_) => kind::CREATE_KEY,
             Request::ListKeys { .. } => kind::LIST_KEYS,
             Request::RevokeKey(_) => kind::REVOKE_KEY,
+            Request::SplitShard(_) => kind::SPLIT_SHARD,
+            Request::MergeShards(_) => kind::MERGE_SHARDS,
+            Request::UpdateShardCount(_) => kind::UPDATE_SHARD_COUNT,
             Request::ReadMetrics => kind::READ_METRICS,
         }
     }
@@ -361,6 +374,9 @@ impl Request {
             Request::Subscribe(subscribe) => subscribe.encode(out),
             Request::CreateKey(create) => create.encode(out),
             Request::Credit(bytes) => out.put_u64_le(*bytes),
+            Request::SplitShard(split) => split.encode(out),
+            Request::MergeShards(merge) => merge.encode(out),
+            Request::UpdateShardCount(update) => update.encode(out),
         });
     }
 
@@ -398,6 +414,9 @@ impl Request {
             kind::CREATE_KEY => Request::CreateKey(CreateKey::decode(&mut fields)?),
             kind::LIST_KEYS => Request::ListKeys { after: name(&mut fields)?, limit: fields.u32()? },
             kind::REVOKE_KEY => Request::RevokeKey(name(&mut fields)?),
+            kind::SPLIT_SHARD => Request::SplitShard(SplitShard::decode(&mut fields)?),
+            kind::MERGE_SHARDS => Request::MergeShards(MergeShards::decode(&mut fields)?),
+            kind::UPDATE_SHARD_COUNT => Request::UpdateShardCount(UpdateShardCount::decode(&mut fields)?),
             kind::READ_METRICS => Request::ReadMetrics,
             _ => return Ok(None),
         }))
@@ -490,6 +509,7 @@ impl Reply {
                     next_sequence: group.u64()?,
                     tip_sequence: group.u64()?,
                     behind_ms: group.u64()?,
+                    children: Batches::decode_children(&mut group)?,
                     batches: payload.slice_ref(fields.rest()),
                 })
             }
@@ -576,7 +596,18 @@ impl Batches {
             out.put_u64_le(self.next_sequence);
             out.put_u64_le(self.tip_sequence);
             out.put_u64_le(self.behind_ms);
+            let children = self.children.as_deref();
+            out.put_u8(u8::from(children.is_some()));
+            out.put_u32_le(children.map_or(0, |children| children.len() as u32));
+            children.unwrap_or_default().iter().for_each(|child| out.put_u32_le(*child));
         });
+    }
+
+    fn decode_children(group: &mut FieldReader<'_>) -> Result<Option<Vec<u32>>, Malformed> {
+        let is_ended = group.u8()? != 0;
+        let count = group.count(CHILDREN_MAX, 4)?;
+        let children = (0..count).map(|_| group.u32()).collect::<Result<_, _>>()?;
+        Ok(is_ended.then_some(children))
     }
 }
 

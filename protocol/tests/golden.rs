@@ -190,7 +190,7 @@ macro_rules! variants {
 
 variants!(request_name, REQUESTS, Request: Hello Ping Read CreateStream DescribeStream ListStreams DeleteStream
     RegisterConsumer DescribeConsumer ListConsumers DeregisterConsumer Subscribe Credit Unsubscribe CreateKey ListKeys
-    RevokeKey ReadMetrics);
+    RevokeKey SplitShard MergeShards UpdateShardCount ReadMetrics);
 variants!(reply_name, REPLIES, Reply: Welcome Error Pong Ack Batches Stream Streams Done Consumer Consumers
     Subscribed Push PushEnd Key Keys Metrics);
 variants!(position_name, POSITIONS, Position: TrimHorizon Latest AtSequence AfterSequence AtTimestamp);

@@ -16,6 +16,8 @@ pub mod fuzz_bodies;
 pub mod fuzz_disk;
 #[cfg(feature = "processes")]
 pub mod ground;
+#[cfg(feature = "processes")]
+pub mod http;
 pub mod random;
 #[cfg(feature = "processes")]
 pub mod raw_client;
@@ -25,5 +27,6 @@ pub mod rig;
 pub mod sim;
 #[cfg(feature = "processes")]
 pub mod subscriber;
+pub mod tools;
 #[cfg(feature = "processes")]
 pub mod witness;

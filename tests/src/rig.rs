@@ -20,7 +20,9 @@ use rheos_core::arrival::Now;
 use rheos_core::budget::LaneBudget;
 use rheos_core::commit::SegmentId;
 use rheos_core::footer::Trailer;
-use rheos_core::log::{Acked, Effect, Event, Log, LogId, LogSettings, ReadStart, SegmentFacts, Write};
+use rheos_core::log::{
+    Acked, ClosedShard, Effect, Event, Log, LogId, LogSettings, LogShard, ReadStart, SegmentFacts, Write,
+};
 use rheos_core::reader::{ReadOutcome, ReadPlace, ReadStep};
 use rheos_core::recovery::{Chore, LogOnDisk, Recovered, Recovery, RecoveryStep};
 use rheos_core::segment::Label;
@@ -59,6 +61,10 @@ pub struct Rig {
     pub stopped: bool,
     /// Why the log has said that it takes no puts.
     pub read_only: Option<String>,
+    /// Where the log has said that shards end which are to be closed.
+    pub drained: VecDeque<Result<Vec<(u32, u64)>, WireError>>,
+    /// Watched shards of which the log has said that there is news.
+    pub advanced: VecDeque<u32>,
     /// Bytes of the next segments, whatever is asked for.
     pub segment_bytes: Option<u64>,
     log: Option<Log>,
@@ -72,10 +78,9 @@ impl Rig {
         let mut rig = Rig {
             settings: LogSettings {
                 id,
-                shards: (0..shards).map(|shard| (shard, HashRange::FULL, true)).collect(),
+                shards: (0..shards).map(whole).collect(),
                 record_bytes_max: 10 << 20,
                 retention_ms: 86_400_000,
-                children: Default::default(),
             },
             files: LogFiles::default(),
             now: Now { boot_ms: 1_000, wall_ms: 1_700_000_000_000 },
@@ -88,6 +93,8 @@ impl Rig {
             replies: VecDeque::new(),
             stopped: false,
             read_only: None,
+            drained: VecDeque::new(),
+            advanced: VecDeque::new(),
             segment_bytes: None,
             log: None,
             next_token: 1,
@@ -187,7 +194,8 @@ impl Rig {
             }
             Effect::ReadOnly { why } => self.read_only = Some(why),
             Effect::Stopped => self.stopped = true,
-            Effect::Advanced { .. } => {}
+            Effect::Drained { ends } => self.drained.push_back(ends),
+            Effect::Advanced { shard } => self.advanced.push_back(shard),
         }
         None
     }
@@ -269,6 +277,26 @@ impl Rig {
         }
     }
 
+    /// Splits a shard into two of these numbers, as far as its log has to do with it: the catalog is the settings.
+    ///
+    /// # Panics
+    /// When what was put to the shard is not on the disk.
+    pub fn split(&mut self, shard: u32, children: [u32; 2]) {
+        self.tell(Event::Close { shards: vec![shard] });
+        let ends = self.drained.pop_front().expect("everything is on the disk").expect("the log takes puts");
+        assert_eq!(ends.len(), 1);
+        self.commit_split(ends[0], children);
+        self.tell(Event::Resharded { shards: self.settings.shards.clone() });
+    }
+
+    /// The catalog closes a shard at its end and opens two others.
+    pub fn commit_split(&mut self, (shard, end_sequence): (u32, u64), children: [u32; 2]) {
+        let closed = ClosedShard { end_sequence, closed_ms: self.now.wall_ms, children: children.to_vec() };
+        let said = self.settings.shards.iter_mut().find(|said| said.number == shard).expect("it is of this log");
+        said.closed = Some(closed);
+        self.settings.shards.extend(children.map(whole));
+    }
+
     /// The answer to a put, if it has come.
     pub fn answer(&mut self, token: u64) -> Option<Result<Acked, WireError>> {
         let at = self.replies.iter().position(|(answered, _)| *answered == token)?;
@@ -292,6 +320,8 @@ impl Rig {
         self.writes.clear();
         self.asked.clear();
         self.replies.clear();
+        self.drained.clear();
+        self.advanced.clear();
     }
 
     /// What recovery finds, before anything is done about it.
@@ -299,7 +329,8 @@ impl Rig {
         let mut recovery = Recovery::new(LogOnDisk {
             id: self.settings.id,
             directory: DIRECTORY,
-            shards: self.settings.shards.iter().map(|shard| shard.0).collect(),
+            shards: self.settings.shard_numbers().collect(),
+            ends: self.settings.ends(),
             lowest_kept: self.files.lowest_kept,
             highest_prepared: self.files.highest_prepared,
             files: self.files.numbers(),
@@ -415,3 +446,8 @@ pub fn numbered(id: u64, number: u64) -> ProducerStamp {
 pub const DIRECTORY: u64 = 0xd1ec;
 /// Files are not made longer than this in memory, whatever the log is told; they grow as they are written.
 const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// An open shard that takes every hash key: which record belongs where is looked at elsewhere.
+pub fn whole(number: u32) -> LogShard {
+    LogShard { number, range: HashRange::FULL, closed: None }
+}

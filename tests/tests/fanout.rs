@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rheos_core::fanout::{Ask, FanOut, FanOutEffect, SubscriptionId};
 use rheos_core::limits::{PUSH_QUANTUM_BYTES, SCAN_BYTES, SCANS_MAX};
-use rheos_core::log::ReadStart;
+use rheos_core::log::{ClosedShard, ReadStart};
 use rheos_core::reader::{ReadOutcome, ReadStep, ReadTask};
 use rheos_protocol::batch::Batch;
 use rheos_protocol::error::WireError;
@@ -409,8 +409,7 @@ fn a_closed_shard_ends_with_its_children() {
     let mut rig = Rig::new(2);
     rig.put(0, &["last"]);
     rig.stop();
-    rig.settings.shards[0].2 = false;
-    rig.settings.children.insert(0, vec![7, 8]);
+    rig.settings.shards[0].closed = Some(ClosedShard { end_sequence: 1, closed_ms: 0, children: vec![7, 8] });
     rig.start().expect("it was stopped");
     let mut ground = Ground::over(rig);
     let ids = [0, 1].map(|at| ground.subscribe(at + 1, 0, Position::AtSequence(at), PLENTY));

@@ -198,6 +198,7 @@ impl Memory {
             next = batch.next_sequence();
         }
         Reply::Batches(Batches {
+            children: None,
             start_sequence: start,
             next_sequence: next,
             tip_sequence: stored.last().map_or(0, Batch::next_sequence),

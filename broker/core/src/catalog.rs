@@ -28,6 +28,7 @@ mod envelope;
 mod key;
 mod plan;
 mod record;
+mod reshard;
 
 use std::collections::BTreeMap;
 
@@ -41,6 +42,9 @@ pub use key::{KeyRecord, admit_key, key_exists, key_not_found, plan_key};
 pub use plan::{
     SHARDS_OF_BROKER_MAX, TOMBSTONE_SECONDS, admit_shards, creation_second, plan_stream, stream_exists,
     stream_not_found, tombstone_may_go,
+};
+pub use reshard::{
+    MadeShard, RESHARD_RETRY_MS, Reshard, ReshardPlan, plan_merge, plan_reshard, plan_scale, plan_split,
 };
 
 /// Most logs of one stream: one for each lane that a broker can have.
@@ -69,6 +73,8 @@ pub struct StreamRecord {
     pub log_count: u32,
     /// The shards, sorted by number. Closed ones stay for as long as they hold records.
     pub shards: Vec<ShardRecord>,
+    /// The reshard that has begun and is not done.
+    pub resharding: Option<Reshard>,
     /// Places in `shards` of the open ones, sorted by their stretch of the hash space.
     open: Vec<u32>,
 }
@@ -88,6 +94,8 @@ pub struct ShardRecord {
     pub adjacent_parent: Option<u32>,
     /// The log that holds it.
     pub log: u32,
+    /// When it was opened, in ms since 1970; never before its parents were.
+    pub opened_ms: u64,
 }
 
 /// Whether a shard takes puts.
@@ -99,6 +107,8 @@ pub enum ShardState {
     Closed {
         /// The sequence after its last record.
         end_sequence: u64,
+        /// When it was closed, in ms since 1970.
+        closed_ms: u64,
     },
 }
 
@@ -131,7 +141,7 @@ impl StreamRecord {
     pub fn children_of_log(&self, log: u32) -> BTreeMap<u32, Vec<u32>> {
         let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
         for child in &self.shards {
-            for parent in [child.parent, child.adjacent_parent].into_iter().flatten() {
+            for parent in child.parents() {
                 if self.shard(parent).is_some_and(|parent| parent.log == log) {
                     children.entry(parent).or_default().push(child.shard);
                 }
@@ -174,6 +184,11 @@ impl ShardRecord {
     /// Whether it takes puts.
     pub fn is_open(&self) -> bool {
         self.state == ShardState::Open
+    }
+
+    /// The shards it was split or merged from.
+    pub fn parents(&self) -> impl Iterator<Item = u32> + use<> {
+        [self.parent, self.adjacent_parent].into_iter().flatten()
     }
 
     fn describe(&self, lane: u16) -> ShardDescription {

@@ -171,16 +171,16 @@ pub struct ShardCounts {
 pub struct LastRead {
     /// When it read.
     pub boot_ms: u64,
-    /// Age of the first record that it was not given yet, in ms; 0 when there was none.
-    pub behind_ms: u64,
+    /// Age of the last record that it was given, in ms; 0 when there were no more.
+    pub iterator_age_ms: u64,
 }
 
 impl ShardCounts {
-    /// How far behind whoever reads the shard is, in ms; nothing when nobody has read for
-    /// [`READ_SEEN_MS`](crate::limits::READ_SEEN_MS).
-    pub fn read_behind_ms(&self, boot_ms: u64) -> Option<u64> {
+    /// Age of the last record that whoever reads the shard was given, in ms; 0 when there were no more, nothing
+    /// when nobody has read for [`READ_SEEN_MS`](crate::limits::READ_SEEN_MS).
+    pub fn iterator_age_ms(&self, boot_ms: u64) -> Option<u64> {
         let last = self.last_read?;
-        (boot_ms.saturating_sub(last.boot_ms) <= crate::limits::READ_SEEN_MS).then_some(last.behind_ms)
+        (boot_ms.saturating_sub(last.boot_ms) <= crate::limits::READ_SEEN_MS).then_some(last.iterator_age_ms)
     }
 }
 
@@ -217,10 +217,10 @@ mod tests {
     #[test]
     fn who_has_not_read_for_long_is_not_behind() {
         let mut counts = ShardCounts::default();
-        assert_eq!(counts.read_behind_ms(0), None);
-        counts.last_read = Some(LastRead { boot_ms: 1_000, behind_ms: 7 });
-        assert_eq!(counts.read_behind_ms(1_000), Some(7));
-        assert_eq!(counts.read_behind_ms(1_000 + READ_SEEN_MS), Some(7));
-        assert_eq!(counts.read_behind_ms(1_001 + READ_SEEN_MS), None);
+        assert_eq!(counts.iterator_age_ms(0), None);
+        counts.last_read = Some(LastRead { boot_ms: 1_000, iterator_age_ms: 7 });
+        assert_eq!(counts.iterator_age_ms(1_000), Some(7));
+        assert_eq!(counts.iterator_age_ms(1_000 + READ_SEEN_MS), Some(7));
+        assert_eq!(counts.iterator_age_ms(1_001 + READ_SEEN_MS), None);
     }
 }

@@ -286,6 +286,15 @@ impl FanOut {
         self.counts.forget_stream(incarnation);
     }
 
+    /// A closed shard has gone with its last records. Who has not read to its end is told that it will not.
+    pub fn shard_gone(&mut self, log: LogId, shard: u32) {
+        let message = format!("shard {shard} was closed and its records have expired; its children go on");
+        let why = WireError::new(ErrorCode::ShardNotFound, message);
+        for id in self.subscriptions_that(|it| it.log == log && it.shard == shard) {
+            self.end(id, PushEnd::Error(why.clone()));
+        }
+    }
+
     /// The broker stops: clients are to come again after the wait.
     pub fn stop(&mut self, wait_ms: u32) {
         for id in self.subscriptions_that(|_| true) {
@@ -427,8 +436,8 @@ impl FanOut {
         let Subscription { shard, credit, .. } = self.subscriptions[&id];
         let tip = log.tip(shard).expect("a shard outlives its subscriptions");
         if next >= tip.durable_sequence {
-            if tip.closed && next == tip.durable_sequence {
-                self.end(id, PushEnd::ShardEnd(log.children(shard).to_vec()));
+            if let (Some(children), true) = (log.children(shard), next == tip.durable_sequence) {
+                self.end(id, PushEnd::ShardEnd(children.to_vec()));
             }
             return Turn::Over;
         }
@@ -601,7 +610,7 @@ mod tests {
     use rheos_protocol::hash::HashRange;
 
     use super::*;
-    use crate::log::LogSettings;
+    use crate::log::{LogSettings, LogShard};
     use crate::recovery::{LogOnDisk, Recovery, RecoveryStep};
 
     const NOW: Now = Now { boot_ms: 0, wall_ms: 1_700_000_000_000 };
@@ -609,10 +618,11 @@ mod tests {
     /// A log of one shard that has no file yet.
     fn empty_log() -> Log {
         let (id, files) = (LogId { incarnation: 1, log: 0 }, Default::default());
-        let on_disk = LogOnDisk { id, directory: 7, shards: vec![0], lowest_kept: 1, highest_prepared: 0, files };
+        let ends = Default::default();
+        let on_disk = LogOnDisk { id, directory: 7, shards: vec![0], ends, lowest_kept: 1, highest_prepared: 0, files };
         let RecoveryStep::Done(recovered) = Recovery::new(on_disk).step(None) else { panic!("it has no file") };
-        let (shards, children) = (vec![(0, HashRange::FULL, true)], Default::default());
-        let settings = LogSettings { id, shards, record_bytes_max: 1 << 20, retention_ms: 86_400_000, children };
+        let shards = vec![LogShard { number: 0, range: HashRange::FULL, closed: None }];
+        let settings = LogSettings { id, shards, record_bytes_max: 1 << 20, retention_ms: 86_400_000 };
         Log::new(NOW, settings, *recovered)
     }
 

@@ -6,7 +6,7 @@
 //! ```
 //! use rheos_core::arrival::Now;
 //! use rheos_core::budget::LaneBudget;
-//! use rheos_core::log::{Effect, Event, Log, LogId, LogSettings};
+//! use rheos_core::log::{Effect, Event, Log, LogId, LogSettings, LogShard};
 //! use rheos_core::recovery::{LogOnDisk, Recovery, RecoveryStep};
 //! use rheos_protocol::batch::{BatchBuilder, ProducerStamp, PutBatch};
 //! use rheos_protocol::hash::HashRange;
@@ -14,11 +14,11 @@
 //!
 //! // A log that has no file yet.
 //! let id = LogId { incarnation: 1, log: 0 };
-//! let files = Default::default();
-//! let on_disk = LogOnDisk { id, directory: 7, shards: vec![0], lowest_kept: 1, highest_prepared: 0, files };
+//! let (ends, files) = Default::default();
+//! let on_disk = LogOnDisk { id, directory: 7, shards: vec![0], ends, lowest_kept: 1, highest_prepared: 0, files };
 //! let RecoveryStep::Done(recovered) = Recovery::new(on_disk).step(None) else { panic!("there is nothing to read") };
-//! let shards = vec![(0, HashRange::FULL, true)];
-//! let settings = LogSettings { id, shards, record_bytes_max: 1 << 20, retention_ms: 86_400_000, children: Default::default() };
+//! let shards = vec![LogShard { number: 0, range: HashRange::FULL, closed: None }];
+//! let settings = LogSettings { id, shards, record_bytes_max: 1 << 20, retention_ms: 86_400_000 };
 //! let now = Now { boot_ms: 0, wall_ms: 1_700_000_000_000 };
 //! let (mut log, mut lane, mut effects) = (Log::new(now, settings, *recovered), LaneBudget::default(), Vec::new());
 //!
@@ -59,5 +59,6 @@ pub mod producer;
 pub mod reader;
 pub mod readiness;
 pub mod recovery;
+pub mod reshard;
 pub mod segment;
 pub mod tail;

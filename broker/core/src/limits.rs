@@ -53,6 +53,8 @@ pub const TAIL_MS_MAX: u64 = 60_000;
 pub const PREPARE_RETRY_MS: u64 = 1_000;
 /// Wait that a put is told when the lane's budget is used up.
 pub const BUSY_RETRY_MS: u32 = 20;
+/// Wait that a put is told while its shard is being closed, which takes a commit and a change of the catalog.
+pub const CLOSING_RETRY_MS: u32 = 2;
 /// Whoever has read a shard within this time counts as reading it.
 pub const READ_SEEN_MS: u64 = 60_000;
 /// A forward jump of the wall clock up to this is followed at once.

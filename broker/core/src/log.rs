@@ -23,6 +23,7 @@ mod append;
 mod commit;
 mod counted;
 mod read;
+mod reshard;
 mod segments;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -63,14 +64,47 @@ pub struct LogId {
 pub struct LogSettings {
     /// Which log.
     pub id: LogId,
-    /// Its shards: number, stretch of the hash space, whether open.
-    pub shards: Vec<(u32, HashRange, bool)>,
+    /// Its shards, sorted by number.
+    pub shards: Vec<LogShard>,
     /// Largest data of one record.
     pub record_bytes_max: u32,
     /// How long records are kept.
     pub retention_ms: u64,
-    /// The children of its closed shards.
-    pub children: BTreeMap<u32, Vec<u32>>,
+}
+
+impl LogSettings {
+    /// The numbers of its shards.
+    pub fn shard_numbers(&self) -> impl Iterator<Item = u32> + '_ {
+        self.shards.iter().map(|shard| shard.number)
+    }
+
+    /// Where its closed shards end.
+    pub fn ends(&self) -> BTreeMap<u32, u64> {
+        let end_of = |shard: &LogShard| Some((shard.number, shard.closed.as_ref()?.end_sequence));
+        self.shards.iter().filter_map(end_of).collect()
+    }
+}
+
+/// What the catalog says about a shard of a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogShard {
+    /// Its number.
+    pub number: u32,
+    /// Its stretch of the hash space.
+    pub range: HashRange,
+    /// How it ended, if it is closed.
+    pub closed: Option<ClosedShard>,
+}
+
+/// What the catalog says about a closed shard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClosedShard {
+    /// The sequence after its last record.
+    pub end_sequence: u64,
+    /// When it was closed, in ms since 1970.
+    pub closed_ms: u64,
+    /// The shards that take what it took.
+    pub children: Vec<u32>,
 }
 
 /// What has happened.
@@ -119,6 +153,19 @@ pub enum Event {
     Trimmed {
         /// What is now known of the oldest segment.
         lowest: SegmentFacts,
+    },
+    /// These shards are to be closed: nothing new is admitted to them from here on.
+    /// [`Effect::Drained`] follows.
+    Close {
+        /// Their numbers.
+        shards: Vec<u32>,
+    },
+    /// Shards that were to be closed stay open.
+    Reopen,
+    /// The catalog has changed the log's shards: some are closed, others are new, or have gone.
+    Resharded {
+        /// What it says now.
+        shards: Vec<LogShard>,
     },
     /// Time has passed. Comes a few times a second while [`Log::is_open`].
     Tick,
@@ -175,6 +222,11 @@ pub enum Effect {
     Advanced {
         /// The shard.
         shard: u32,
+    },
+    /// Everything that was admitted to the shards that are to be closed is on the disk.
+    Drained {
+        /// Each with the sequence after its last record; or why they cannot be closed.
+        ends: Result<Vec<(u32, u64)>, WireError>,
     },
     /// The log takes no more puts; for the operator.
     ReadOnly {
@@ -233,6 +285,8 @@ pub struct Log {
     quiet_since_boot_ms: u64,
     /// Whether the last commit was an empty one, which proves the one before it.
     settled: bool,
+    /// Whether somebody waits for the shards that are to be closed.
+    draining: bool,
     counts: LogCounts,
 }
 
@@ -240,7 +294,7 @@ pub struct Log {
 struct Shard {
     number: u32,
     range: HashRange,
-    closed: bool,
+    admission: Admission,
     /// Given to the next record that is staged.
     next_sequence: u64,
     /// Everything before it is on the disk.
@@ -251,6 +305,15 @@ struct Shard {
     /// Whether that is to be said of the commit that is being looked at.
     advanced: bool,
     counts: ShardCounts,
+}
+
+/// Whether a shard takes puts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Admission {
+    Open,
+    /// No more, until it is known whether it is closed.
+    Closing,
+    Closed(ClosedShard),
 }
 
 #[derive(Debug)]
@@ -292,25 +355,8 @@ impl Log {
     /// The log as recovery has found it, or a new one.
     pub fn new(now: Now, settings: LogSettings, recovered: Recovered) -> Log {
         let state = recovered.state;
-        let shards = settings
-            .shards
-            .iter()
-            .map(|&(number, range, open)| {
-                let kept = state.shard(number).copied();
-                let next_sequence = kept.map_or(0, |state| state.next_sequence);
-                Shard {
-                    number,
-                    range,
-                    closed: !open || kept.is_some_and(|state| state.closed),
-                    next_sequence,
-                    durable_sequence: next_sequence,
-                    last_arrival_ms: kept.map_or(0, |state| state.last_arrival_ms),
-                    watched: false,
-                    advanced: false,
-                    counts: ShardCounts::default(),
-                }
-            })
-            .collect::<Vec<_>>();
+        let shards =
+            settings.shards.iter().map(|shard| Shard::new(shard, state.shard(shard.number))).collect::<Vec<_>>();
         assert!(shards.is_sorted_by(|a, b| a.number < b.number), "shards come sorted by number");
         let health = match recovered.refused {
             Some(why) => Health::ReadOnly { why },
@@ -330,6 +376,7 @@ impl Log {
             last_checksum: recovered.last_checksum,
             quiet_since_boot_ms: now.boot_ms,
             settled: true,
+            draining: false,
             counts: LogCounts::default(),
             settings,
         }
@@ -357,9 +404,13 @@ impl Log {
             Event::SegmentFailed { ask, why } => self.segment_failed(now, ask, &why, budget, effects),
             Event::Sealed { segment } => self.segments.sealed(segment),
             Event::Trimmed { lowest } => self.segments.trimmed(lowest),
+            Event::Close { shards } => self.close_shards(&shards),
+            Event::Reopen => self.reopen_shards(),
+            Event::Resharded { shards } => self.resharded(&shards, effects),
             Event::Tick => self.tick(now, budget, effects),
             Event::Stop => self.stop(now, budget, effects),
         }
+        self.tell_when_drained(effects);
         self.look_ahead(now, effects);
     }
 
@@ -492,7 +543,7 @@ impl Log {
     fn shard_states(&self) -> impl ExactSizeIterator<Item = ShardState> {
         self.shards.iter().map(|shard| ShardState {
             shard: shard.number,
-            closed: shard.closed,
+            closed: matches!(shard.admission, Admission::Closed(_)),
             next_sequence: shard.durable_sequence,
             last_arrival_ms: shard.last_arrival_ms,
         })

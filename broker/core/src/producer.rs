@@ -181,6 +181,12 @@ impl ProducerTable {
         self.insert((id, shard), stored);
     }
 
+    /// Forgets the puts to shards that are not kept.
+    pub fn forget_shards(&mut self, is_kept: impl Fn(u32) -> bool) {
+        let gone: Vec<Key> = self.producers.keys().filter(|(_, shard)| !is_kept(*shard)).copied().collect();
+        gone.into_iter().for_each(|key| self.forget(key));
+    }
+
     /// The producers that have stored something, least recent first.
     pub fn stored(&self) -> impl Iterator<Item = (u64, u32, &StoredPuts)> {
         self.recency.values().map(|key| (key.0, key.1, &self.producers[key].stored)).filter(|(.., stored)| {

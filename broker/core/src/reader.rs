@@ -82,6 +82,17 @@ impl ReadOutcome {
         let arrival_ms = self.next_arrival_ms.unwrap_or(read_ms).min(tip.last_arrival_ms);
         wall_ms.saturating_sub(arrival_ms)
     }
+
+    /// Age of the last record that was given, in ms; 0 when it is the last one of its shard. What Kinesis calls
+    /// the age of an iterator.
+    pub fn iterator_age_ms(&self, tip: ShardTip, wall_ms: u64) -> u64 {
+        match self.batches.last() {
+            Some(batch) if self.next_sequence < tip.durable_sequence => {
+                wall_ms.saturating_sub(batch.header().arrival_ms)
+            }
+            _ => 0,
+        }
+    }
 }
 
 /// What a read needs next.

@@ -16,7 +16,7 @@
 mod scan;
 mod verdict;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::{Bytes, BytesMut};
 
@@ -42,6 +42,8 @@ pub struct LogOnDisk {
     pub directory: u64,
     /// Its shards.
     pub shards: Vec<u32>,
+    /// Where its closed shards end, by the catalog.
+    pub ends: BTreeMap<u32, u64>,
     /// Segments below this number have expired.
     pub lowest_kept: u64,
     /// No segment above this number was ever made.
@@ -520,6 +522,7 @@ impl Recovery {
     }
 
     fn finish(&mut self) -> RecoveryStep {
+        self.compare_ends();
         let empty = Recovered {
             state: CarryOver::default(),
             segments: RecoveredSegments::default(),
@@ -530,6 +533,26 @@ impl Recovery {
             chores: Vec::new(),
         };
         RecoveryStep::Done(Box::new(std::mem::replace(&mut self.recovered, empty)))
+    }
+
+    /// What is closed was on the disk up to its end when the catalog closed it, and nothing has come since.
+    fn compare_ends(&mut self) {
+        let wrong = self.recovered.state.shards.iter().find_map(|found| {
+            let (shard, next) = (found.shard, found.next_sequence);
+            match self.log.ends.get(&shard) {
+                Some(end) if *end == next => None,
+                Some(end) => {
+                    Some(format!("shard {shard} was closed at sequence {end}, and its records end before {next}"))
+                }
+                None if found.closed && self.log.shards.contains(&shard) => {
+                    Some(format!("shard {shard} was closed at sequence {next}, and the catalog has it open"))
+                }
+                None => None,
+            }
+        });
+        if let Some(why) = wrong {
+            self.refuse(why);
+        }
     }
 
     fn ask(&mut self, state: State, segment: u64, place: ReadPlace) -> RecoveryStep {

@@ -21,6 +21,7 @@ mod logs;
 mod pushes;
 mod replies;
 mod report;
+mod reshard;
 mod turned_away;
 
 use std::future::poll_fn;
@@ -42,6 +43,7 @@ use rheos_core::recovery::{LogOnDisk, Recovery, RecoveryStep};
 use rheos_protocol::batch::PutBatch;
 use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::message::{Read, Subscribe};
+use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tracing::{error, info};
 
@@ -53,9 +55,10 @@ use crate::files::{FileJob, FileThread};
 use crate::mesh::MeshEnd;
 use crate::metrics::LaneCounts;
 use crate::net::NetUse;
+use crate::reshard::Expired;
 use crate::streams::Streams;
 
-pub(crate) use inbox::{Answer, Arrival, Inbox, Inboxes, Reading, Subscribing};
+pub(crate) use inbox::{Answer, Arrival, Ends, Inbox, Inboxes, Reading, Resharding, Subscribing};
 pub(crate) use logs::settings_of;
 
 use logs::{Logs, Slot, Writing};
@@ -89,6 +92,7 @@ pub(crate) struct Lane {
     held_back: HeldBack,
     budget: LaneBudget,
     consumers: Consumers,
+    expired: mpsc::Sender<Expired>,
     directory_id: u64,
     number: LaneNumber,
     stopping: bool,
@@ -118,6 +122,8 @@ pub(crate) struct LaneParts {
     pub(crate) files: FileThread,
     pub(crate) blocks: Blocks,
     pub(crate) consumers: Consumers,
+    /// Where closed shards are reported whose records have expired.
+    pub(crate) expired: mpsc::Sender<Expired>,
     pub(crate) streams: Streams,
     /// What the lane's connections hold.
     pub(crate) net_use: NetUse,
@@ -137,7 +143,8 @@ impl Lane {
     /// # Errors
     /// When the kernel gives it no ring.
     pub(crate) fn new(parts: LaneParts, recovered: Vec<RecoveredStream>) -> io::Result<Lane> {
-        let LaneParts { number, directory_id, inbox, files, blocks, consumers, streams, net_use, mesh } = parts;
+        let LaneParts { number, directory_id, inbox, files, blocks, consumers, expired, streams, net_use, mesh } =
+            parts;
         let ring = CommitRing::new(COMMITS_IN_FLIGHT_MAX as u32)?;
         let wait = RingWait::new(&ring)?;
         let mut ticks = interval(TICK);
@@ -162,6 +169,7 @@ impl Lane {
             held_back: HeldBack::default(),
             budget: LaneBudget::default(),
             consumers,
+            expired,
             directory_id,
             number,
             stopping: false,
@@ -237,10 +245,10 @@ impl Lane {
             }
             // Whoever asked may have gone: then nobody is told.
             Arrival::Read { read, reply } => drop(reply.send(self.read(now, &read))),
-            Arrival::ReadOfDisk { log, shard, given, behind_ms } => {
+            Arrival::ReadOfDisk { log, shard, given, iterator_age_ms } => {
                 if let Some(slot) = self.logs.of_id(log) {
                     let log = &mut self.logs.at(slot).expect("a stream's slots are taken").log;
-                    log.count_read(now, shard, given, behind_ms);
+                    log.count_read(now, shard, given, iterator_age_ms);
                 }
             }
             Arrival::ReadTurnedAway { incarnation, shard } => self.turned_away.read(incarnation, shard),
@@ -259,6 +267,7 @@ impl Lane {
                 self.create(now, record);
                 let _ = done.send(());
             }
+            Arrival::Resharding(resharding) => self.resharding(now, resharding),
             Arrival::StreamDeleted { record, done } => {
                 self.delete(&record);
                 let _ = done.send(());
@@ -317,9 +326,10 @@ impl Lane {
         let tip = log.tip(read.shard)?;
         // What has to come from the disk is counted when it has.
         if let ReadStart::Ready(outcome) = &start {
-            log.count_read(now, read.shard, outcome.given(), outcome.behind_ms(tip, now.wall_ms));
+            log.count_read(now, read.shard, outcome.given(), outcome.iterator_age_ms(tip, now.wall_ms));
         }
-        Ok(Reading { log: log.id(), tip, start })
+        let children = log.children(read.shard).map(<[u32]>::to_vec);
+        Ok(Reading { log: log.id(), tip, children, start })
     }
 
     fn subscribing(&mut self, subscribing: Subscribing) {
@@ -433,6 +443,7 @@ impl Lane {
         self.ticked = (self.ticked + 1) % TICKS_OF_CLOSED;
         if self.ticked == 0 {
             slots.extend(self.logs.slots());
+            slots.iter().for_each(|slot| self.report_expired(now, *slot));
         } else {
             self.logs.open_slots(&mut slots);
         }
@@ -500,6 +511,7 @@ impl Lane {
                     owned.log.unwatch(shard);
                 }
             }
+            Effect::Drained { ends } => owned.tell_ends(ends),
             Effect::ReadOnly { why } => error!(log = %name(log), "takes no more puts: {why}"),
             Effect::Stopped => {
                 owned.stopped = true;
@@ -541,7 +553,8 @@ fn new_log(now: Now, record: &StreamRecord, log: u32, directory: u64) -> Log {
     let on_disk = LogOnDisk {
         id: settings.id,
         directory,
-        shards: settings.shards.iter().map(|shard| shard.0).collect(),
+        shards: settings.shard_numbers().collect(),
+        ends: settings.ends(),
         lowest_kept: rheos_core::catalog::FIRST_SEGMENT,
         highest_prepared: rheos_core::catalog::FIRST_SEGMENT - 1,
         files: Default::default(),

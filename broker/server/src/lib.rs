@@ -39,6 +39,7 @@ mod mesh;
 mod metrics;
 mod net;
 mod recover;
+mod reshard;
 mod serve;
 mod sockets;
 mod standing;

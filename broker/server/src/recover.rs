@@ -78,10 +78,12 @@ pub(crate) fn recover_log(
     files: BTreeSet<u64>,
 ) -> Result<Recovered, StartError> {
     let id = LogId { incarnation: stream.incarnation, log };
+    let settings = settings_of(stream, log);
     let on_disk = LogOnDisk {
         id,
         directory: directory.id(),
-        shards: settings_of(stream, log).shards.iter().map(|shard| shard.0).collect(),
+        shards: settings.shard_numbers().collect(),
+        ends: settings.ends(),
         lowest_kept: record.lowest_kept,
         highest_prepared: record.highest_prepared,
         files,

@@ -12,6 +12,7 @@ use rheos_core::log::{Log, LogId};
 use rheos_core::recovery::Chore;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use crate::catalog::{Catalog, CatalogAtStart};
@@ -26,6 +27,7 @@ use crate::lane::{Inboxes, RecoveredStream, name, settings_of};
 use crate::lanes::{Lanes, Shared};
 use crate::net::Connections;
 use crate::recover::{Found, recover_log};
+use crate::reshard::{EXPIRED_WAITING_MAX, Resharder};
 use crate::sockets::Sockets;
 use crate::standing::{Served, Standing};
 use crate::start_error::StartError;
@@ -133,6 +135,14 @@ pub fn serve(options: ServeOptions) -> Result<(), StartError> {
 
     let (catalog_at_end, mtu, dev) = (catalog.clone(), options.mtu, options.dev);
     let (identity, connections) = (Arc::new(identity), Connections::default());
+    let (expired, reported) = mpsc::channel(EXPIRED_WAITING_MAX);
+    let resharder = Resharder {
+        catalog: catalog.clone(),
+        streams: streams.clone(),
+        inboxes: inboxes.clone(),
+        changes: Arc::default(),
+        lanes: options.lanes,
+    };
     let served = Arc::new(Served { streams: streams.clone(), consumers: consumers.clone(), inboxes: inboxes.clone() });
     let shared = Shared {
         cores,
@@ -144,6 +154,8 @@ pub fn serve(options: ServeOptions) -> Result<(), StartError> {
         inboxes,
         files,
         directory,
+        resharder: resharder.clone(),
+        expired,
         metrics,
         mtu,
         dev,
@@ -157,6 +169,8 @@ pub fn serve(options: ServeOptions) -> Result<(), StartError> {
     let outcome = runtime.block_on(async {
         let stop = stop_signal()?;
         lanes.serving().await?;
+        tokio::spawn(resharder.clone().forget_expired(reported));
+        tokio::spawn(async move { resharder.finish_all(at_start.streams).await });
         http.stands(Standing::Serving(served));
         (options.ready)(&Ready { took: began.elapsed(), ..ready });
         tokio::select! {

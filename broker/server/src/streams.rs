@@ -49,6 +49,15 @@ impl Streams {
         }
     }
 
+    /// Takes the new record of a life of a stream, at once for everybody; of one that is gone, nothing.
+    pub(crate) fn change(&self, record: Arc<StreamRecord>) {
+        let mut known = self.write();
+        if let Some(there) = known.by_incarnation.get_mut(&record.incarnation) {
+            *there = Arc::clone(&record);
+            known.by_name.insert(record.name.as_str().to_owned(), record);
+        }
+    }
+
     pub(crate) fn remove(&self, record: &StreamRecord) {
         let mut known = self.write();
         if known.by_incarnation.remove(&record.incarnation).is_some() {

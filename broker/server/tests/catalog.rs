@@ -4,6 +4,8 @@
 
 #[path = "catalog/access.rs"]
 mod access;
+#[path = "catalog/reshards.rs"]
+mod reshards;
 mod scratch;
 
 use std::collections::BTreeSet;

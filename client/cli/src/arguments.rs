@@ -1,15 +1,22 @@
 //! What can be typed, and what `--help` says about it.
 
+mod mistyped;
+
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+use crate::completions::{self, CompletionsCommand};
 use crate::consumer::ConsumerCommand;
 use crate::context::ContextCommand;
 use crate::demo::DemoCommand;
 use crate::get::GetCommand;
+use crate::help::{HelpCommand, grouped};
 use crate::key::KeyCommand;
+use crate::man::ManCommand;
+use crate::ping::PingCommand;
 use crate::put::PutCommand;
 use crate::serve::ServeCommand;
 use crate::stream::StreamCommand;
@@ -30,14 +37,15 @@ pub(crate) struct Arguments {
 }
 
 const EXAMPLES: &str = "\
-Examples:
-  rheos demo
-  rheos serve
-  rheos stream create flights --shards 4
+Begin with:
+  rheos demo                                  # shows and proves what rheos promises, by itself
+  rheos serve                                 # runs a broker here, in ./rheos-data
+  rheos stream create flights --shards 4      # in another terminal, in the same directory
   rheos put flights --key-from carrier flights.csv
-  rheos get flights --from latest --follow
+  rheos get flights --from -15m --follow
   rheos consumer register flights board && rheos tail flights --consumer board
-  rheos key create dashboard --read-only";
+
+`rheos help COMMAND` and `rheos help exit-codes`, `positions` or `environment` say more.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -57,7 +65,11 @@ pub(crate) enum Command {
     Context(ContextCommand),
     #[command(subcommand)]
     Tls(TlsCommand),
+    Ping(PingCommand),
     Verify(VerifyCommand),
+    Completions(CompletionsCommand),
+    Man(ManCommand),
+    Help(HelpCommand),
 }
 
 /// Where the broker is and how to print, for every command.
@@ -82,11 +94,12 @@ pub(crate) struct Global {
 
     /// Context to use (see rheos context). Which broker, strongest first: --url, --data, --context,
     /// RHEOS_URL, RHEOS_CONTEXT, RHEOS_DATA, the context in use, ./rheos-data
-    #[arg(long, global = true, env = "RHEOS_CONTEXT", hide_env_values = true, value_name = "NAME")]
+    #[arg(long, global = true, env = "RHEOS_CONTEXT", hide_env_values = true, value_name = "NAME", add = completions::contexts())]
     pub(crate) context: Option<String>,
 
-    /// How results are printed: for people, or as one JSON object a line
-    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    /// How results are printed: text for people, json as one document (a list is an array), ndjson as
+    /// one JSON object a line
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
     pub(crate) output: Output,
 
     /// Which of these says where the broker is.
@@ -123,19 +136,48 @@ const STRONGEST_FIRST: [(ValueSource, &str, Place); 6] = [
 pub(crate) enum Output {
     // For people.
     Text,
-    // For programs: one JSON object a line.
+    // For programs: one JSON document.
     Json,
+    // For programs: one JSON object a line.
+    Ndjson,
+}
+
+impl Output {
+    /// Whether results are for people.
+    pub(crate) fn is_text(self) -> bool {
+        self == Output::Text
+    }
 }
 
 impl Arguments {
     /// Reads the command line; a mistyped one ends the process with code 2.
     pub(crate) fn read() -> Arguments {
-        let matches = Arguments::command().get_matches();
+        let words: Vec<OsString> = std::env::args_os().skip(1).collect();
+        let matches =
+            command().try_get_matches().unwrap_or_else(|error| mistyped::mended(error, &mut command(), &words).exit());
         let mut arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-        let strongest = strongest(innermost(&matches));
-        arguments.global.place = strongest.map_or(Place::Unsaid, |(_, _, place)| place);
-        arguments.global.is_place_typed = strongest.is_some_and(|(source, _, _)| source == ValueSource::CommandLine);
+        arguments.global.place_said_by(innermost(&matches));
         arguments
+    }
+}
+
+/// The whole command line.
+pub(crate) fn command() -> clap::Command {
+    grouped(Arguments::command())
+}
+
+impl Global {
+    /// What was typed or is in the environment, of the innermost command.
+    pub(crate) fn of(innermost: &ArgMatches) -> Result<Global, clap::Error> {
+        let mut global = Global::from_arg_matches(innermost)?;
+        global.place_said_by(innermost);
+        Ok(global)
+    }
+
+    fn place_said_by(&mut self, innermost: &ArgMatches) {
+        let strongest = strongest(innermost);
+        self.place = strongest.map_or(Place::Unsaid, |(_, _, place)| place);
+        self.is_place_typed = strongest.is_some_and(|(source, _, _)| source == ValueSource::CommandLine);
     }
 }
 
@@ -150,7 +192,7 @@ fn strongest(matches: &ArgMatches) -> Option<(ValueSource, &'static str, Place)>
 }
 
 /// Global options arrive at the last subcommand, wherever they were typed.
-fn innermost(matches: &ArgMatches) -> &ArgMatches {
+pub(crate) fn innermost(matches: &ArgMatches) -> &ArgMatches {
     matches.subcommand().map_or(matches, |(_, inner)| innermost(inner))
 }
 
@@ -160,6 +202,6 @@ mod tests {
 
     #[test]
     fn the_commands_are_well_formed() {
-        Arguments::command().debug_assert();
+        command().debug_assert();
     }
 }

@@ -1,18 +1,37 @@
-//! Which broker a command talks to, and which name was meant when it knows none.
+//! Which broker a command talks to, and the connection to it.
 
-use rheos_client::{Client, ConnectOptions, Error, ErrorCode};
+mod found;
+
+use std::io;
+use std::path::Path;
+
+use rheos_client::{Client, ConnectOptions};
+
+pub(crate) use found::{Named, found};
 
 use crate::arguments::{Global, Place};
 use crate::contexts::Contexts;
+use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::near::suggestion;
 
 /// The file in a data directory that says how to connect.
 const ADMIN_URL: &str = "admin.url";
 
 /// Connects to the broker that the options name.
 pub(crate) async fn connect(global: &Global) -> Result<Client, Failure> {
-    Ok(Client::connect(options(global)?).await?)
+    connect_with(global, options(global)?).await
+}
+
+/// Connects with these options, which were made from those of the command line.
+pub(crate) async fn connect_with(global: &Global, options: ConnectOptions) -> Result<Client, Failure> {
+    Client::connect(options).await.map_err(|error| {
+        let failure = Failure::from(error);
+        // Who reaches another broker than was meant, or none, needs to know where it was named.
+        match failure.exit() {
+            Exit::NotReached | Exit::NotAllowed => failure.retold(|why| format!("{why}; {}", origin(global))),
+            _ => failure,
+        }
+    })
 }
 
 /// How to connect to the broker that the options name.
@@ -21,54 +40,26 @@ pub(crate) fn options(global: &Global) -> Result<ConnectOptions, Failure> {
     let options = match global.place {
         Place::Url => from_url(global.url.as_deref().unwrap_or_default())?,
         Place::Context => Contexts::open()?.options(global.context.as_deref().unwrap_or_default())?,
-        Place::Data => from_data(global)?,
+        Place::Data => from_data(&global.data)?,
         Place::Unsaid => match current_context()? {
-            Some(options) => options,
-            None => from_data(global)?,
+            Some(name) => in_use(&name)?,
+            None => from_data(&global.data)?,
         },
     };
     Ok(options.name(name))
 }
 
-/// What a name on the command line is the name of.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Named<'a> {
-    Stream(&'a str),
-    Consumer { stream: &'a str, name: &'a str },
-    Key(&'a str),
-}
-
-/// The outcome of a request about `named`; where the broker knows no such name, the failure says which
-/// one may have been meant.
-pub(crate) async fn found<T>(client: &Client, named: Named<'_>, outcome: Result<T, Error>) -> Result<T, Failure> {
-    let error = match outcome {
-        Ok(value) => return Ok(value),
-        Err(error) => error,
-    };
-    let code = match &error {
-        Error::Broker(error) => error.code,
-        Error::ConsumerNotFound { .. } => ErrorCode::ConsumerNotFound,
-        _ => return Err(error.into()),
-    };
-    // A listing that fails takes nothing away from what there is to say.
-    let (typed, names) = match (code, named) {
-        (ErrorCode::StreamNotFound, Named::Stream(stream) | Named::Consumer { stream, .. }) => {
-            let streams = client.list_streams().await.unwrap_or_default();
-            (stream, streams.into_iter().map(|stream| stream.name).collect::<Vec<_>>())
+/// What named the broker, and what to do when it is not there.
+fn origin(global: &Global) -> String {
+    let context = |name: &str| format!("context {name} says so (rheos context show {name})");
+    match global.place {
+        Place::Url => "--url or RHEOS_URL says so".to_owned(),
+        Place::Context => context(global.context.as_deref().unwrap_or_default()),
+        Place::Unsaid if let Ok(Some(name)) = current_context() => context(&name),
+        Place::Data | Place::Unsaid => {
+            let data = global.data.display();
+            format!("{data}/{ADMIN_URL} says so, and rheos serve --data {data} starts it")
         }
-        (ErrorCode::ConsumerNotFound, Named::Consumer { stream, name }) => {
-            let consumers = client.list_consumers(stream).await.unwrap_or_default();
-            (name, consumers.into_iter().map(|consumer| consumer.name).collect())
-        }
-        (ErrorCode::KeyNotFound, Named::Key(key)) => {
-            let keys = client.list_keys().await.unwrap_or_default();
-            (key, keys.into_iter().flat_map(|key| [key.name, key.id]).collect())
-        }
-        _ => return Err(error.into()),
-    };
-    match suggestion(typed, names.iter().map(String::as_str)) {
-        hint if hint.is_empty() => Err(error.into()),
-        hint => Err(Failure::new(format!("{error}{hint}"))),
     }
 }
 
@@ -80,26 +71,32 @@ fn from_url(url: &str) -> Result<ConnectOptions, Failure> {
     Ok(ConnectOptions::dev(address)?)
 }
 
-fn current_context() -> Result<Option<ConnectOptions>, Failure> {
+fn current_context() -> Result<Option<String>, Failure> {
     // Without a home there are no contexts, and the data directory is good without one.
-    let Ok(contexts) = Contexts::open() else { return Ok(None) };
-    let Some(name) = contexts.current()? else { return Ok(None) };
-    contexts.options(&name).map(Some).map_err(|failure| {
-        Failure::new(format!(
-            "the context in use cannot be used: {}; choose with: rheos context use NAME",
-            failure.message()
-        ))
+    Contexts::open().map_or(Ok(None), |contexts| contexts.current())
+}
+
+fn in_use(name: &str) -> Result<ConnectOptions, Failure> {
+    Contexts::open()?.options(name).map_err(|failure| {
+        failure.retold(|why| {
+            format!("the context in use cannot be used: {why}; choose another with: rheos context use NAME")
+        })
     })
 }
 
-fn from_data(global: &Global) -> Result<ConnectOptions, Failure> {
-    let path = global.data.join(ADMIN_URL);
-    if !path.exists() {
-        return Err(Failure::new(format!(
-            "no broker is known: {} does not exist; give the data directory of a broker on this host with --data, a \
-             connection string with --url or RHEOS_URL, or a context with --context",
+fn from_data(data: &Path) -> Result<ConnectOptions, Failure> {
+    let path = data.join(ADMIN_URL);
+    let known = match path.metadata() {
+        Ok(_) => return Ok(ConnectOptions::from_file(path)?),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => format!(
+            "{} cannot be read by this user: {error}; its owner can make a key for you: rheos key create NAME",
             path.display()
-        )));
-    }
-    Ok(ConnectOptions::from_file(path)?)
+        ),
+        Err(_) => format!(
+            "no broker is known: {} does not exist; start one here with rheos serve, or give the data directory of one on \
+             this host with --data, a connection string with --url or RHEOS_URL, or a context with --context",
+            path.display()
+        ),
+    };
+    Err(Failure::Told(Exit::NotReached, known))
 }

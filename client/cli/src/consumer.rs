@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::arguments::{Global, Output};
 use crate::broker::{self, Named, found};
+use crate::completions;
 use crate::failure::Failure;
 use crate::output;
 use crate::units::show_time_ms;
@@ -22,6 +23,7 @@ pub(crate) enum ConsumerCommand {
 #[derive(Debug, Args)]
 pub(crate) struct RegisterCommand {
     /// The stream
+    #[arg(add = completions::streams())]
     stream: String,
     /// 1 to 128 of a-z A-Z 0-9 _ . -
     name: String,
@@ -31,6 +33,7 @@ pub(crate) struct RegisterCommand {
 #[derive(Debug, Args)]
 pub(crate) struct ListCommand {
     /// The stream
+    #[arg(add = completions::streams())]
     stream: String,
 }
 
@@ -38,8 +41,10 @@ pub(crate) struct ListCommand {
 #[derive(Debug, Args)]
 pub(crate) struct DeregisterCommand {
     /// The stream
+    #[arg(add = completions::streams())]
     stream: String,
     /// The consumer
+    #[arg(value_name = "CONSUMER", add = completions::consumers())]
     name: String,
 }
 
@@ -58,32 +63,22 @@ async fn register(command: &RegisterCommand, client: &Client, how: Output) -> Re
     let RegisterCommand { stream, name } = command;
     let registered = client.register_consumer(stream, name).await;
     let consumer = found(client, Named::Stream(stream), registered).await?;
-    match how {
-        Output::Json => output::json(&as_json(stream, &consumer)),
-        Output::Text => output::line(&format!("consumer {name} of stream {stream} is registered")),
-    }
+    output::one(how, &format!("consumer {name} of stream {stream} is registered"), &as_json(stream, &consumer))
 }
 
 async fn list(command: &ListCommand, client: &Client, how: Output) -> Result<(), Failure> {
     let stream = &command.stream;
     let consumers = found(client, Named::Stream(stream), client.list_consumers(stream).await).await?;
-    match how {
-        Output::Json => consumers.iter().try_for_each(|consumer| output::json(&as_json(stream, consumer))),
-        Output::Text => {
-            let row = |consumer: &ConsumerDescription| [consumer.name.clone(), show_time_ms(consumer.created_ms)];
-            output::table(["NAME", "REGISTERED"], &consumers.iter().map(row).collect::<Vec<_>>())
-        }
-    }
+    let row = |consumer: &ConsumerDescription| [consumer.name.clone(), show_time_ms(consumer.created_ms)];
+    output::list(how, &consumers, ["NAME", "REGISTERED"], row, |consumer| as_json(stream, consumer))
 }
 
 async fn deregister(command: &DeregisterCommand, client: &Client, how: Output) -> Result<(), Failure> {
     let DeregisterCommand { stream, name } = command;
     let deregistered = client.deregister_consumer(stream, name).await;
     found(client, Named::Consumer { stream, name }, deregistered).await?;
-    match how {
-        Output::Json => output::json(&json!({ "stream": stream, "name": name, "deregistered": true })),
-        Output::Text => output::line(&format!("consumer {name} of stream {stream} is deregistered")),
-    }
+    let done = json!({ "stream": stream, "name": name, "deregistered": true });
+    output::one(how, &format!("consumer {name} of stream {stream} is deregistered"), &done)
 }
 
 fn as_json(stream: &str, consumer: &ConsumerDescription) -> Value {

@@ -8,6 +8,7 @@ use rheos_client::ConnectOptions;
 use serde_json::{Value, json};
 
 use crate::arguments::{Global, Output};
+use crate::completions;
 use crate::contexts::Contexts;
 use crate::failure::Failure;
 use crate::output;
@@ -17,6 +18,7 @@ use crate::output;
 pub(crate) enum ContextCommand {
     Add(AddCommand),
     Use(UseCommand),
+    Rename(RenameCommand),
     List(ListCommand),
     Show(ShowCommand),
     Remove(RemoveCommand),
@@ -43,9 +45,29 @@ Examples:
 
 /// Use a context wherever nothing else says which broker
 #[derive(Debug, Args)]
+#[command(after_help = USE_EXAMPLES)]
 pub(crate) struct UseCommand {
+    /// The context, or - for the one that was in use before
+    #[arg(add = completions::contexts(), required_unless_present = "none", conflicts_with = "none")]
+    name: Option<String>,
+    /// Use none: the data directory ./rheos-data says which broker
+    #[arg(long)]
+    none: bool,
+}
+
+const USE_EXAMPLES: &str = "\
+Examples:
+  rheos context use production
+  rheos context use -";
+
+/// Give a context another name
+#[derive(Debug, Args)]
+pub(crate) struct RenameCommand {
     /// The context
+    #[arg(add = completions::contexts())]
     name: String,
+    /// What it is called from now on
+    new_name: String,
 }
 
 /// List all contexts
@@ -56,6 +78,7 @@ pub(crate) struct ListCommand {}
 #[derive(Debug, Args)]
 pub(crate) struct ShowCommand {
     /// The context; the one in use when none is named
+    #[arg(add = completions::contexts())]
     name: Option<String>,
     /// Show the whole connection string
     #[arg(long)]
@@ -66,6 +89,7 @@ pub(crate) struct ShowCommand {
 #[derive(Debug, Args)]
 pub(crate) struct RemoveCommand {
     /// The context
+    #[arg(add = completions::contexts())]
     name: String,
 }
 
@@ -73,9 +97,11 @@ pub(crate) fn run(command: &ContextCommand, global: &Global) -> Result<(), Failu
     let (contexts, how) = (Contexts::open()?, global.output);
     match command {
         ContextCommand::Add(command) => add(command, &contexts, how),
-        ContextCommand::Use(command) => {
-            contexts.choose(&command.name)?;
-            told(how, &command.name, "in_use", "in use")
+        ContextCommand::Use(command) => choose(command, &contexts, how),
+        ContextCommand::Rename(RenameCommand { name, new_name }) => {
+            contexts.rename(name, new_name)?;
+            let object = json!({ "name": new_name, "renamed_from": name });
+            output::one(how, &format!("context {name} is called {new_name}"), &object)
         }
         ContextCommand::List(_) => list(&contexts, how),
         ContextCommand::Show(command) => show(command, &contexts, how),
@@ -84,6 +110,19 @@ pub(crate) fn run(command: &ContextCommand, global: &Global) -> Result<(), Failu
             told(how, &command.name, "removed", "removed")
         }
     }
+}
+
+fn choose(command: &UseCommand, contexts: &Contexts, how: Output) -> Result<(), Failure> {
+    let name = match command.name.as_deref() {
+        None => {
+            contexts.choose_none()?;
+            return output::one(how, "no context is in use", &json!({ "name": null, "in_use": false }));
+        }
+        Some("-") => contexts.previous()?,
+        Some(name) => name.to_owned(),
+    };
+    contexts.choose(&name)?;
+    told(how, &name, "in_use", "in use")
 }
 
 fn add(command: &AddCommand, contexts: &Contexts, how: Output) -> Result<(), Failure> {
@@ -121,28 +160,22 @@ fn list(contexts: &Contexts, how: Output) -> Result<(), Failure> {
     let is_current = |name: &str| current.as_deref() == Some(name);
     let names = contexts.names()?;
     // One that cannot be used is listed too: with the reason it can be mended.
-    let all = names.iter().map(|name| (name, contexts.options(name)));
-    match how {
-        Output::Json => all.into_iter().try_for_each(|(name, options)| {
-            let described = match options {
-                Ok(options) => described(name, &options),
-                Err(failure) => json!({ "name": name, "error": failure.message() }),
-            };
-            output::json(&with(described, "current", is_current(name).into()))
-        }),
-        Output::Text => {
-            let rows: Vec<_> = all
-                .map(|(name, options)| {
-                    let (broker, key) = match options {
-                        Ok(options) => (options.address(), options.key_id().to_owned()),
-                        Err(failure) => ("-".to_owned(), failure.message().to_owned()),
-                    };
-                    [if is_current(name) { "*" } else { "" }.to_owned(), name.clone(), broker, key]
-                })
-                .collect();
-            output::table(["USE", "NAME", "BROKER", "KEY"], &rows)
-        }
-    }
+    let all: Vec<_> = names.iter().map(|name| (name, contexts.options(name))).collect();
+    let row = |(name, options): &(&String, Result<ConnectOptions, Failure>)| {
+        let (broker, key) = match options {
+            Ok(options) => (options.address(), options.key_id().to_owned()),
+            Err(failure) => ("-".to_owned(), failure.message().to_owned()),
+        };
+        [if is_current(name) { "*" } else { "" }.to_owned(), (*name).clone(), broker, key]
+    };
+    let object = |(name, options): &(&String, Result<ConnectOptions, Failure>)| {
+        let described = match options {
+            Ok(options) => described(name, options),
+            Err(failure) => json!({ "name": name, "error": failure.message() }),
+        };
+        with(described, "current", is_current(name).into())
+    };
+    output::list(how, &all, ["USE", "NAME", "BROKER", "KEY"], row, object)
 }
 
 fn show(command: &ShowCommand, contexts: &Contexts, how: Output) -> Result<(), Failure> {
@@ -153,10 +186,7 @@ fn show(command: &ShowCommand, contexts: &Contexts, how: Output) -> Result<(), F
     };
     let options = contexts.options(&name)?;
     let url = if command.secret { contexts.url(&name)? } else { options.url_without_secret()? };
-    match how {
-        Output::Json => output::json(&with(described(&name, &options), "url", url.into())),
-        Output::Text => output::line(&url),
-    }
+    output::one(how, &url, &with(described(&name, &options), "url", url.as_str().into()))
 }
 
 fn described(name: &str, options: &ConnectOptions) -> Value {
@@ -169,10 +199,7 @@ fn with(mut object: Value, key: &str, value: Value) -> Value {
 }
 
 fn told(how: Output, name: &str, done: &str, said: &str) -> Result<(), Failure> {
-    match how {
-        Output::Json => output::json(&with(json!({ "name": name }), done, true.into())),
-        Output::Text => output::line(&format!("context {name} is {said}")),
-    }
+    output::one(how, &format!("context {name} is {said}"), &with(json!({ "name": name }), done, true.into()))
 }
 
 /// More than any connection string has.

@@ -4,6 +4,7 @@
 //! $RHEOS_CONFIG_DIR, else $XDG_CONFIG_HOME/rheos, else ~/.config/rheos
 //!     contexts/NAME     a connection string, mode 0600
 //!     current           the name of the one in use
+//!     previous          the name of the one that was in use before
 //! ```
 //!
 //! What must hold: a context appears whole or not at all, and only its owner can read it at any moment;
@@ -18,8 +19,9 @@ use std::path::{Path, PathBuf};
 use rheos_client::ConnectOptions;
 use rheos_client::protocol::limits::NAME_CHARS_MAX;
 
+use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::near::suggestion;
+use crate::near::suggestion_or;
 
 /// The contexts of this user.
 pub(crate) struct Contexts {
@@ -47,9 +49,9 @@ impl Contexts {
     pub(crate) fn check_free(&self, name: &str) -> Result<(), Failure> {
         check_name(name)?;
         if self.path(name).exists() {
-            return Err(Failure::new(format!(
-                "context {name} exists; choose another name, or remove it: rheos context remove {name}"
-            )));
+            let exists =
+                format!("context {name} exists; choose another name, or remove it: rheos context remove {name}");
+            return Err(Failure::Told(Exit::Exists, exists));
         }
         make_directory(&self.contexts_dir())
     }
@@ -84,28 +86,67 @@ impl Contexts {
 
     /// The name of the context in use, if one was chosen.
     pub(crate) fn current(&self) -> Result<Option<String>, Failure> {
-        let path = self.current_path();
-        match fs::read_to_string(&path) {
-            Ok(name) => Ok(Some(name.trim().to_owned()).filter(|name| !name.is_empty())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(unusable("read", &path, error)),
-        }
+        self.chosen(CURRENT)
+    }
+
+    /// The name of the context that was in use before.
+    pub(crate) fn previous(&self) -> Result<String, Failure> {
+        let none = || Failure::Told(Exit::NotFound, "no context was in use before".to_owned());
+        self.chosen(PREVIOUS)?.ok_or_else(none)
     }
 
     /// Makes a context the one in use.
     pub(crate) fn choose(&self, name: &str) -> Result<(), Failure> {
         self.options(name)?;
-        self.write(&self.current_path(), name)
+        match self.current()? {
+            Some(current) if current == name => return Ok(()),
+            Some(current) => self.write(&self.directory.join(PREVIOUS), &current)?,
+            None => {}
+        }
+        self.write(&self.directory.join(CURRENT), name)
+    }
+
+    /// Makes none the one in use.
+    pub(crate) fn choose_none(&self) -> Result<(), Failure> {
+        let Some(current) = self.current()? else { return Ok(()) };
+        self.write(&self.directory.join(PREVIOUS), &current)?;
+        remove(&self.directory.join(CURRENT))
+    }
+
+    /// Gives a context another name, under which it stays in use.
+    pub(crate) fn rename(&self, name: &str, new: &str) -> Result<(), Failure> {
+        self.check_there(name)?;
+        self.check_free(new)?;
+        let (from, to) = (self.path(name), self.path(new));
+        // Unlike renaming, this replaces nothing that came to be in between.
+        fs::hard_link(&from, &to).map_err(|error| unusable("make", &to, error))?;
+        for choice in [CURRENT, PREVIOUS] {
+            if self.chosen(choice)?.as_deref() == Some(name) {
+                self.write(&self.directory.join(choice), new)?;
+            }
+        }
+        remove(&from)
     }
 
     /// Removes a context. None is in use when it was the one.
     pub(crate) fn remove(&self, name: &str) -> Result<(), Failure> {
         self.check_there(name)?;
-        let mut gone = vec![self.path(name)];
-        if self.current()?.as_deref() == Some(name) {
-            gone.push(self.current_path());
+        for choice in [CURRENT, PREVIOUS] {
+            if self.chosen(choice)?.as_deref() == Some(name) {
+                remove(&self.directory.join(choice))?;
+            }
         }
-        gone.iter().try_for_each(|path| fs::remove_file(path).map_err(|error| unusable("remove", path, error)))
+        remove(&self.path(name))
+    }
+
+    /// The name in one of the two files that hold one.
+    fn chosen(&self, file: &str) -> Result<Option<String>, Failure> {
+        let path = self.directory.join(file);
+        match fs::read_to_string(&path) {
+            Ok(name) => Ok(Some(name.trim().to_owned()).filter(|name| !name.is_empty())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(unusable("read", &path, error)),
+        }
     }
 
     fn check_there(&self, name: &str) -> Result<(), Failure> {
@@ -114,11 +155,9 @@ impl Contexts {
             return Ok(());
         }
         let names = self.names()?;
-        let hint = match suggestion(name, names.iter().map(String::as_str)) {
-            hint if hint.is_empty() => "; `rheos context list` shows what there is".to_owned(),
-            hint => hint,
-        };
-        Err(Failure::new(format!("there is no context {name}{hint}")))
+        let all = || "; `rheos context list` shows what there is".to_owned();
+        let hint = suggestion_or(name, names.iter().map(String::as_str), all);
+        Err(Failure::Told(Exit::NotFound, format!("there is no context {name}{hint}")))
     }
 
     /// Writes a line beside its place, for its owner alone, and puts it there.
@@ -144,10 +183,13 @@ impl Contexts {
     fn contexts_dir(&self) -> PathBuf {
         self.directory.join("contexts")
     }
+}
 
-    fn current_path(&self) -> PathBuf {
-        self.directory.join("current")
-    }
+const CURRENT: &str = "current";
+const PREVIOUS: &str = "previous";
+
+fn remove(path: &Path) -> Result<(), Failure> {
+    fs::remove_file(path).map_err(|error| unusable("remove", path, error))
 }
 
 fn check_name(name: &str) -> Result<(), Failure> {

@@ -1,15 +1,18 @@
 //! Why a command did not do what it was asked to: one line for a person.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::process::ExitCode;
 
-use rheos_client::{Error, ErrorCode};
+use rheos_client::{Error, PutRefused};
+
+use crate::colours::{BOLD_RED, BOLD_YELLOW, RESET, is_coloured};
+use crate::exit::Exit;
 
 /// The end of a command that failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// One line that names the thing and says what to do.
-    Told(String),
+    /// One line that names the thing and says what to do, and what scripts are told.
+    Told(Exit, String),
     /// What was typed makes no sense; one line says why.
     Usage(String),
     /// Whoever read our output went away: nobody is left to tell.
@@ -19,14 +22,33 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// A failure of which scripts need to know no more than that it is one.
     pub(crate) fn new(message: impl Into<String>) -> Failure {
-        Failure::Told(message.into())
+        Failure::Told(Exit::NotDone, message.into())
+    }
+
+    /// The same failure in other words.
+    pub(crate) fn retold(self, words: impl FnOnce(&str) -> String) -> Failure {
+        match self {
+            Failure::Told(exit, message) => Failure::Told(exit, words(&message)),
+            other => other,
+        }
+    }
+
+    /// What scripts are told.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Failure::Told(exit, _) => *exit,
+            Failure::Usage(_) => Exit::Mistyped,
+            Failure::ReaderGone => Exit::Done,
+            Failure::Stopped(_) => Exit::Interrupted,
+        }
     }
 
     /// The line.
     pub(crate) fn message(&self) -> &str {
         match self {
-            Failure::Told(message) | Failure::Usage(message) => message,
+            Failure::Told(_, message) | Failure::Usage(message) => message,
             Failure::ReaderGone => "nobody reads the output",
             Failure::Stopped(_) => "it was told to stop",
         }
@@ -34,30 +56,25 @@ impl Failure {
 
     /// Prints the line and gives the exit code.
     pub(crate) fn report(self) -> ExitCode {
-        let (message, code) = match self {
-            Failure::Told(message) => (message, 1),
-            Failure::Usage(message) => (message, 2),
-            Failure::ReaderGone => return ExitCode::SUCCESS,
-            // As a shell says it of one that a signal has killed.
+        match self {
+            Failure::ReaderGone => {}
+            // As shells have it, whichever signal it was.
             Failure::Stopped(signal) => return ExitCode::from(128 + signal),
-        };
-        tell("error", Colour::Red, &message);
-        ExitCode::from(code)
+            _ => tell("error", BOLD_RED, self.message()),
+        }
+        ExitCode::from(self.exit() as u8)
     }
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
-        let hint = match &error {
-            Error::Broker(error) => match error.code {
-                ErrorCode::StreamNotFound => "; `rheos stream list` shows what there is",
-                ErrorCode::ConsumerNotFound => "; `rheos consumer list STREAM` shows what there is",
-                ErrorCode::KeyNotFound => "; `rheos key list` shows what there is",
-                _ => "",
-            },
-            _ => "",
-        };
-        Failure::Told(format!("{error}{hint}"))
+        Failure::Told(Exit::of(&error), error.to_string())
+    }
+}
+
+impl From<PutRefused> for Failure {
+    fn from(refused: PutRefused) -> Failure {
+        Failure::Told(Exit::of_refused(&refused), refused.to_string())
     }
 }
 
@@ -65,7 +82,7 @@ impl From<Error> for Failure {
 pub(crate) fn not_written(error: io::Error) -> Failure {
     match error.kind() {
         io::ErrorKind::BrokenPipe => Failure::ReaderGone,
-        _ => Failure::Told(format!("cannot write to standard output: {error}")),
+        _ => Failure::new(format!("cannot write to standard output: {error}")),
     }
 }
 
@@ -76,33 +93,12 @@ pub(crate) fn note(message: &str) {
 
 /// Says something that does not end the command.
 pub(crate) fn warn(message: &str) {
-    tell("warning", Colour::Yellow, message);
-}
-
-/// Colours that can be read on light and dark.
-#[derive(Debug, Clone, Copy)]
-enum Colour {
-    Red = 31,
-    Yellow = 33,
+    tell("warning", BOLD_YELLOW, message);
 }
 
 /// One line on standard error. It cannot be told to anybody when that fails.
-fn tell(title: &str, colour: Colour, message: &str) {
+fn tell(title: &str, colour: &str, message: &str) {
     let line = message.replace('\n', " ");
-    let mut stderr = io::stderr().lock();
-    let _ = match is_coloured() {
-        true => writeln!(stderr, "\x1b[1;{}m{title}:\x1b[0m {line}", colour as u8),
-        false => writeln!(stderr, "{title}: {line}"),
-    };
-}
-
-/// Whether standard error is a terminal whose user has nothing against colours (<https://no-color.org>).
-pub(crate) fn is_coloured() -> bool {
-    wants_colours() && io::stderr().is_terminal()
-}
-
-/// Whether the user has nothing against colours.
-pub(crate) fn wants_colours() -> bool {
-    let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    wanted && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+    let (colour, plain) = if is_coloured(&io::stderr()) { (colour, RESET) } else { ("", "") };
+    let _ = writeln!(io::stderr().lock(), "{colour}{title}:{plain} {line}");
 }

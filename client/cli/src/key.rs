@@ -7,8 +7,9 @@ use clap::{Args, Subcommand};
 use rheos_client::{Access, KeyPolicy};
 use serde_json::json;
 
-use crate::arguments::{Global, Output};
+use crate::arguments::Global;
 use crate::broker::{self, Named, found};
+use crate::completions;
 use crate::confirm::confirm;
 use crate::contexts::Contexts;
 use crate::failure::{Failure, note};
@@ -26,7 +27,7 @@ pub(crate) enum KeyCommand {
 #[derive(Debug, Args)]
 pub(crate) struct RevokeCommand {
     /// The key
-    #[arg(value_name = "ID_OR_NAME")]
+    #[arg(value_name = "ID_OR_NAME", add = completions::keys())]
     key: String,
     /// Do not ask
     #[arg(long, short)]
@@ -49,10 +50,7 @@ async fn revoke(command: &RevokeCommand, global: &Global) -> Result<(), Failure>
     let revoked = found(&client, Named::Key(key), client.revoke_key(key).await).await;
     client.close().await;
     revoked?;
-    match global.output {
-        Output::Json => output::json(&json!({ "key": key, "revoked": true }))?,
-        Output::Text => output::line(&format!("key {key} is revoked"))?,
-    }
+    output::one(global.output, &format!("key {key} is revoked"), &json!({ "key": key, "revoked": true }))?;
     if let Some(context) = kept_in(key) {
         note(&format!("context {context} may still hold it: rheos context remove {context}"));
     }

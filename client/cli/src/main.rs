@@ -7,35 +7,42 @@
 //! rheos get flights
 //! ```
 //!
-//! Results go to standard output, everything else to standard error. The exit code is 0 when all was
-//! done, 1 when something was not (one line says what and what to do), 2 when the command was mistyped, and
-//! 130 when Ctrl-C ended a command that would have gone on.
+//! Results go to standard output, everything else to standard error. What the exit code says is in [`exit`].
 
 #![forbid(unsafe_code)]
 
 mod arguments;
 mod broker;
+mod colours;
+mod completions;
 mod confirm;
 mod consumer;
 mod context;
 mod contexts;
 mod demo;
+mod exit;
 mod failure;
 mod get;
+mod help;
 mod key;
+mod man;
 mod near;
 mod output;
 mod parent;
+mod ping;
 mod printer;
 mod put;
+mod raw;
 mod screen;
 mod serve;
 mod stop;
 mod stream;
 mod tail;
+mod template;
 mod tls;
 mod top;
 mod units;
+mod until;
 mod verify;
 
 use std::process::ExitCode;
@@ -44,6 +51,7 @@ use arguments::{Arguments, Command};
 use failure::Failure;
 
 fn main() -> ExitCode {
+    completions::answer();
     match run(Arguments::read()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
@@ -58,6 +66,10 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Verify(command) => verify::run(command, global),
         Command::Context(command) => context::run(command, global),
         Command::Tls(command) => tls::run(command, global),
+        Command::Completions(command) => completions::run(command),
+        Command::Man(command) => man::run(command),
+        Command::Help(command) => help::run(command),
+        Command::Ping(command) => on_runtime(ping::run(command, global)),
         Command::Stream(command) => on_runtime(stream::run(command, global)),
         Command::Put(command) => on_runtime(put::run(command, global)),
         Command::Get(command) => on_runtime(get::run(command, global)),

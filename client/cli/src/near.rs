@@ -1,16 +1,29 @@
 //! The name that was meant, when one that was typed is not there.
 
-/// The name that is a slip or two away from `typed`: the nearest, when it is near enough.
+/// The name that is a slip or two away from `typed`: the nearest, when it is near enough. Whether letters are
+/// large or small is no slip, and another word of one letter is no near one.
 pub(crate) fn nearest<'a>(typed: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let slips_max = (typed.chars().count() / 3).clamp(1, SLIPS_MAX);
-    let with_slips = names.into_iter().map(|name| (slips(typed, name), name));
-    let (_, name) = with_slips.filter(|(slips, _)| (1..=slips_max).contains(slips)).min()?;
+    let length = typed.chars().count();
+    let slips_max = (length / 3).clamp(1, SLIPS_MAX);
+    let others = names.into_iter().filter(|name| *name != typed);
+    let with_slips = others.map(|name| (slips(&typed.to_lowercase(), &name.to_lowercase()), name));
+    let is_near = |slips: usize, name: &str| slips <= slips_max && slips < length.max(name.chars().count());
+    let (_, name) = with_slips.filter(|(slips, name)| is_near(*slips, name)).min()?;
     Some(name)
 }
 
 /// `; did you mean NAME?`, or nothing.
 pub(crate) fn suggestion<'a>(typed: &str, names: impl IntoIterator<Item = &'a str>) -> String {
-    nearest(typed, names).map_or_else(String::new, |name| format!("; did you mean {name}?"))
+    suggestion_or(typed, names, String::new)
+}
+
+/// `; did you mean NAME?`, or what else there is to say when no name is near.
+pub(crate) fn suggestion_or<'a>(
+    typed: &str,
+    names: impl IntoIterator<Item = &'a str>,
+    otherwise: impl FnOnce() -> String,
+) -> String {
+    nearest(typed, names).map_or_else(otherwise, |name| format!("; did you mean {name}?"))
 }
 
 /// How many letters were left out, put in, put for another, or swapped with their neighbour.
@@ -63,9 +76,12 @@ mod tests {
             ("odrers", Some("orders")),
             ("flihgt", Some("flights")),
             ("bordrs", Some("borders")),
-            ("y", Some("x")),
+            ("Orders", Some("orders")),
+            ("FLIHGTS", Some("flights")),
+            ("y", None),
+            ("X", Some("x")),
             ("invoices", None),
-            ("", Some("x")),
+            ("", None),
         ] {
             assert_eq!(nearest(typed, names), meant, "{typed}");
         }

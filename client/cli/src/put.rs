@@ -1,12 +1,16 @@
-//! `rheos put`: records from files or standard input into a stream.
+//! `rheos put`: records from files, standard input or a template into a stream.
 //!
 //! A thread of its own reads the input; one task puts; another waits for the outcomes in the order of
 //! the input, so that what it reports is what was asked. What is in between is bounded by the
-//! producer's bytes and by short channels.
+//! producer's bytes and by short channels. Interrupted, it reads no more and waits for what it sent.
 
 mod acks;
+mod feed;
+mod made;
+mod pace;
 mod progress;
 mod rows;
+mod settle;
 mod source;
 mod tally;
 
@@ -15,20 +19,29 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
-use rheos_client::{Outcome, Producer, PutRefused, Record, Ticket};
+use rheos_client::Producer;
 use tokio::sync::mpsc;
 
 use acks::Acks;
+use feed::{Feed, Keys, Records};
+use made::{Made, MadeField, parse_made};
+use pace::{Pace, Rate};
 use progress::Progress;
+use settle::settle;
 use source::Source;
 use tally::Tally;
 
+pub(crate) use pace::parse_rate;
 pub(crate) use rows::Row;
 
 use crate::arguments::Global;
 use crate::broker::{self, Named, found};
-use crate::failure::Failure;
-use crate::units::parse_duration_ms;
+use crate::completions;
+use crate::exit::Exit;
+use crate::failure::{Failure, warn};
+use crate::raw;
+use crate::template::Template;
+use crate::units::{parse_duration_ms, parse_hash_key, parse_number};
 
 /// Most chunks of rows that were read and not put yet. Each is what one read of 64 KiB brought.
 const CHUNKS_MAX: usize = 16;
@@ -37,9 +50,10 @@ const TICKETS_MAX: usize = 64 << 10;
 
 /// Put records into a stream, one a line
 #[derive(Debug, Args)]
-#[command(after_help = AFTER_HELP)]
+#[command(after_help = after_help())]
 pub(crate) struct PutCommand {
     /// The stream
+    #[arg(add = completions::streams())]
     stream: String,
     /// Files to read; standard input when there is none, or for -
     files: Vec<PathBuf>,
@@ -49,10 +63,26 @@ pub(crate) struct PutCommand {
     /// Take the partition key from this field of each JSON line, or this column of a CSV file
     #[arg(long, value_name = "FIELD")]
     key_from: Option<String>,
+    /// A place in the hash space, 0 to 2^128 - 1 (or 0x and hexadecimal digits), that decides the shard
+    /// in place of the key
+    #[arg(long, value_name = "NUMBER", value_parser = parse_hash_key)]
+    explicit_hash_key: Option<u128>,
     /// What the input is; by default what a file's name says (.json .jsonl .ndjson .csv), else lines.
-    /// A CSV row after the header is a record, with the newlines in its quotes
+    /// A CSV row after the header is a record, with the newlines in its quotes; raw is told of below
     #[arg(long, value_enum)]
     format: Option<Format>,
+    /// Make up records, in place of reading any: a text with {{n}} (1, 2, 3 ..), {{random}} (16
+    /// hexadecimal digits), {{time}} and {{time_ms}} in it
+    #[arg(long, conflicts_with_all = ["files", "key_from", "format"], value_parser = parse_made)]
+    template: Option<Template<MadeField>>,
+    /// How many records to make up
+    #[arg(long, value_name = "N", requires = "template", default_value = "1", hide_default_value = true)]
+    #[arg(value_parser = parse_number::<u64>)]
+    count: u64,
+    /// Put so many records in a time, such as 10k/s or 30/m, each when it is due; one that is late goes at
+    /// once, and the summary says how late the latest was. As fast as it goes where nothing is said
+    #[arg(long, value_parser = parse_rate)]
+    rate: Option<Rate>,
     /// Write LINE SHARD SEQUENCE for each record on the broker's disk, in the order of the input and as
     /// soon as it is known; LINE counts the records of all inputs from 1
     #[arg(long, value_name = "FILE")]
@@ -70,31 +100,30 @@ pub(crate) enum Format {
     Json,
     // Each row after the header is a record; rows may hold quoted newlines.
     Csv,
+    // Lengths stand before keys and data.
+    Raw,
 }
 
-const AFTER_HELP: &str = "\
+fn after_help() -> String {
+    format!("{RECORDS}\n\n{}\n\n{EXAMPLES}", raw::FORMAT)
+}
+
+const RECORDS: &str = "\
 Each line is a record, an empty one too; a last line without newline counts. Records with the same key \
 go to the same shard and keep their order. Without --key or --key-from each record gets a random key, \
 which spreads the records over the shards.
 
 The command ends when everything is on the broker's disk. It goes on over a broken connection and a \
-restart of the broker. The exit code is 1 unless every record is known to be stored.
+restart of the broker. The exit code is not 0 unless every record is known to be stored: 6 when one may or may \
+not be, else what the first that is not says. Ctrl-C ends the input and waits for what was sent.";
 
+const EXAMPLES: &str = "\
 Examples:
   journalctl --follow | rheos put logs --key $(hostname)
   rheos put flights --key-from carrier flights.csv
-  rheos put orders --key-from customer --acks acks.txt orders.jsonl";
-
-/// A record on its way.
-struct Pending {
-    /// Which record of all inputs it is, from 1.
-    number: u64,
-    source: usize,
-    line: u64,
-    data_bytes: u64,
-    read_bytes: u64,
-    ticket: Result<Ticket, String>,
-}
+  rheos put orders --key-from customer --acks acks.txt orders.jsonl
+  rheos put orders --template '{\"order\":{{n}},\"at\":\"{{time}}\"}' --count 1000 --rate 100/s
+  rheos get orders --format raw | rheos put copy --format raw";
 
 fn parse_key(text: &str) -> Result<String, String> {
     let view = rheos_client::RecordView { partition_key: text, explicit_hash_key: None, data: b"" };
@@ -107,28 +136,61 @@ fn parse_timeout(text: &str) -> Result<Duration, String> {
 }
 
 pub(crate) async fn run(command: &PutCommand, global: &Global) -> Result<(), Failure> {
-    let sources = source::open(&command.files, command.format, command.key_from.as_deref())?;
+    let sources = match &command.template {
+        Some(_) => Vec::new(),
+        None => source::open(&command.files, command.format, command.key_from.as_deref())?,
+    };
     let mut acks = command.acks.as_deref().map(Acks::create).transpose()?;
     let options = broker::options(global)?.delivery_timeout(command.delivery_timeout);
-    let client = rheos_client::Client::connect(options).await?;
+    let client = broker::connect_with(global, options).await?;
     let producer = found(&client, Named::Stream(&command.stream), client.producer(&command.stream).await).await?;
-
-    let names: Vec<String> = sources.iter().map(|source| source.name.clone()).collect();
-    let progress = Progress::new(sources.iter().map(|source| source.bytes).sum());
-    let begun = Instant::now();
-    let rows = read_on_a_thread(sources, command.key_from.clone());
-    let (tickets, pending) = mpsc::channel(TICKETS_MAX);
-    let mut tally = Tally::new(command.stream.clone(), names);
-    let (fed, settled) = tokio::join!(
-        feed(rows, &producer, command.key.as_deref(), tickets),
-        settle(pending, &mut tally, acks.as_mut(), &progress),
-    );
-    progress.end();
+    let outcome = put(command, &producer, sources, acks.as_mut(), global).await;
     client.close().await;
+    outcome
+}
+
+async fn put(
+    command: &PutCommand,
+    producer: &Producer,
+    sources: Vec<Source>,
+    acks: Option<&mut Acks>,
+    global: &Global,
+) -> Result<(), Failure> {
+    let (progress, places) = match &command.template {
+        Some(_) => (Progress::of_records(command.count), vec!["record".to_owned()]),
+        None => {
+            let bytes = sources.iter().map(|source| source.bytes).sum();
+            (Progress::of_bytes(bytes), sources.iter().map(Source::places).collect())
+        }
+    };
+    let records = match &command.template {
+        Some(template) => Records::Made(Made::new(template.clone(), command.count)),
+        None => Records::Read(read_on_a_thread(sources, command.key_from.clone())),
+    };
+    let begun = Instant::now();
+    let (tickets, pending) = mpsc::channel(TICKETS_MAX);
+    let keys = Keys::new(command.key.as_deref(), command.explicit_hash_key);
+    let mut feed = Feed { producer, keys, pace: command.rate.map(Pace::new), pending: tickets };
+    let mut tally = Tally::new(command.stream.clone(), places);
+    let feeding = async {
+        let fed = tokio::select! {
+            fed = feed.put_all(records) => fed,
+            () = interrupted(&progress) => {
+                Err(Failure::Told(Exit::Interrupted, "interrupted before the end of the input".to_owned()))
+            }
+        };
+        // No more tickets come: what looks at them ends after the last.
+        (fed, feed.into_late_max())
+    };
+    let ((fed, late_max), settled) = tokio::join!(feeding, settle(pending, &mut tally, acks, &progress));
+    progress.end();
     settled?;
-    tally.report(begun.elapsed(), global.output)?;
-    fed?;
-    tally.verdict()
+    tally.report(begun.elapsed(), late_max, global.output)?;
+    let verdict = tally.verdict();
+    if let (Err(_), Err(unread)) = (&verdict, &fed) {
+        warn(unread.message());
+    }
+    verdict.and(fed)
 }
 
 /// The rows of one file, for another command that puts them.
@@ -148,98 +210,15 @@ fn read_on_a_thread(sources: Vec<Source>, key_from: Option<String>) -> mpsc::Rec
     rows
 }
 
-/// Puts every row. A failure to read ends it, once what was read before is put.
-async fn feed(
-    mut rows: mpsc::Receiver<Result<Vec<Row>, String>>,
-    producer: &Producer,
-    key: Option<&str>,
-    tickets: mpsc::Sender<Pending>,
-) -> Result<(), Failure> {
-    let mut random = RandomKeys::new();
-    let mut number = 0;
-    while let Some(chunk) = rows.recv().await {
-        for row in chunk.map_err(Failure::new)? {
-            number += 1;
-            let Row { source, line, read_bytes, content } = row;
-            let data_bytes = content.as_ref().map_or(0, |content| content.data.len() as u64);
-            let ticket = match content {
-                Ok(content) => {
-                    let key = content.key.or(key.map(str::to_owned)).unwrap_or_else(|| random.next());
-                    put(producer, Record::new(key, content.data)).await
-                }
-                Err(why) => Err(why),
-            };
-            let pending = Pending { number, source, line, data_bytes, read_bytes, ticket };
-            if tickets.send(pending).await.is_err() {
-                return Ok(());
-            }
+/// Ends when Ctrl-C is pressed. Pressed again, it ends the process.
+async fn interrupted(progress: &Progress) {
+    if tokio::signal::ctrl_c().await.is_err() {
+        return std::future::pending().await;
+    }
+    progress.note("waiting for what was sent to be stored; Ctrl-C again ends at once");
+    tokio::spawn(async {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            std::process::exit(Exit::Interrupted as i32);
         }
-    }
-    Ok(())
-}
-
-async fn put(producer: &Producer, record: Record) -> Result<Ticket, String> {
-    producer.put(record).await.map_err(|refused: PutRefused| refused.to_string())
-}
-
-/// Looks at the outcomes in the order of the input.
-async fn settle(
-    mut pending: mpsc::Receiver<Pending>,
-    tally: &mut Tally,
-    mut acks: Option<&mut Acks>,
-    progress: &Progress,
-) -> Result<(), Failure> {
-    while let Some(Pending { number, source, line, data_bytes, read_bytes, ticket }) = pending.recv().await {
-        match ticket {
-            Err(why) => tally.refused(source, line, &why),
-            Ok(mut ticket) => {
-                let known = std::future::poll_fn(|context| {
-                    let poll = std::pin::Pin::new(&mut ticket).poll(context);
-                    std::task::Poll::Ready(match poll {
-                        std::task::Poll::Ready(outcome) => Some(outcome),
-                        std::task::Poll::Pending => None,
-                    })
-                });
-                let outcome = match known.await {
-                    Some(outcome) => outcome,
-                    None => {
-                        // What is known goes to the file before anything is waited for.
-                        acks.as_mut().map_or(Ok(()), |acks| acks.flush())?;
-                        ticket.await
-                    }
-                };
-                match outcome {
-                    Outcome::Acked { shard, sequence, .. } => {
-                        tally.acked(data_bytes);
-                        acks.as_mut().map_or(Ok(()), |acks| acks.write(number, shard, sequence))?;
-                    }
-                    Outcome::Refused(why) => tally.refused(source, line, &why.to_string()),
-                    Outcome::Indeterminate(why) => tally.indeterminate(source, line, &why),
-                }
-            }
-        }
-        progress.advance(read_bytes);
-        if pending.is_empty() {
-            acks.as_mut().map_or(Ok(()), |acks| acks.flush())?;
-        }
-    }
-    acks.map_or(Ok(()), Acks::flush)
-}
-
-/// Keys for records that need none: different for each record and each run.
-struct RandomKeys {
-    hasher: std::hash::RandomState,
-    number: u64,
-}
-
-impl RandomKeys {
-    fn new() -> RandomKeys {
-        RandomKeys { hasher: std::hash::RandomState::new(), number: 0 }
-    }
-
-    fn next(&mut self) -> String {
-        use std::hash::BuildHasher;
-        self.number += 1;
-        format!("{:016x}", self.hasher.hash_one(self.number))
-    }
+    });
 }

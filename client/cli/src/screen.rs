@@ -17,7 +17,7 @@ use ratatui::crossterm::{cursor, execute};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::{Terminal, TerminalOptions, Viewport};
 
-use crate::failure::wants_colours;
+use crate::colours::wants_colours;
 
 /// Whether standard input and output are a terminal that can be drawn on.
 pub(crate) fn can_be_live() -> bool {

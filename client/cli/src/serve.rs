@@ -10,7 +10,8 @@ use serde_json::json;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::arguments::{Global, Output};
-use crate::failure::{Failure, is_coloured, warn};
+use crate::colours::is_coloured;
+use crate::failure::{Failure, warn};
 use crate::output::count;
 use crate::parent;
 use crate::units::show_duration_ms;
@@ -68,7 +69,7 @@ pub(crate) fn run(command: &ServeCommand, global: &Global) -> Result<(), Failure
     command.end_with.map_or(Ok(()), parent::end_with)?;
     tracing_subscriber::fmt()
         .with_writer(io::stderr)
-        .with_ansi(is_coloured())
+        .with_ansi(is_coloured(&io::stderr()))
         .with_max_level(LevelFilter::INFO)
         .with_target(false)
         .init();
@@ -109,7 +110,7 @@ fn announce(ready: &Ready, run: &Run, how: Output) {
     ready.warnings.iter().for_each(|warning| warn(warning));
     let mut stdout = io::stdout().lock();
     let text = match how {
-        Output::Json => json!({
+        Output::Json | Output::Ndjson => json!({
             "event": "ready",
             "pid": std::process::id(),
             "address": ready.address.to_string(),

@@ -1,9 +1,14 @@
-//! `rheos stream`: makes, lists, describes and deletes streams.
+//! `rheos stream`: makes, lists, describes, deletes and reshards streams.
 
 mod create;
 mod delete;
 mod describe;
 mod list;
+mod merge;
+mod reshard;
+mod scale;
+mod split;
+mod tree;
 
 use clap::Subcommand;
 use rheos_client::StreamDescription;
@@ -13,13 +18,16 @@ use crate::arguments::Global;
 use crate::broker;
 use crate::failure::Failure;
 
-/// Make, list, describe and delete streams
+/// Make, list, describe, delete and reshard streams
 #[derive(Debug, Subcommand)]
 pub(crate) enum StreamCommand {
     Create(create::CreateCommand),
     List(list::ListCommand),
     Describe(describe::DescribeCommand),
     Delete(delete::DeleteCommand),
+    Split(split::SplitCommand),
+    Merge(merge::MergeCommand),
+    Scale(scale::ScaleCommand),
 }
 
 pub(crate) async fn run(command: &StreamCommand, global: &Global) -> Result<(), Failure> {
@@ -32,6 +40,9 @@ pub(crate) async fn run(command: &StreamCommand, global: &Global) -> Result<(), 
         StreamCommand::List(_) => list::run(&client, global.output).await,
         StreamCommand::Describe(command) => describe::run(command, &client, global.output).await,
         StreamCommand::Delete(command) => delete::run(command, &client, global.output).await,
+        StreamCommand::Split(command) => split::run(command, &client, global.output).await,
+        StreamCommand::Merge(command) => merge::run(command, &client, global.output).await,
+        StreamCommand::Scale(command) => scale::run(command, &client, global.output).await,
     };
     client.close().await;
     outcome

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use crate::arguments::{Global, Output};
+use crate::arguments::Global;
 use crate::failure::Failure;
 use crate::output;
 
@@ -27,8 +27,6 @@ Example:
 pub(crate) fn run(command: &TlsCommand, global: &Global) -> Result<(), Failure> {
     let TlsCommand::Ca(CaCommand {}) = command;
     let authority = rheos_broker::authority_file(&global.data).map_err(|error| Failure::new(error.to_string()))?;
-    match global.output {
-        Output::Json => output::json(&serde_json::json!({ "pem": authority.pem, "sha256": authority.sha256 })),
-        Output::Text => output::line(authority.pem.trim_end()),
-    }
+    let object = serde_json::json!({ "pem": authority.pem, "sha256": authority.sha256 });
+    output::one(global.output, authority.pem.trim_end(), &object)
 }

@@ -76,7 +76,7 @@ fn parse_interval(text: &str) -> Result<Duration, String> {
 pub(crate) async fn run(command: &TopCommand, global: &Global) -> Result<(), Failure> {
     let address = broker::options(global)?.address();
     let client = broker::connect(global).await?;
-    let outcome = match command.once || global.output == Output::Json || !can_be_live() {
+    let outcome = match command.once || !global.output.is_text() || !can_be_live() {
         true => once(&client, &address, global.output).await,
         false => live(&client, &address, command.interval).await,
     };
@@ -92,9 +92,9 @@ async fn once(client: &Client, address: &str, how: Output) -> Result<(), Failure
         let look = watch::look(client).await?.map_err(|Away(why)| Failure::new(why))?;
         seen.take(Instant::now(), Ok(look));
     }
-    match how {
-        Output::Json => output::json(&frame::as_json(&seen, address)),
-        Output::Text => frame::as_lines(&seen, address).iter().try_for_each(|line| output::line(line)),
+    match how.is_text() {
+        true => frame::as_lines(&seen, address).iter().try_for_each(|line| output::line(line)),
+        false => output::json(&frame::as_json(&seen, address)),
     }
 }
 

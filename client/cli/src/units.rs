@@ -1,7 +1,10 @@
-//! Numbers as people write them: times, sizes, positions; and back.
+//! Numbers as people write them: durations, sizes, moments, positions; and back.
 
-use rheos_client::Position;
-use time::{Date, Month, OffsetDateTime, PrimitiveDateTime, Time};
+mod numbers;
+mod times;
+
+pub(crate) use numbers::parse_number;
+pub(crate) use times::{POSITIONS, parse_position, show_arrival_in, show_arrival_ms, show_time_ms};
 
 const TIME_UNITS: &[(&str, u64)] =
     &[("w", 7 * 86_400_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
@@ -28,57 +31,26 @@ pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
         .ok_or_else(|| format!("{text:?} is no size; write a number and B, KiB, MiB, GiB, KB, MB or GB, such as 1MiB"))
 }
 
-/// `trim-horizon`, `latest`, a sequence, or `@` and a time.
-pub(crate) fn parse_position(text: &str) -> Result<Position, String> {
-    match text {
-        "trim-horizon" => return Ok(Position::TrimHorizon),
-        "latest" => return Ok(Position::Latest),
-        _ => {}
-    }
-    if let Some(at) = text.strip_prefix('@') {
-        return parse_timestamp_ms(at)
-            .map(Position::AtTimestamp)
-            .ok_or_else(|| format!("{at:?} is no time; write ms since 1970 or UTC such as 2026-11-24T20:15:00Z"));
-    }
-    text.parse()
-        .map(Position::AtSequence)
-        .map_err(|_| format!("{text:?} is no position; write trim-horizon, latest, a sequence, or @ and a time"))
-}
-
-/// Milliseconds since 1970, or a UTC time.
-fn parse_timestamp_ms(text: &str) -> Option<u64> {
-    if let Ok(ms) = text.parse() {
-        return Some(ms);
-    }
-    let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
-    let [year, month, day] = numbers(date, '-')?;
-    let (time, fraction) = time.split_once('.').unwrap_or((time, "0"));
-    let [hour, minute, second] = numbers(time, ':')?;
-    let ms = format!("{fraction:0<3}").get(..3)?.parse::<u16>().ok()?;
-    let small = |number: u32| u8::try_from(number).ok();
-    let month = Month::try_from(small(month)?).ok()?;
-    let date = Date::from_calendar_date(i32::try_from(year).ok()?, month, small(day)?).ok()?;
-    let time = Time::from_hms_milli(small(hour)?, small(minute)?, small(second)?, ms).ok()?;
-    let nanoseconds = PrimitiveDateTime::new(date, time).assume_utc().unix_timestamp_nanos();
-    u64::try_from(nanoseconds / 1_000_000).ok()
-}
-
-fn numbers<const N: usize>(text: &str, separator: char) -> Option<[u32; N]> {
-    let numbers: Option<Vec<u32>> = text.split(separator).map(digits).collect();
-    numbers?.try_into().ok()
-}
-
-/// A number without a sign, which `parse` alone would take.
-fn digits<T: std::str::FromStr>(text: &str) -> Option<T> {
-    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
-}
-
 fn parse_with_units(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let text = text.trim();
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = (&text[..end], text[end..].trim_start());
     let (_, factor) = units.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit))?;
     number.parse::<u64>().ok()?.checked_mul(*factor)
+}
+
+/// A hash key: `170141183460469231731687303715884105728`, or `0x80000000000000000000000000000000`.
+pub(crate) fn parse_hash_key(text: &str) -> Result<u128, String> {
+    let read = match text.strip_prefix("0x") {
+        Some(hexadecimal) if !hexadecimal.starts_with('+') => u128::from_str_radix(hexadecimal, 16).ok(),
+        Some(_) => None,
+        // A sign, which `parse` alone would take, is none of it.
+        None if text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().ok(),
+        None => None,
+    };
+    read.ok_or_else(|| {
+        format!("{text:?} is no hash key: a number up to 2^128 - 1, in decimal, or in hexadecimal after 0x")
+    })
 }
 
 /// The largest unit that leaves a whole number: `7d`, `36h`.
@@ -143,14 +115,6 @@ pub(crate) fn show_span(seconds: f64) -> String {
         _ if seconds > 0.0 => show_nanos((seconds * 1e9) as u64),
         _ => "0 s".to_owned(),
     }
-}
-
-/// A UTC time as ISO 8601 has it.
-pub(crate) fn show_time_ms(ms: u64) -> String {
-    let seconds = i64::try_from(ms / 1_000).unwrap_or(i64::MAX);
-    let Ok(at) = OffsetDateTime::from_unix_timestamp(seconds) else { return format!("{ms} ms") };
-    let (hour, minute, second) = at.to_hms();
-    format!("{:04}-{:02}-{:02}T{hour:02}:{minute:02}:{second:02}Z", at.year(), u8::from(at.month()), at.day())
 }
 
 #[cfg(test)]
@@ -252,35 +216,26 @@ mod tests {
     }
 
     #[test]
-    fn positions_are_read() {
-        for (text, position) in [
-            ("trim-horizon", Position::TrimHorizon),
-            ("latest", Position::Latest),
-            ("0", Position::AtSequence(0)),
-            ("18446744073709551615", Position::AtSequence(u64::MAX)),
-            ("@1700000000000", Position::AtTimestamp(1_700_000_000_000)),
-            ("@2023-11-14T22:13:20Z", Position::AtTimestamp(1_700_000_000_000)),
-            ("@2023-11-14T22:13:20.25Z", Position::AtTimestamp(1_700_000_000_250)),
+    fn hash_keys_are_read() {
+        for (text, key) in [
+            ("0", 0),
+            ("340282366920938463463374607431768211455", u128::MAX),
+            ("0x80000000000000000000000000000000", 1 << 127),
+            ("0xff", 255),
         ] {
-            assert_eq!(parse_position(text), Ok(position), "{text}");
+            assert_eq!(parse_hash_key(text), Ok(key), "{text}");
         }
         for text in [
             "",
+            "0x",
+            "ff",
             "-1",
-            "first",
-            "@",
-            "@yesterday",
-            "@2023-13-14T22:13:20Z",
-            "@2023-11-14T25:13:20Z",
-            "@1969-01-01T00:00:00Z",
+            "+1",
+            "0x+1",
+            "340282366920938463463374607431768211456",
+            "0x1ffffffffffffffffffffffffffffffff",
         ] {
-            assert!(parse_position(text).is_err(), "{text}");
+            assert!(parse_hash_key(text).is_err_and(|why| why.contains(&format!("{text:?}"))), "{text}");
         }
-    }
-
-    #[test]
-    fn times_are_shown_in_utc() {
-        assert_eq!(show_time_ms(1_700_000_000_999), "2023-11-14T22:13:20Z");
-        assert_eq!(show_time_ms(0), "1970-01-01T00:00:00Z");
     }
 }

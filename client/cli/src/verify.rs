@@ -28,10 +28,10 @@ pub(crate) fn run(_command: &VerifyCommand, global: &Global) -> Result<(), Failu
     progress.finish_and_clear();
     let report = report.map_err(|error| Failure::new(error.to_string()))?;
     match global.output {
-        Output::Json => {
+        Output::Text => print(&report)?,
+        Output::Json | Output::Ndjson => {
             output::line(&serde_json::to_string(&report).map_err(|error| Failure::new(error.to_string()))?)?
         }
-        Output::Text => print(&report)?,
     }
     match report.is_whole() {
         true => Ok(()),

@@ -3,65 +3,17 @@
 #[path = "../../sdk/tests/peer/mod.rs"]
 mod peer;
 mod said;
+mod user;
 
 use std::fs::{self, Permissions};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::Stdio;
 
 use peer::Peer;
 use said::{failure, stdout};
-use serde_json::Value;
-use tempfile::TempDir;
-
-/// A user with a home of its own and nothing said in the environment.
-struct User {
-    home: TempDir,
-}
-
-impl User {
-    fn new() -> User {
-        User { home: tempfile::tempdir().unwrap() }
-    }
-
-    /// A user who has a context of this peer in use.
-    fn of(peer: &Peer) -> User {
-        let user = User::new();
-        stdout(&user.run(&["context", "add", "here", &peer.url()]));
-        user
-    }
-
-    fn rheos(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_rheos"));
-        for name in ["RHEOS_URL", "RHEOS_DATA", "RHEOS_CONTEXT", "RHEOS_CONFIG_DIR", "XDG_CONFIG_HOME"] {
-            command.env_remove(name);
-        }
-        command.env("HOME", self.home.path()).current_dir(self.home.path()).stdin(Stdio::null()).args(arguments);
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        self.rheos(arguments).output().unwrap()
-    }
-
-    fn json(&self, arguments: &[&str]) -> Vec<Value> {
-        let output = self.run(&[arguments, &["--output", "json"]].concat());
-        stdout(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-
-    fn write(&self, name: &str, text: &str, mode: u32) -> String {
-        let path = self.home.path().join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, text).unwrap();
-        fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
-        path.to_str().unwrap().to_owned()
-    }
-
-    fn config(&self) -> std::path::PathBuf {
-        self.home.path().join(".config/rheos")
-    }
-}
+use user::User;
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -164,6 +116,42 @@ fn contexts_are_kept_for_their_owner_alone() {
 }
 
 #[test]
+fn contexts_are_changed_to_and_fro_and_renamed() {
+    let user = User::new();
+    assert!(failure(&user.run(&["context", "use", "-"]), 3).contains("no context was in use before"));
+    for name in ["one", "two"] {
+        stdout(&user.run(&["context", "add", name, &url(name)]));
+    }
+    let current = || user.json(&["context", "show"])[0]["name"].clone();
+    stdout(&user.run(&["context", "use", "two"]));
+    for expected in ["one", "two", "one"] {
+        assert_eq!(stdout(&user.run(&["context", "use", "-"])), format!("context {expected} is in use\n"));
+        assert_eq!(current(), expected);
+    }
+    // Choosing what is chosen changes nothing.
+    stdout(&user.run(&["context", "use", "one"]));
+    assert_eq!(stdout(&user.run(&["context", "rename", "two", "second"])), "context two is called second\n");
+    assert_eq!(stdout(&user.run(&["context", "rename", "one", "first"])), "context one is called first\n");
+    assert_eq!((current(), mode(&user.config().join("contexts/first"))), ("first".into(), 0o600));
+    stdout(&user.run(&["context", "use", "-"]));
+    assert_eq!(current(), "second");
+    assert_eq!(stdout(&user.run(&["context", "use", "--none"])), "no context is in use\n");
+    failure(&user.run(&["context", "show"]), 1);
+    stdout(&user.run(&["context", "use", "-"]));
+    assert_eq!(current(), "second");
+
+    assert!(failure(&user.run(&["context", "rename", "first", "second"]), 7).contains("context second exists"));
+    assert!(failure(&user.run(&["context", "rename", "frist", "third"]), 3).contains("did you mean first?"));
+    assert_eq!(user.run(&["context", "use"]).status.code(), Some(2));
+    assert_eq!(user.run(&["context", "use", "first", "--none"]).status.code(), Some(2));
+    for name in ["first", "second"] {
+        stdout(&user.run(&["context", "remove", name]));
+    }
+    let left: Vec<_> = fs::read_dir(user.config()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["contexts"]);
+}
+
+#[test]
 fn contexts_are_where_the_environment_says() {
     let user = User::new();
     for (variables, place) in [
@@ -183,13 +171,13 @@ fn contexts_are_where_the_environment_says() {
 fn a_context_that_cannot_be_used_is_refused() {
     let user = User::new();
     stdout(&user.run(&["context", "add", "production", &url("broker")]));
-    let again = failure(&user.run(&["context", "add", "production", &url("other")]), 1);
+    let again = failure(&user.run(&["context", "add", "production", &url("other")]), 7);
     assert!(again.contains("context production exists") && again.contains("context remove production"), "{again}");
     for name in ["", ".hidden", "a/b", "..", "a b"] {
         let refused = failure(&user.run(&["context", "add", name, &url("broker")]), 2);
         assert!(refused.contains("is not a context name"), "{refused}");
     }
-    let bad = failure(&user.run(&["context", "add", "bad", "rheos://RK:hush@broker"]), 1);
+    let bad = failure(&user.run(&["context", "add", "bad", "rheos://RK:hush@broker"]), 2);
     assert!(bad.contains("does not name the broker's CA") && !bad.contains("hush"), "{bad}");
     let dev = failure(&user.run(&["context", "add", "dev", "dev:127.0.0.1:4567"]), 2);
     assert!(dev.contains("RHEOS_URL=dev:ADDRESS"), "{dev}");
@@ -201,10 +189,10 @@ fn a_context_that_cannot_be_used_is_refused() {
         &["context", "show", "prodution"],
         &["stream", "list", "--context", "prodution"],
     ] {
-        let near = failure(&user.run(arguments), 1);
+        let near = failure(&user.run(arguments), 3);
         assert_eq!(near, "error: there is no context prodution; did you mean production?");
     }
-    let far = failure(&user.run(&["context", "use", "x"]), 1);
+    let far = failure(&user.run(&["context", "use", "x"]), 3);
     assert!(far.contains("`rheos context list` shows what there is"), "{far}");
 
     let path = user.config().join("contexts/production");
@@ -216,14 +204,14 @@ fn a_context_that_cannot_be_used_is_refused() {
         assert!(refused.stdout.is_empty());
     }
     fs::remove_file(&path).unwrap();
-    let gone = failure(&user.run(&["stream", "list"]), 1);
+    let gone = failure(&user.run(&["stream", "list"]), 3);
     assert!(gone.contains("there is no context production") && gone.contains("rheos context use"), "{gone}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_are_made_listed_and_revoked() {
     let peer = Peer::start();
-    let user = User::of(&peer);
+    let user = User::of(&peer.url());
     let made = user.run(&["key", "create", "billing", "--grant", "orders=read-write", "--grant", "sales=read-only"]);
     let expected = peer.url().replace(peer::KEY_ID, "RKMADE000001").replace(peer::SECRET, "made-secret-1");
     assert_eq!(stdout(&made), expected.clone() + "\n");
@@ -262,9 +250,9 @@ async fn keys_are_made_listed_and_revoked() {
 
     let unasked = failure(&user.run(&["key", "revoke", "billing"]), 1);
     assert_eq!(unasked, "error: key billing is not revoked: without a terminal to ask on, --yes is needed");
-    let near = failure(&user.run(&["key", "revoke", "biling", "--yes"]), 1);
+    let near = failure(&user.run(&["key", "revoke", "biling", "--yes"]), 3);
     assert!(near.ends_with("(error 18); did you mean billing?"), "{near}");
-    let far = failure(&user.run(&["key", "revoke", "nobody", "--yes"]), 1);
+    let far = failure(&user.run(&["key", "revoke", "nobody", "--yes"]), 3);
     assert!(far.ends_with("`rheos key list` shows what there is"), "{far}");
     for (key, context) in [("billing", "billing"), ("RKMADE000002", "a")] {
         let revoked = user.run(&["key", "revoke", key, "--yes"]);
@@ -279,12 +267,12 @@ async fn keys_are_made_listed_and_revoked() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_key_is_made_that_could_not_be_told() {
     let peer = Peer::start_with(true);
-    let user = User::of(&peer);
-    let taken = failure(&user.run(&["key", "create", "here"]), 1);
+    let user = User::of(&peer.url());
+    let taken = failure(&user.run(&["key", "create", "here"]), 7);
     assert!(taken.contains("no key is made: context here exists") && taken.contains("--no-context"), "{taken}");
     let dev = failure(&user.run(&["key", "create", "app", "--url", &format!("dev:{}", peer.address)]), 1);
     assert!(dev.contains("--data"), "{dev}");
-    failure(&user.run(&["key", "create", "app", "--address", "a b"]), 1);
+    failure(&user.run(&["key", "create", "app", "--address", "a b"]), 2);
     for arguments in [
         &["--admin", "--read-only"][..],
         &["--read-write", "--read-only"],
@@ -307,20 +295,20 @@ async fn no_key_is_made_that_could_not_be_told() {
 async fn consumers_are_registered_listed_and_deregistered() {
     let peer = Peer::start();
     peer.create("orders", 1);
-    let user = User::of(&peer);
+    let user = User::of(&peer.url());
     let registered = user.run(&["consumer", "register", "orders", "billing"]);
     assert_eq!(stdout(&registered), "consumer billing of stream orders is registered\n");
     let json = user.json(&["consumer", "register", "orders", "audit"]);
     assert_eq!((&json[0]["stream"], &json[0]["name"]), (&"orders".into(), &"audit".into()));
-    let again = failure(&user.run(&["consumer", "register", "orders", "audit"]), 1);
+    let again = failure(&user.run(&["consumer", "register", "orders", "audit"]), 7);
     assert_eq!(again, "error: stream orders has a consumer audit (error 16)");
     let listed = stdout(&user.run(&["consumer", "list", "orders"]));
     assert_eq!(listed, "NAME     REGISTERED\naudit    2023-11-14T22:13:20Z\nbilling  2023-11-14T22:13:20Z\n");
 
-    let near = failure(&user.run(&["consumer", "deregister", "orders", "biling"]), 1);
+    let near = failure(&user.run(&["consumer", "deregister", "orders", "biling"]), 3);
     assert!(near.ends_with("(error 15); did you mean billing?"), "{near}");
-    let far = failure(&user.run(&["consumer", "deregister", "orders", "nobody"]), 1);
-    assert!(far.ends_with("`rheos consumer list STREAM` shows what there is"), "{far}");
+    let far = failure(&user.run(&["consumer", "deregister", "orders", "nobody"]), 3);
+    assert!(far.ends_with("`rheos consumer list orders` shows what there is"), "{far}");
     for arguments in [
         &["consumer", "list", "ordres"][..],
         &["consumer", "register", "ordres", "x"],
@@ -329,7 +317,7 @@ async fn consumers_are_registered_listed_and_deregistered() {
         &["get", "ordres"],
         &["put", "ordres"],
     ] {
-        let near = failure(&user.run(arguments), 1);
+        let near = failure(&user.run(arguments), 3);
         assert!(near.ends_with("; did you mean orders?"), "{near}");
     }
     let gone = user.run(&["consumer", "deregister", "orders", "audit"]);
@@ -341,7 +329,7 @@ async fn consumers_are_registered_listed_and_deregistered() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tail_goes_on_where_its_file_says() {
     let peer = Peer::start();
-    let user = User::of(&peer);
+    let user = User::of(&peer.url());
     stdout(&user.run(&["stream", "create", "flights", "--shards", "1"]));
     stdout(&user.run(&["consumer", "register", "flights", "board"]));
     let records = user.write("records", "one\ntwo\nthree\nfour\n", 0o600);
@@ -354,7 +342,7 @@ async fn a_tail_goes_on_where_its_file_says() {
     let printed = user.json(&[&tail[..], &["--limit", "1"]].concat());
     assert_eq!((printed[0]["sequence"].as_u64(), printed[0]["data"].as_str()), (Some(3), Some("four")));
 
-    let failed = failure(&user.run(&["tail", "flights", "--consumer", "boards"]), 1);
+    let failed = failure(&user.run(&["tail", "flights", "--consumer", "boards"]), 3);
     assert!(failed.contains("boards") && failed.contains("did you mean board?"), "{failed}");
     let failed = failure(&user.run(&["tail", "flights", "--consumer", "board", "--from", "3"]), 2);
     assert!(failed.contains("--shard"), "{failed}");

@@ -2,7 +2,7 @@
 
 mod said;
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -161,7 +161,7 @@ fn a_certificate_of_the_operators_is_what_clients_trust() {
     assert!(url.contains(&format!("?ca=sha256:{}&", ca["sha256"].as_str().unwrap())), "{url}");
     // Another name is not in it.
     let other = rheos(&data, &["stream", "list", "--url", &url.replace("streams.", "other.")]).output().unwrap();
-    assert_eq!(other.status.code(), Some(1), "{other:?}");
+    assert_eq!(other.status.code(), Some(5), "{other:?}");
     broker.stop();
 
     // Without it the broker's own CA is back.
@@ -184,6 +184,91 @@ fn development_mode_on_the_network_is_for_who_says_so_twice() {
     assert_eq!(alone.status.code(), Some(2));
     let halves = [["serve", "--tls-cert", "x"], ["serve", "--tls-key", "x"]];
     assert!(halves.iter().all(|half| run(&data, half).status.code() == Some(2)));
+}
+
+#[test]
+fn the_banner_says_what_is_where_and_health_answers_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let (broker, ready) = Broker::start_with(&data, "127.0.0.1:0", &[]);
+    assert_eq!(ready["http"], format!("http://{}", broker.address));
+    let mut stream = std::net::TcpStream::connect(&broker.address).unwrap();
+    stream.write_all(b"GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+    let mut said = String::new();
+    stream.read_to_string(&mut said).unwrap();
+    assert!(said.starts_with("HTTP/1.1 200") && said.contains(env!("CARGO_PKG_VERSION")), "{said}");
+    let address = broker.address.clone();
+    broker.stop();
+
+    for (arguments, whose) in [(&[][..], " (to this host alone)"), (&["--metrics-open"], "")] {
+        let mut command = rheos(&data, &[&["serve", "--dev", "--listen", &address], arguments].concat());
+        let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines().take(4);
+        let banner: Vec<String> = lines.map(Result::unwrap).collect();
+        let broker = Broker { process, address: address.clone() };
+        assert_eq!(banner[1], format!("  {address}  UDP  native protocol (QUIC), for rheos and rheos-client"));
+        assert_eq!(banner[2], format!("  {address}  TCP  HTTP and HTTPS: /health, /ready, /metrics{whose}"));
+        broker.stop();
+    }
+}
+
+/// So many milliseconds from now on, as `--until` takes it.
+fn moment_in(ms: u128) -> String {
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap();
+    format!("@{}", now.as_millis() + ms)
+}
+
+#[test]
+fn what_arrives_before_a_moment_is_printed_and_no_more() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let (broker, _) = Broker::start_with(&data, "127.0.0.1:0", &[]);
+    stdout(&run(&data, &["stream", "create", "orders", "--shards", "2"]));
+    stdout(&run(&data, &["consumer", "register", "orders", "board"]));
+    let put = |record: &str| stdout(&run(&data, &["put", "orders", "--template", record]));
+    put("early");
+    assert_eq!(stdout(&run(&data, &["get", "orders", "--from", "-1m"])), "early\n");
+    assert_eq!(stdout(&run(&data, &["get", "orders", "--until", "-1m"])), "");
+    assert_eq!(stdout(&run(&data, &["get", "orders", "--from", "-1s", "--until", &moment_in(60_000)])), "early\n");
+
+    // One shard at least stays silent: it ends, too, once the moment has passed.
+    let until = moment_in(1_000);
+    let start = |arguments: &[&str]| rheos(&data, arguments).stdout(Stdio::piped()).spawn().unwrap();
+    let get = start(&["get", "orders", "--follow", "--until", &until]);
+    let tail = start(&["tail", "orders", "--consumer", "board", "--from", "trim-horizon", "--until", &until]);
+    put("in time");
+    std::thread::sleep(std::time::Duration::from_millis(1_200));
+    put("late");
+    for process in [get, tail] {
+        let output = process.wait_with_output().unwrap();
+        let mut printed: Vec<String> = stdout(&output).lines().map(str::to_owned).collect();
+        printed.sort_unstable();
+        assert_eq!(printed, ["early", "in time"]);
+    }
+    broker.stop();
+}
+
+#[test]
+fn pings_that_are_not_answered_are_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let broker = Broker::start(&data, "127.0.0.1:0");
+    let mut ping = rheos(&data, &["ping", "--count", "0", "--interval", "20ms", "--output", "ndjson"]);
+    let mut ping = ping.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(ping.stdout.take().unwrap()).lines();
+    let mut pings = lines.map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
+    assert!(pings.by_ref().take(3).all(|ping| ping["ms"].is_number()));
+    let address = broker.kill();
+    assert!(pings.any(|ping| ping["error"].is_string()));
+    let broker = Broker::start(&data, &address);
+    assert!(pings.any(|ping| ping["ms"].is_number()), "it connects again by itself");
+    Command::new("kill").args(["-INT", &ping.id().to_string()]).status().unwrap();
+    let summary = pings.last().unwrap();
+    assert!(summary["sent"].as_u64() > summary["answered"].as_u64(), "{summary}");
+    let output = ping.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(5));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("not answered: "), "{output:?}");
+    broker.stop();
 }
 
 fn set_mode(path: &Path, mode: u32) {

@@ -78,8 +78,8 @@ impl ConnectOptions {
     ///
     /// # Errors
     ///
-    /// [`Error::UrlFile`] when the file cannot be read, or when group or others may read it (on Unix);
-    /// [`Error::BadUrl`] as for [`from_url`](Self::from_url).
+    /// [`Error::UrlFile`] when the file cannot be read, when group or others may read it (on Unix), or when
+    /// what it holds cannot be used.
     pub fn from_file(path: impl AsRef<Path>) -> Result<ConnectOptions, Error> {
         let path = path.as_ref();
         let unusable = |why: String| Error::UrlFile { path: path.to_owned(), why };
@@ -91,7 +91,10 @@ impl ConnectOptions {
             return Err(unusable(format!("it is longer than {URL_BYTES_MAX} bytes; it holds no connection string")));
         }
         let text = std::fs::read_to_string(path).map_err(|error| unusable(error.to_string()))?;
-        ConnectOptions::from_url(&text)
+        ConnectOptions::from_url(&text).map_err(|error| match error {
+            Error::BadUrl { why } => unusable(format!("it holds no connection string that can be used: {why}")),
+            error => error,
+        })
     }
 
     /// Connects without a credential to a broker in development mode (`rheos serve --dev`) on this

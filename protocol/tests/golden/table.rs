@@ -9,8 +9,8 @@ use rheos_protocol::frame::{kind, write_frame};
 use rheos_protocol::hash::HashRange;
 use rheos_protocol::message::{
     Access, Batches, ConsumerDescription, ConsumerOf, CreateKey, CreateStream, Hello, KeyDescription, KeyPolicy,
-    MetricsPiece, NewKey, Position, Push, PushEnd, Read, Reply, Request, ShardDescription, StreamDescription,
-    StreamSummary, Subscribe, Welcome,
+    MergeShards, MetricsPiece, NewKey, Position, Push, PushEnd, Read, Reply, Request, ShardDescription, SplitShard,
+    StreamDescription, StreamSummary, Subscribe, UpdateShardCount, Welcome,
 };
 use rheos_protocol::record::Record;
 
@@ -119,6 +119,13 @@ fn requests() -> Vec<Golden> {
         ("subscribe", Request::Subscribe(subscribe())),
         ("credit", Request::Credit(0x0102_0304_0506_0708)),
         ("unsubscribe", Request::Unsubscribe),
+        ("split-shard", Request::SplitShard(SplitShard { stream: name(), shard: 0x0102_0304, at: Some(1 << 127 | 7) })),
+        ("split-shard-in-the-middle", Request::SplitShard(SplitShard { stream: name(), shard: 7, at: None })),
+        (
+            "merge-shards",
+            Request::MergeShards(MergeShards { stream: name(), shard: 0x0102_0304, adjacent: 0x0506_0708 }),
+        ),
+        ("update-shard-count", Request::UpdateShardCount(UpdateShardCount { stream: name(), target: 0x2701 })),
     ];
     for (name, position) in [
         ("read-trim-horizon", Position::TrimHorizon),
@@ -140,9 +147,11 @@ fn replies() -> Vec<Golden> {
         next_sequence: 0x0102_0304_0506_070c,
         tip_sequence: 0x0102_0304_0506_07ff,
         behind_ms: 0x1234,
+        children: None,
         batches: stored.into(),
     };
     let none = Batches { batches: Bytes::new(), behind_ms: 0, ..batches.clone() };
+    let ended = Batches { children: Some(vec![0x0102_0304, 0x0506_0708]), ..none.clone() };
     let resharded = StreamDescription { shards: resharded(), ..description() };
     [
         ("welcome", Reply::Welcome(welcome())),
@@ -150,6 +159,7 @@ fn replies() -> Vec<Golden> {
         ("ack", Reply::Ack { first_sequence: 0x0102_0304_0506_0708, arrival_ms: 1_700_000_000_123 }),
         ("batches", Reply::Batches(batches)),
         ("batches-none", Reply::Batches(none)),
+        ("batches-ended", Reply::Batches(ended)),
         ("stream", Reply::Stream(description())),
         ("stream-resharded", Reply::Stream(resharded)),
         ("streams", Reply::Streams(vec![summary("a", 1), summary("clicks", 2)], true)),

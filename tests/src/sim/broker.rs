@@ -101,6 +101,7 @@ impl World {
                 self.after(wait_us, due);
             }
             Effect::Stopped => self.hosts[at].stopped = true,
+            Effect::Drained { .. } => self.fail("nobody closes shards".into()),
             Effect::Advanced { shard } => self.advanced(at, shard),
         }
     }
@@ -423,7 +424,8 @@ impl World {
         let mut recovery = Recovery::new(LogOnDisk {
             id: host.settings.id,
             directory: DIRECTORY,
-            shards: host.settings.shards.iter().map(|shard| shard.0).collect(),
+            shards: host.settings.shard_numbers().collect(),
+            ends: host.settings.ends(),
             lowest_kept: host.files.lowest_kept,
             highest_prepared: host.files.highest_prepared,
             files: host.files.numbers(),
@@ -483,9 +485,9 @@ impl World {
             }
         }
         let log = Log::new(now, self.hosts[at].settings.clone(), recovered);
-        for shard in self.hosts[at].settings.shards.clone() {
-            let tip = log.tip(shard.0).expect("the shard is of this log");
-            let shard = self.hosts[at].shard(shard.0);
+        for number in self.hosts[at].settings.shard_numbers().collect::<Vec<_>>() {
+            let tip = log.tip(number).expect("the shard is of this log");
+            let shard = self.hosts[at].shard(number);
             self.see(&Seen::Tip { shard, next_sequence: tip.durable_sequence });
             self.hosts[at].found.insert(shard.shard, tip.durable_sequence);
         }

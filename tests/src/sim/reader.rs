@@ -54,7 +54,7 @@ impl World {
     fn begin_anywhere(&mut self) {
         let log = self.random.below(self.hosts.len() as u64) as usize;
         let shards = &self.hosts[log].settings.shards;
-        let shard = shards[self.random.below(shards.len() as u64) as usize].0;
+        let shard = shards[self.random.below(shards.len() as u64) as usize].number;
         let end = self.checker.end(self.hosts[log].shard(shard));
         let tip = self.tip(log, shard);
         let position = match self.random.below(6) {
@@ -211,9 +211,9 @@ impl World {
     /// Reads everything that is kept, once: from the oldest record to the tip.
     pub(crate) fn sweep(&mut self) {
         for at in 0..self.hosts.len() {
-            for shard in self.hosts[at].settings.shards.clone() {
+            for shard in self.hosts[at].settings.shard_numbers().collect::<Vec<_>>() {
                 if self.broken.is_none() {
-                    self.sweep_shard(at, shard.0);
+                    self.sweep_shard(at, shard);
                 }
             }
         }

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, VecDeque};
 
 use rheos_core::arrival::Now;
 use rheos_core::log::{Log, LogId, LogSettings};
-use rheos_protocol::hash::HashRange;
 
 use super::disk::LogFiles;
 use super::lanes::Lane;
@@ -14,6 +13,7 @@ use super::subscriber::{Seats, Subscriber};
 use super::trace::{Met, Trace};
 use crate::checker::{Checker, Seen, ShardOf};
 use crate::random::Random;
+use crate::rig::whole;
 
 /// What can happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -175,10 +175,9 @@ impl World {
         let hosts = (0..log_count).map(|at| Host {
             settings: LogSettings {
                 id: LogId { incarnation: 0x5eed_0000 + at as u64, log: at as u32 },
-                shards: (0..shard_count).map(|shard| (3 * shard + 1, HashRange::FULL, true)).collect(),
+                shards: (0..shard_count).map(|shard| whole(3 * shard + 1)).collect(),
                 record_bytes_max: 10 << 20,
                 retention_ms: RETENTION_MS,
-                children: BTreeMap::new(),
             },
             files: LogFiles::default(),
             log: None,

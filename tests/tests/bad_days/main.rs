@@ -21,6 +21,7 @@ use rheos_client::{
     Client, Error, ErrorCode, Outcome, Position, Producer, Record, Retry, StreamDescription, StreamSpec, WireError,
 };
 use rheos_tests::broker_process::Place;
+use rheos_tests::http::{Samples, http_get};
 use rheos_tests::raw_client::{Key, RawClient};
 use rustix::fs::{FallocateFlags, fallocate};
 use tokio::time::{sleep, timeout};

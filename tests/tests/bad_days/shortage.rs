@@ -175,6 +175,13 @@ async fn full_disk() {
     let most = fill(&disk, 10 << 20);
     put_until_answer(&raw, &busy, is_full).await;
     put_until_answer(&raw, &fresh, is_full).await;
+    // Whoever asks whether it is ready is told why not.
+    let ready = http_get(broker.address(), "/ready").await;
+    assert!(ready.status == 503 && ready.body.contains("the disk is nearly full"), "{}", ready.body);
+    assert_eq!(http_get(broker.address(), "/health").await.status, 200);
+    let samples = Samples::of(broker.address()).await;
+    assert_eq!((samples.whole("rheos_ready"), samples.whole("rheos_disk_low")), (0, 1));
+    assert!(samples.whole("rheos_put_refused_records_total{stream=\"busy\",reason=\"storage_full\"}") > 0);
     let rest = fill(&disk, 0);
     put_until_answer(&raw, &busy, is_full).await;
     put_until_answer(&raw, &fresh, is_full).await;
@@ -199,6 +206,14 @@ async fn full_disk() {
     fs::remove_file(most).expect("it is ours");
     assert!(matches!(within(waiting).await, Outcome::Acked { .. }));
     put_until_answer(&raw, &fresh, Result::is_ok).await;
+    within(async {
+        while http_get(broker.address(), "/ready").await.status != 200 {
+            sleep(LOOK).await;
+        }
+    })
+    .await;
+    let samples = Samples::of(broker.address()).await;
+    assert_eq!((samples.whole("rheos_ready"), samples.whole("rheos_disk_low")), (1, 0));
 
     // Puts that run into the wall lose nothing: what is acked is there, also when the broker dies there
     // and is started again before there is room.

@@ -103,7 +103,7 @@ pub fn admit_consumer(stream: &StreamName, consumers_now: u64) -> Result<(), Wir
 pub fn consumer_exists(stream: &StreamName, consumer: &ConsumerName) -> WireError {
     WireError::new(
         ErrorCode::ConsumerExists,
-        format!("stream {stream} has a registered consumer named {consumer}; describe it, or choose another name"),
+        format!("stream {stream} has a registered consumer named {consumer}; use it, or choose another name"),
     )
 }
 

@@ -54,8 +54,19 @@ pub fn plan_stream(
         None => now_ms,
     };
     let log_count = shards.min(lanes.into());
-    let shards = HashRange::even(shards).zip(0..).map(|(range, shard)| first_shard(shard, range, log_count)).collect();
-    let fields = StreamFields { name, incarnation, created_ms, retention_ms, record_bytes_max, log_count, shards };
+    let first_shard = |(range, shard)| ShardRecord {
+        shard,
+        range,
+        state: ShardState::Open,
+        parent: None,
+        adjacent_parent: None,
+        log: log_of(shard, log_count),
+        opened_ms: created_ms,
+    };
+    let shards = HashRange::even(shards).zip(0..).map(first_shard).collect();
+    let resharding = None;
+    let fields =
+        StreamFields { name, incarnation, created_ms, retention_ms, record_bytes_max, log_count, shards, resharding };
     Ok(fields.prove().expect("even ranges tile the hash space, and the rest was looked at"))
 }
 
@@ -100,9 +111,9 @@ pub fn creation_second(tombstone: Option<u64>, newest_gone: Option<u64>) -> Opti
     tombstone.or(newest_gone)
 }
 
-fn first_shard(shard: u32, range: HashRange, log_count: u32) -> ShardRecord {
-    let log = shard % log_count;
-    ShardRecord { shard, range, state: ShardState::Open, parent: None, adjacent_parent: None, log }
+/// The log of a shard: a stream's shards are dealt to its logs in turn, those that come later too.
+pub(super) fn log_of(shard: u32, log_count: u32) -> u32 {
+    shard % log_count
 }
 
 fn or_default<T: Default + PartialEq>(value: T, default: T) -> T {

@@ -9,9 +9,13 @@
 //!  32  4  largest record in bytes
 //!  36  4  logs
 //!  40  4  shards
-//!  44  2  length of the name
-//!  46  .  name
-//!      .  a shard, 57 bytes, as often as there are shards:
+//!  44  1  the reshard that has begun: 0 none, 1 split, 2 merge, 3 scale
+//!  45  4  shard that is split or merged, or the target of the scale; 0 when there is none
+//!  49  4  shard that is merged with it; else 0
+//!  53 16  hash key at which it is split; else 0
+//!  69  2  length of the name
+//!  71  .  name
+//!      .  a shard, 73 bytes, as often as there are shards:
 //!           0  4  number
 //!           4 16  first hash key
 //!          20 16  last hash key
@@ -20,6 +24,8 @@
 //!          45  4  parent + 1; 0 when there is none
 //!          49  4  adjacent parent + 1; 0 when there is none
 //!          53  4  log
+//!          57  8  opened, ms since 1970
+//!          65  8  closed, ms since 1970; 0 while it is open
 //!      8  checksum: xxh3-64 of everything before
 //! ```
 //!
@@ -35,11 +41,12 @@ use rheos_protocol::name::StreamName;
 use rheos_protocol::wire::{FieldReader, FieldWriter};
 
 use super::envelope::{BadRecord, ended, seal, unseal};
+use super::reshard::{Reshard, plan_reshard};
 use super::{LOGS_OF_STREAM_MAX, SHARDS_LISTED_MAX, ShardRecord, ShardState, StreamRecord};
 
 const MAGIC: [u8; 4] = *b"RHT1";
 const VERSION: u32 = 1;
-const SHARD_BYTES: usize = 57;
+const SHARD_BYTES: usize = 73;
 
 impl StreamRecord {
     /// The record as the catalog stores it.
@@ -59,6 +66,7 @@ impl StreamRecord {
             out.put_u32_le(self.record_bytes_max);
             out.put_u32_le(self.log_count);
             out.put_u32_le(u32::try_from(self.shards.len()).expect("they are counted above"));
+            encode_reshard(self.resharding, out);
             FieldWriter::text(out, self.name.as_str());
             self.shards.iter().for_each(|shard| shard.encode(out));
         })
@@ -86,34 +94,68 @@ pub(super) struct StreamFields {
     pub(super) record_bytes_max: u32,
     pub(super) log_count: u32,
     pub(super) shards: Vec<ShardRecord>,
+    pub(super) resharding: Option<Reshard>,
 }
 
 impl StreamFields {
     fn decode(fields: &mut FieldReader<'_>) -> Result<StreamFields, BadRecord> {
         let (incarnation, created_ms, retention_ms) = (fields.u64()?, fields.u64()?, fields.u64()?);
         let (record_bytes_max, log_count, shard_count) = (fields.u32()?, fields.u32()?, fields.u32()? as usize);
+        let resharding = decode_reshard(fields)?;
         let name = StreamName::new(fields.text(NAME_CHARS_MAX)?)
             .map_err(|_| BadRecord::Impossible("its name is no stream name"))?;
         if shard_count > SHARDS_LISTED_MAX || shard_count.saturating_mul(SHARD_BYTES) != fields.rest().len() {
             return Err(BadRecord::Impossible("its count of shards is not what follows"));
         }
         let shards = (0..shard_count).map(|_| ShardRecord::decode(fields)).collect::<Result<_, _>>()?;
-        Ok(StreamFields { name, incarnation, created_ms, retention_ms, record_bytes_max, log_count, shards })
+        Ok(StreamFields {
+            name,
+            incarnation,
+            created_ms,
+            retention_ms,
+            record_bytes_max,
+            log_count,
+            shards,
+            resharding,
+        })
     }
 
     /// The record, when it can be.
     pub(super) fn prove(self) -> Result<StreamRecord, BadRecord> {
-        let StreamFields { name, incarnation, created_ms, retention_ms, record_bytes_max, log_count, shards } = self;
+        let StreamFields {
+            name,
+            incarnation,
+            created_ms,
+            retention_ms,
+            record_bytes_max,
+            log_count,
+            shards,
+            resharding,
+        } = self;
         let open = prove(&shards, log_count, retention_ms, record_bytes_max).map_err(BadRecord::Impossible)?;
-        Ok(StreamRecord { name, incarnation, created_ms, retention_ms, record_bytes_max, log_count, shards, open })
+        let record = StreamRecord {
+            name,
+            incarnation,
+            created_ms,
+            retention_ms,
+            record_bytes_max,
+            log_count,
+            shards,
+            resharding,
+            open,
+        };
+        match resharding.map(|reshard| plan_reshard(&record, reshard)) {
+            Some(Err(_)) => Err(BadRecord::Impossible("the reshard that has begun cannot be")),
+            Some(Ok(_)) | None => Ok(record),
+        }
     }
 }
 
 impl ShardRecord {
     fn encode(&self, out: &mut Vec<u8>) {
-        let (state, end_sequence) = match self.state {
-            ShardState::Open => (0, 0),
-            ShardState::Closed { end_sequence } => (1, end_sequence),
+        let (state, end_sequence, closed_ms) = match self.state {
+            ShardState::Open => (0, 0, 0),
+            ShardState::Closed { end_sequence, closed_ms } => (1, end_sequence, closed_ms),
         };
         out.put_u32_le(self.shard);
         out.put_u128_le(self.range.first);
@@ -123,18 +165,45 @@ impl ShardRecord {
         out.put_u32_le(self.parent.map_or(0, |parent| parent + 1));
         out.put_u32_le(self.adjacent_parent.map_or(0, |parent| parent + 1));
         out.put_u32_le(self.log);
+        out.put_u64_le(self.opened_ms);
+        out.put_u64_le(closed_ms);
     }
 
     fn decode(fields: &mut FieldReader<'_>) -> Result<ShardRecord, BadRecord> {
         let shard = fields.u32()?;
         let range = HashRange { first: fields.u128()?, last: fields.u128()? };
-        let state = match (fields.u8()?, fields.u64()?) {
-            (0, 0) => ShardState::Open,
-            (1, end_sequence) => ShardState::Closed { end_sequence },
+        let (state, end_sequence) = (fields.u8()?, fields.u64()?);
+        let (parent, adjacent_parent) = (fields.u32()?.checked_sub(1), fields.u32()?.checked_sub(1));
+        let (log, opened_ms, closed_ms) = (fields.u32()?, fields.u64()?, fields.u64()?);
+        let state = match (state, end_sequence, closed_ms) {
+            (0, 0, 0) => ShardState::Open,
+            (1, ..) => ShardState::Closed { end_sequence, closed_ms },
             _ => return Err(BadRecord::Impossible("a shard is neither open nor closed")),
         };
-        let (parent, adjacent_parent) = (fields.u32()?.checked_sub(1), fields.u32()?.checked_sub(1));
-        Ok(ShardRecord { shard, range, state, parent, adjacent_parent, log: fields.u32()? })
+        Ok(ShardRecord { shard, range, state, parent, adjacent_parent, log, opened_ms })
+    }
+}
+
+fn encode_reshard(reshard: Option<Reshard>, out: &mut Vec<u8>) {
+    let (kind, first, second, at) = match reshard {
+        None => (0, 0, 0, 0),
+        Some(Reshard::Split { shard, at }) => (1, shard, 0, at),
+        Some(Reshard::Merge { shard, adjacent }) => (2, shard, adjacent, 0),
+        Some(Reshard::Scale { target }) => (3, target, 0, 0),
+    };
+    out.put_u8(kind);
+    out.put_u32_le(first);
+    out.put_u32_le(second);
+    out.put_u128_le(at);
+}
+
+fn decode_reshard(fields: &mut FieldReader<'_>) -> Result<Option<Reshard>, BadRecord> {
+    match (fields.u8()?, fields.u32()?, fields.u32()?, fields.u128()?) {
+        (0, 0, 0, 0) => Ok(None),
+        (1, shard, 0, at) => Ok(Some(Reshard::Split { shard, at })),
+        (2, shard, adjacent, 0) => Ok(Some(Reshard::Merge { shard, adjacent })),
+        (3, target, 0, 0) => Ok(Some(Reshard::Scale { target })),
+        _ => Err(BadRecord::Impossible("it is resharded in a way that is none")),
     }
 }
 

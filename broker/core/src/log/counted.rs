@@ -29,16 +29,15 @@ impl Log {
         self.shards.iter().map(|shard| ShardCounted { shard: shard.number, tip: shard.tip(), counts: shard.counts })
     }
 
-    /// Counts a read of a shard that was answered: what it was given, and how far behind the tip it is after
-    /// that.
-    pub fn count_read(&mut self, now: Now, shard: u32, given: Amount, behind_ms: u64) {
+    /// Counts a read of a shard that was answered: what it was given, and the age of the last of it.
+    pub fn count_read(&mut self, now: Now, shard: u32, given: Amount, iterator_age_ms: u64) {
         self.counts.reads += 1;
         self.counts.read += given;
         // A shard that is gone by now was counted with the others.
         let Ok(shard_at) = self.shard_at(shard) else { return };
         let counts = &mut self.shards[shard_at].counts;
         counts.read += given;
-        counts.last_read = Some(LastRead { boot_ms: now.boot_ms, behind_ms });
+        counts.last_read = Some(LastRead { boot_ms: now.boot_ms, iterator_age_ms });
     }
 
     /// Counts the records of a put that is answered with an error.

@@ -41,7 +41,7 @@ pub(super) struct Bounds {
     pub(super) silent: Duration,
     /// The first byte, and the rest of a TLS handshake, may each take so long.
     pub(super) handshake: Duration,
-    /// The head of a request may take so long, from its first byte on a new connection.
+    /// The head of a request may take so long, from the answer before on: who keeps a connection asks again in time.
     pub(super) head: Duration,
 }
 
@@ -158,3 +158,6 @@ fn warn_of(error: &io::Error) {
         _ => warn!("cannot take an HTTP connection: {error}"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 //! What must hold: who reads the metrics from elsewhere than this host was let in by the operator, because
 //! metrics name streams and consumers; everything that is not here is answered with what there is.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ use tokio::sync::Mutex;
 use super::connection::Answer;
 use crate::directory::DataDirectory;
 use crate::metrics::Metrics;
-use crate::standing::StandingWatch;
+use crate::standing::{Standing, StandingWatch};
 
 /// What answers are made from.
 pub(super) struct Router {
@@ -29,7 +29,7 @@ pub(super) struct Router {
     pub(super) metrics: Metrics,
     /// Whether the metrics are for everybody who reaches the port.
     pub(super) metrics_open: bool,
-    /// The last answer to whether the broker is ready, so that lanes are not asked for each who wants to know.
+    /// What the lanes have said last, so that they are not asked for each who wants to know.
     pub(super) readiness: Mutex<Option<(Instant, Readiness)>>,
 }
 
@@ -65,22 +65,25 @@ impl Router {
         }
     }
 
-    /// Whether the broker is ready, asked anew when the last answer is old. One asks at a time.
+    /// Whether the broker is ready. Its lanes are asked anew when the last answer is old, by one at a time.
     async fn readiness(&self) -> Readiness {
+        let standing = self.standing.borrow().clone();
+        if !matches!(standing, Standing::Serving(_)) {
+            return standing.readiness(&self.directory).await;
+        }
         let mut last = self.readiness.lock().await;
         if let Some((at, readiness)) = *last
             && at.elapsed() < READINESS_GOOD
         {
             return readiness;
         }
-        let standing = self.standing.borrow().clone();
         let readiness = standing.readiness(&self.directory).await;
         *last = Some((Instant::now(), readiness));
         readiness
     }
 
     async fn metrics(&self, peer: SocketAddr) -> Answer {
-        if !self.metrics_open && !peer.ip().to_canonical().is_loopback() {
+        if !may_read_metrics(self.metrics_open, peer.ip()) {
             let why = "the metrics name streams and consumers, so they are for this host alone; start the broker with \
                        --metrics-open to let everybody who reaches this port read them";
             return say(StatusCode::FORBIDDEN, &json!({ "error": why }));
@@ -93,6 +96,12 @@ impl Router {
             Err(error) => say(StatusCode::SERVICE_UNAVAILABLE, &json!({ "error": error.message })),
         }
     }
+}
+
+/// This host may always.
+fn may_read_metrics(metrics_open: bool, peer: IpAddr) -> bool {
+    // An IPv6 socket shows peers that come over IPv4 as mapped ones.
+    metrics_open || peer.to_canonical().is_loopback()
 }
 
 fn health() -> Answer {
@@ -140,3 +149,27 @@ fn without_body(answer: Answer) -> Answer {
 }
 
 const PATH_SHOWN_MAX: usize = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_metrics_are_for_this_host_unless_the_operator_says_otherwise() {
+        for (peer, is_here) in [
+            ("127.0.0.1", true),
+            ("127.9.9.9", true),
+            ("::1", true),
+            ("::ffff:127.0.0.1", true),
+            ("10.0.0.1", false),
+            ("192.168.1.1", false),
+            ("::ffff:10.0.0.1", false),
+            ("fe80::1", false),
+            ("2001:db8::1", false),
+        ] {
+            let peer = peer.parse().expect("it is an address");
+            assert_eq!(may_read_metrics(false, peer), is_here, "{peer}");
+            assert!(may_read_metrics(true, peer), "{peer}");
+        }
+    }
+}

@@ -82,13 +82,13 @@ fn log_report(now: Now, log: &Log, shards_max: usize, pushed: &BTreeMap<(LogId, 
             incoming: it.counts.incoming,
             refused_records: it.counts.refused_records,
             outgoing,
-            read_behind_ms: it.counts.read_behind_ms(now.boot_ms),
+            iterator_age_ms: it.counts.iterator_age_ms(now.boot_ms),
         }
     };
     LogReport {
         id,
         counts: *log.counts(),
-        read_behind_ms: log.shards_counted().filter_map(|it| it.counts.read_behind_ms(now.boot_ms)).max(),
+        iterator_age_ms: log.shards_counted().filter_map(|it| it.counts.iterator_age_ms(now.boot_ms)).max(),
         shards: log.shards_counted().take(shards_max).map(shard_report).collect(),
     }
 }

@@ -71,8 +71,9 @@ pub(crate) struct Away {
 pub(crate) struct LogReport {
     pub(crate) id: LogId,
     pub(crate) counts: LogCounts,
-    /// Of whoever has read last of a shard, the one that is farthest behind; nothing when nobody reads.
-    pub(crate) read_behind_ms: Option<u64>,
+    /// Age of the last record that a reader was given, of the shard whose reader is farthest behind; nothing when
+    /// nobody reads.
+    pub(crate) iterator_age_ms: Option<u64>,
     /// The first of its shards.
     pub(crate) shards: Vec<ShardReport>,
 }
@@ -86,5 +87,5 @@ pub(crate) struct ShardReport {
     pub(crate) refused_records: u64,
     /// Read and pushed.
     pub(crate) outgoing: Amount,
-    pub(crate) read_behind_ms: Option<u64>,
+    pub(crate) iterator_age_ms: Option<u64>,
 }

@@ -48,7 +48,7 @@ pub(super) struct Stream {
     pub(super) record: Arc<StreamRecord>,
     pub(super) counts: LogCounts,
     pub(super) reads_turned_away: u64,
-    pub(super) read_behind_ms: Option<u64>,
+    pub(super) iterator_age_ms: Option<u64>,
     pub(super) stored_bytes: u64,
 }
 
@@ -121,7 +121,7 @@ impl Everything {
         let stream = Stream {
             counts,
             reads_turned_away: away.iter().map(|(_, away)| away.reads).sum(),
-            read_behind_ms: logs.iter().filter_map(|log| log.read_behind_ms).max(),
+            iterator_age_ms: logs.iter().filter_map(|log| log.iterator_age_ms).max(),
             stored_bytes,
             record: Arc::clone(&record),
         };

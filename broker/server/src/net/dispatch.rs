@@ -7,6 +7,7 @@ mod authority;
 mod consumers;
 mod keys;
 mod metrics;
+mod reshard;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::limits::LIST_PAGE_MAX;
 use rheos_protocol::message::{Access, KeyPolicy, Reply, Request, StreamDescription, StreamSummary};
 use rheos_protocol::name::StreamName;
-use tokio::sync::MutexGuard;
+use tokio::sync::OwnedMutexGuard;
 
 use super::connections::revoked;
 use super::frames::Frame;
@@ -30,6 +31,8 @@ use crate::files::FileJob;
 use crate::identity::Principal;
 use crate::lane::Arrival;
 use crate::streams::Streams;
+
+use reshard::Asked;
 
 pub(super) use authority::{Action, Authenticated, Resource, authorise};
 
@@ -51,6 +54,9 @@ fn needs(streams: &Streams, request: &Request) -> Result<Option<(Action, Resourc
         Request::CreateKey(_) => (Action::CreateKey, Resource::broker()),
         Request::ListKeys { .. } => (Action::ListKeys, Resource::broker()),
         Request::RevokeKey(_) => (Action::RevokeKey, Resource::broker()),
+        Request::SplitShard(split) => (Action::ReshardStream, Resource::stream(&split.stream)?),
+        Request::MergeShards(merge) => (Action::ReshardStream, Resource::stream(&merge.stream)?),
+        Request::UpdateShardCount(update) => (Action::ReshardStream, Resource::stream(&update.stream)?),
         Request::ReadMetrics => (Action::ReadMetrics, Resource::broker()),
         Request::Hello(_) | Request::Credit(_) | Request::Unsubscribe => return Ok(None),
     }))
@@ -110,7 +116,7 @@ async fn perform(net: &Net, principal: &Authenticated<Principal>, request: Reque
             Ok(Reply::Stream(describe(net, &record)))
         }
         Request::DescribeStream(name) => {
-            let record = net.streams.named(&stream_name(&name)?)?;
+            let record = net.resharder.described(&stream_name(&name)?).await?;
             Ok(Reply::Stream(describe(net, &record)))
         }
         Request::ListStreams { after, limit } => {
@@ -134,13 +140,16 @@ async fn perform(net: &Net, principal: &Authenticated<Principal>, request: Reque
         Request::CreateKey(create) => keys::create(net, principal, create).await,
         Request::ListKeys { after, limit } => Ok(keys::list(net, &after, limit)),
         Request::RevokeKey(id_or_name) => keys::revoke(net, principal, &id_or_name).await,
+        Request::SplitShard(split) => reshard::perform(net, principal, Asked::Split(split)).await,
+        Request::MergeShards(merge) => reshard::perform(net, principal, Asked::Merge(merge)).await,
+        Request::UpdateShardCount(update) => reshard::perform(net, principal, Asked::Scale(update)).await,
         request => Err(unsupported(request.kind())),
     }
 }
 
 /// Has changes of the catalog wait for each other. Who has waited may have lost its key meanwhile.
-async fn in_turn<'a>(net: &'a Net, principal: &Authenticated<Principal>) -> Result<MutexGuard<'a, ()>, WireError> {
-    let order = net.changes.lock().await;
+async fn in_turn(net: &Net, principal: &Authenticated<Principal>) -> Result<OwnedMutexGuard<()>, WireError> {
+    let order = Arc::clone(&net.resharder.changes).lock_owned().await;
     if !net.is_live(principal.principal()) {
         return Err(revoked(&principal.principal().key_id));
     }

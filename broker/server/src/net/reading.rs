@@ -54,20 +54,21 @@ pub(super) async fn read<'a>(net: &'a Net, share: &'a Share, read: Read) -> Resu
             }
             _ => net.inbox.push(Arrival::Read { read: read.clone(), reply }),
         }
-        let Reading { log, tip, start } = begun.await.map_err(|_| stopping())??;
+        let Reading { log, tip, children, start } = begun.await.map_err(|_| stopping())??;
         let outcome = match start {
             ReadStart::Ready(outcome) => outcome,
             ReadStart::Disk(task) => match perform(&net.blocks[usize::from(lane)], log, *task, &mut gone).await? {
                 Some(outcome) => {
                     let (shard, given) = (read.shard, outcome.given());
-                    let behind_ms = outcome.behind_ms(tip, clock::now().wall_ms);
-                    net.inboxes.of_lane(lane).push(Arrival::ReadOfDisk { log, shard, given, behind_ms });
+                    let iterator_age_ms = outcome.iterator_age_ms(tip, clock::now().wall_ms);
+                    net.inboxes.of_lane(lane).push(Arrival::ReadOfDisk { log, shard, given, iterator_age_ms });
                     outcome
                 }
                 None => continue,
             },
         };
-        let fields = fields(&outcome, tip);
+        let children = children.filter(|_| outcome.next_sequence >= tip.durable_sequence);
+        let fields = Batches { children, ..fields(&outcome, tip) };
         let batches = outcome.pieces;
         // Most reads ask for far more than there is.
         let unused_kib =
@@ -84,6 +85,7 @@ fn fields(outcome: &ReadOutcome, tip: ShardTip) -> Batches {
         next_sequence: outcome.next_sequence,
         tip_sequence: tip.durable_sequence,
         behind_ms: outcome.behind_ms(tip, clock::now().wall_ms),
+        children: None,
         batches: Bytes::new(),
     }
 }

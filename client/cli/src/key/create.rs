@@ -9,10 +9,11 @@ use rheos_client::{Access, Client, ConnectOptions, KeyPolicy};
 use serde_json::json;
 
 use super::policy_text;
-use crate::arguments::{Global, Output};
+use crate::arguments::Global;
 use crate::broker;
 use crate::contexts::Contexts;
-use crate::failure::{Failure, note};
+use crate::failure::{Failure, note, warn};
+use crate::near::suggestion;
 use crate::output;
 
 /// Make an access key and print its connection string, this once
@@ -67,27 +68,39 @@ pub(super) async fn run(command: &CreateCommand, global: &Global) -> Result<(), 
     }
     let keeper = keeper(command)?;
 
-    let client = Client::connect(options).await?;
+    let client = broker::connect_with(global, options).await?;
+    warn_of_slips(&client, &policy).await;
     let created = client.create_key(&command.name, policy.clone()).await;
     client.close().await;
     let key = created?;
     let url = others.url_with(&key.id, &key.secret)?;
     // Printed before anything can fail: there is no second time.
-    let printed = match global.output {
-        Output::Json => output::json(&json!({
-            "id": key.id,
-            "name": command.name,
-            "url": url,
-            "context": keeper.as_ref().map(|(_, name)| name),
-        })),
-        Output::Text => output::line(&url),
-    };
+    let object = json!({
+        "id": key.id,
+        "name": command.name,
+        "url": url,
+        "context": keeper.as_ref().map(|(_, name)| name),
+    });
+    let printed = output::one(global.output, &url, &object);
     let kept = keeper.as_ref().map_or(Ok(()), |(contexts, name)| contexts.add(name, &url));
     printed.and(kept)?;
-    if global.output == Output::Text {
+    if global.output.is_text() {
         tell(command, &key.id, &policy, keeper.as_ref().map(|(_, name)| *name), &others);
     }
     Ok(())
+}
+
+/// A grant may come before its stream, so a name that is not there is no error.
+async fn warn_of_slips(client: &Client, policy: &KeyPolicy) {
+    if policy.streams.is_empty() {
+        return;
+    }
+    let Ok(streams) = client.list_streams().await else { return };
+    let is_there = |name: &String| streams.iter().any(|stream| stream.name == *name);
+    for (name, _) in policy.streams.iter().filter(|(name, _)| !is_there(name)) {
+        let hint = suggestion(name, streams.iter().map(|stream| stream.name.as_str()));
+        warn(&format!("no stream is named {name} yet{hint}"));
+    }
 }
 
 fn policy(command: &CreateCommand) -> Result<KeyPolicy, Failure> {
@@ -109,13 +122,10 @@ fn keeper(command: &CreateCommand) -> Result<Option<(Contexts, &str)>, Failure> 
         return Ok(None);
     }
     let (contexts, name) = (Contexts::open()?, command.save_as.as_deref().unwrap_or(&command.name));
-    match contexts.check_free(name) {
-        Ok(()) => Ok(Some((contexts, name))),
-        Err(Failure::Told(why)) => {
-            Err(Failure::new(format!("no key is made: {why} (or choose with --save-as or --no-context)")))
-        }
-        Err(failure) => Err(failure),
-    }
+    let free = contexts.check_free(name).map_err(|failure| {
+        failure.retold(|why| format!("no key is made: {why} (or choose with --save-as or --no-context)"))
+    });
+    free.map(|()| Some((contexts, name)))
 }
 
 fn tell(command: &CreateCommand, id: &str, policy: &KeyPolicy, context: Option<&str>, others: &ConnectOptions) {
@@ -135,7 +145,7 @@ fn parse_grant(text: &str) -> Result<(String, Access), String> {
     let access = match access {
         "read-only" => Access::ReadOnly,
         "read-write" => Access::ReadWrite,
-        _ => return Err(wrong()),
+        other => return Err(wrong() + &suggestion(other, ["read-only", "read-write"])),
     };
     Ok((stream.as_str().to_owned(), access))
 }

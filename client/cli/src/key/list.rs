@@ -5,7 +5,7 @@ use rheos_client::KeyDescription;
 use serde_json::{Map, Value, json};
 
 use super::{access_text, policy_text};
-use crate::arguments::{Global, Output};
+use crate::arguments::Global;
 use crate::broker;
 use crate::failure::Failure;
 use crate::output;
@@ -19,14 +19,7 @@ pub(super) async fn run(global: &Global) -> Result<(), Failure> {
     let client = broker::connect(global).await?;
     let listed = client.list_keys().await;
     client.close().await;
-    let keys = listed?;
-    match global.output {
-        Output::Json => keys.iter().try_for_each(|key| output::json(&as_json(key))),
-        Output::Text => {
-            let rows: Vec<_> = keys.iter().map(row).collect();
-            output::table(["NAME", "ID", "CREATED", "ACCESS"], &rows)
-        }
-    }
+    output::list(global.output, &listed?, ["NAME", "ID", "CREATED", "ACCESS"], row, as_json)
 }
 
 fn row(key: &KeyDescription) -> [String; 4] {

@@ -2,49 +2,70 @@
 
 use std::cell::Cell;
 use std::io::IsTerminal;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// Records between two looks at the bar, which is not free.
-const RECORDS_EACH: u64 = 256;
+use crate::failure::note;
+
+/// Time between two looks at the bar, which is not free.
+const EVERY: Duration = Duration::from_millis(50);
 
 pub(super) struct Progress {
     bar: ProgressBar,
     records: Cell<u64>,
-    bytes: Cell<u64>,
+    /// Bytes of input, or records where they are made.
+    position: Cell<u64>,
+    shown: Cell<Instant>,
 }
 
 impl Progress {
-    /// `bytes` is the length of the whole input, if it is known.
-    pub(super) fn new(bytes: Option<u64>) -> Progress {
+    /// Of an input that is read; `bytes` is its length, if it is known.
+    pub(super) fn of_bytes(bytes: Option<u64>) -> Progress {
+        match bytes {
+            Some(_) => Progress::new(bytes, "{bar:30} {percent}%  {msg}  {bytes_per_sec}  {eta} left"),
+            None => Progress::new(None, "{spinner} {msg}  {bytes}  {bytes_per_sec}"),
+        }
+    }
+
+    /// Of so many records that are made.
+    pub(super) fn of_records(records: u64) -> Progress {
+        Progress::new(Some(records), "{bar:30} {percent}%  {msg}  {eta} left")
+    }
+
+    fn new(length: Option<u64>, template: &str) -> Progress {
         let target = match std::io::stderr().is_terminal() {
             true => ProgressDrawTarget::stderr(),
             false => ProgressDrawTarget::hidden(),
         };
-        let (bar, template) = match bytes {
-            Some(bytes) => (
-                ProgressBar::with_draw_target(Some(bytes), target),
-                "{bar:30} {percent}%  {msg}  {bytes_per_sec}  {eta} left",
-            ),
-            None => (ProgressBar::with_draw_target(None, target), "{spinner} {msg}  {bytes}  {bytes_per_sec}"),
-        };
+        let bar = ProgressBar::with_draw_target(length, target);
         bar.set_style(ProgressStyle::with_template(template).expect("the template is well formed"));
-        Progress { bar, records: Cell::new(0), bytes: Cell::new(0) }
+        Progress { bar, records: Cell::new(0), position: Cell::new(0), shown: Cell::new(Instant::now()) }
     }
 
-    /// A record of so many bytes of input is settled.
-    pub(super) fn advance(&self, bytes: u64) {
-        let records = self.records.get() + 1;
-        self.records.set(records);
-        self.bytes.set(self.bytes.get() + bytes);
-        if records.is_multiple_of(RECORDS_EACH) {
-            let seconds = self.bar.elapsed().as_secs_f64().max(0.001);
-            self.bar.set_position(self.bytes.get());
-            self.bar.set_message(format!("{records} records  {:.0}/s", records as f64 / seconds));
+    /// A record is settled that took so much of the input.
+    pub(super) fn advance(&self, by: u64) {
+        self.records.set(self.records.get() + 1);
+        self.position.set(self.position.get() + by);
+        if !self.bar.is_hidden() && self.shown.get().elapsed() >= EVERY {
+            self.shown.set(Instant::now());
+            self.show();
         }
+    }
+
+    /// Says something without tearing the bar.
+    pub(super) fn note(&self, message: &str) {
+        self.bar.suspend(|| note(message));
     }
 
     pub(super) fn end(&self) {
         self.bar.finish_and_clear();
+    }
+
+    fn show(&self) {
+        let seconds = self.bar.elapsed().as_secs_f64().max(0.001);
+        let records = self.records.get();
+        self.bar.set_position(self.position.get());
+        self.bar.set_message(format!("{records} records  {:.0}/s", records as f64 / seconds));
     }
 }

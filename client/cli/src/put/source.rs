@@ -1,11 +1,11 @@
 //! Where records come from: files, opened before anything is put, or standard input.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
 use super::Format;
-use crate::failure::Failure;
+use crate::failure::{Failure, note};
 
 /// One input.
 pub(super) struct Source {
@@ -17,6 +17,14 @@ pub(super) struct Source {
     pub(super) input: Box<dyn Read + Send>,
 }
 
+impl Source {
+    /// How places in it are called, before their number: `flights.csv line`.
+    pub(super) fn places(&self) -> String {
+        let unit = if self.format == Format::Raw { "record" } else { "line" };
+        format!("{} {unit}", self.name)
+    }
+}
+
 /// Opens all inputs.
 pub(super) fn open(files: &[PathBuf], format: Option<Format>, key_from: Option<&str>) -> Result<Vec<Source>, Failure> {
     let stdin = PathBuf::from(STDIN);
@@ -25,12 +33,13 @@ pub(super) fn open(files: &[PathBuf], format: Option<Format>, key_from: Option<&
         return Err(Failure::Usage("standard input (-) can be read only once".to_owned()));
     }
     let sources: Vec<Source> = files.iter().map(|file| open_one(file, format)).collect::<Result<_, _>>()?;
-    let keyless = sources.iter().find(|source| source.format == Format::Lines);
+    let keyless = sources.iter().find(|source| matches!(source.format, Format::Lines | Format::Raw));
     if let (Some(field), Some(source)) = (key_from, keyless) {
         return Err(Failure::Usage(format!(
-            "--key-from {field} needs JSON lines or CSV, and {} is read as plain lines; say what it is with --format json \
-             or --format csv",
-            source.name
+            "--key-from {field} needs JSON lines or CSV, and {} is read {}; say what it is with --format json or --format \
+             csv",
+            source.name,
+            if source.format == Format::Raw { "in the raw format" } else { "as plain lines" }
         )));
     }
     Ok(sources)
@@ -41,6 +50,9 @@ const STDIN: &str = "-";
 fn open_one(path: &Path, format: Option<Format>) -> Result<Source, Failure> {
     if path.as_os_str() == STDIN {
         let format = format.unwrap_or(Format::Lines);
+        if io::stdin().is_terminal() {
+            note("reading records from the terminal, one a line; Ctrl-D ends them");
+        }
         return Ok(Source { name: "standard input".to_owned(), format, bytes: None, input: Box::new(io::stdin()) });
     }
     let unusable = |why: String| Failure::new(format!("{}: {why}", path.display()));

@@ -1,7 +1,9 @@
 //! `rheos stream create`
 
 use clap::Args;
-use rheos_client::protocol::limits::{RECORD_BYTES_MAX, SHARDS_MAX};
+use rheos_client::protocol::limits::{
+    RECORD_BYTES_LEAST, RECORD_BYTES_MAX, RETENTION_MS_LEAST, RETENTION_MS_MAX, SHARDS_MAX,
+};
 use rheos_client::{Client, StreamSpec};
 
 use super::as_json;
@@ -19,20 +21,31 @@ pub(crate) struct CreateCommand {
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(SHARDS_MAX)))]
     shards: u32,
     /// How long records are kept: 24h to 365d
-    #[arg(long, default_value = "24h", value_name = "TIME", value_parser = parse_duration_ms)]
+    #[arg(long, default_value = "24h", value_name = "TIME", value_parser = parse_retention_ms)]
     retention: u64,
     /// Largest record: 1MiB to 10MiB
     #[arg(long, default_value = "1MiB", value_name = "SIZE", value_parser = parse_record_max)]
     record_max: u32,
 }
 
-fn parse_record_max(text: &str) -> Result<u32, String> {
-    let bytes = parse_bytes(text)?;
-    u32::try_from(bytes)
-        .ok()
-        .filter(|bytes| *bytes <= RECORD_BYTES_MAX)
-        .ok_or_else(|| format!("{text} is more than a record can have, {}", show_bytes(u64::from(RECORD_BYTES_MAX))))
+fn parse_retention_ms(text: &str) -> Result<u64, String> {
+    let ms = parse_duration_ms(text)?;
+    match (RETENTION_MS_LEAST..=RETENTION_MS_MAX).contains(&ms) {
+        true => Ok(ms),
+        false => Err("records are kept for 24h to 365d".to_owned()),
+    }
 }
+
+fn parse_record_max(text: &str) -> Result<u32, String> {
+    let bytes = u32::try_from(parse_bytes(text)?).unwrap_or(u32::MAX);
+    match (RECORD_BYTES_LEAST..=RECORD_BYTES_MAX).contains(&bytes) {
+        true => Ok(bytes),
+        false => Err("the largest record of a stream is 1MiB to 10MiB".to_owned()),
+    }
+}
+
+const _: () = assert!(RETENTION_MS_LEAST == 24 * 3_600_000 && RETENTION_MS_MAX == 365 * 86_400_000);
+const _: () = assert!(RECORD_BYTES_LEAST == 1 << 20 && RECORD_BYTES_MAX == 10 << 20);
 
 pub(super) async fn run(command: &CreateCommand, client: &Client, how: Output) -> Result<(), Failure> {
     let spec = StreamSpec {
@@ -42,14 +55,12 @@ pub(super) async fn run(command: &CreateCommand, client: &Client, how: Output) -
         record_bytes_max: command.record_max,
     };
     let stream = client.create_stream(spec).await?;
-    match how {
-        Output::Json => output::json(&as_json(&stream)),
-        Output::Text => output::line(&format!(
-            "stream {} is made: {}, records up to {}, kept for {}",
-            stream.name,
-            output::count(stream.shards.len() as u64, "shard"),
-            show_bytes(u64::from(stream.record_bytes_max)),
-            show_duration_ms(stream.retention_ms),
-        )),
-    }
+    let made = format!(
+        "stream {} is made: {}, records up to {}, kept for {}",
+        stream.name,
+        output::count(stream.shards.len() as u64, "shard"),
+        show_bytes(u64::from(stream.record_bytes_max)),
+        show_duration_ms(stream.retention_ms),
+    );
+    output::one(how, &made, &as_json(&stream))
 }

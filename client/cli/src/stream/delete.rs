@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::arguments::Output;
 use crate::broker::{Named, found};
+use crate::completions;
 use crate::confirm::confirm;
 use crate::failure::Failure;
 use crate::output;
@@ -14,6 +15,7 @@ use crate::output;
 #[derive(Debug, Args)]
 pub(crate) struct DeleteCommand {
     /// The stream
+    #[arg(value_name = "STREAM", add = completions::streams())]
     name: String,
     /// Do not ask
     #[arg(long, short)]
@@ -29,8 +31,5 @@ pub(super) fn ask(command: &DeleteCommand) -> Result<(), Failure> {
 pub(super) async fn run(command: &DeleteCommand, client: &Client, how: Output) -> Result<(), Failure> {
     let name = &command.name;
     found(client, Named::Stream(name), client.delete_stream(name).await).await?;
-    match how {
-        Output::Json => output::json(&json!({ "name": name, "deleted": true })),
-        Output::Text => output::line(&format!("stream {name} is deleted")),
-    }
+    output::one(how, &format!("stream {name} is deleted"), &json!({ "name": name, "deleted": true }))
 }

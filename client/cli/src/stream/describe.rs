@@ -3,9 +3,10 @@
 use clap::Args;
 use rheos_client::{Client, ShardDescription};
 
-use super::as_json;
+use super::{as_json, tree};
 use crate::arguments::Output;
 use crate::broker::{Named, found};
+use crate::completions;
 use crate::failure::Failure;
 use crate::output;
 use crate::units::{show_bytes, show_duration_ms, show_time_ms};
@@ -14,13 +15,14 @@ use crate::units::{show_bytes, show_duration_ms, show_time_ms};
 #[derive(Debug, Args)]
 pub(crate) struct DescribeCommand {
     /// The stream
+    #[arg(value_name = "STREAM", add = completions::streams())]
     name: String,
 }
 
 pub(super) async fn run(command: &DescribeCommand, client: &Client, how: Output) -> Result<(), Failure> {
     let described = client.describe_stream(&command.name).await;
     let stream = found(client, Named::Stream(&command.name), described).await?;
-    if how == Output::Json {
+    if !how.is_text() {
         return output::json(&as_json(&stream));
     }
     let open = stream.shards.iter().filter(|shard| shard.open).count();
@@ -35,7 +37,12 @@ pub(super) async fn run(command: &DescribeCommand, client: &Client, how: Output)
     }
     output::line("")?;
     let rows: Vec<_> = stream.shards.iter().map(row).collect();
-    output::table(["SHARD", "STATE", "FIRST HASH", "LAST HASH", "LOG", "LANE", "PARENTS"], &rows)
+    output::table(["SHARD", "STATE", "FIRST HASH", "LAST HASH", "LOG", "LANE", "PARENTS"], &rows)?;
+    if open < stream.shards.len() {
+        output::line("")?;
+        tree::draw(&stream.shards).iter().try_for_each(|line| output::line(line))?;
+    }
+    Ok(())
 }
 
 fn row(shard: &ShardDescription) -> [String; 7] {
@@ -43,8 +50,8 @@ fn row(shard: &ShardDescription) -> [String; 7] {
     [
         shard.shard.to_string(),
         if shard.open { "open" } else { "closed" }.to_owned(),
-        format!("{:032x}", shard.range.first),
-        format!("{:032x}", shard.range.last),
+        format!("0x{:032x}", shard.range.first),
+        format!("0x{:032x}", shard.range.last),
         shard.log.to_string(),
         shard.lane.to_string(),
         parents.map(|parent| parent.to_string()).collect::<Vec<_>>().join(" "),

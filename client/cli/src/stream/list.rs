@@ -1,8 +1,8 @@
 //! `rheos stream list`
 
 use clap::Args;
-use rheos_client::Client;
-use serde_json::json;
+use rheos_client::{Client, StreamSummary};
+use serde_json::{Value, json};
 
 use crate::arguments::Output;
 use crate::failure::Failure;
@@ -15,29 +15,24 @@ pub(crate) struct ListCommand {}
 
 pub(super) async fn run(client: &Client, how: Output) -> Result<(), Failure> {
     let streams = client.list_streams().await?;
-    match how {
-        Output::Json => streams.iter().try_for_each(|stream| {
-            output::json(&json!({
-                "name": stream.name,
-                "incarnation": format!("{:016x}", stream.incarnation),
-                "created_ms": stream.created_ms,
-                "open_shards": stream.open_shards,
-                "retention_ms": stream.retention_ms,
-            }))
-        }),
-        Output::Text => {
-            let rows: Vec<_> = streams
-                .iter()
-                .map(|stream| {
-                    [
-                        stream.name.clone(),
-                        stream.open_shards.to_string(),
-                        show_duration_ms(stream.retention_ms),
-                        show_time_ms(stream.created_ms),
-                    ]
-                })
-                .collect();
-            output::table(["NAME", "SHARDS", "RETENTION", "CREATED"], &rows)
-        }
-    }
+    output::list(how, &streams, ["NAME", "SHARDS", "RETENTION", "CREATED"], row, as_json)
+}
+
+fn row(stream: &StreamSummary) -> [String; 4] {
+    [
+        stream.name.clone(),
+        stream.open_shards.to_string(),
+        show_duration_ms(stream.retention_ms),
+        show_time_ms(stream.created_ms),
+    ]
+}
+
+fn as_json(stream: &StreamSummary) -> Value {
+    json!({
+        "name": stream.name,
+        "incarnation": format!("{:016x}", stream.incarnation),
+        "created_ms": stream.created_ms,
+        "open_shards": stream.open_shards,
+        "retention_ms": stream.retention_ms,
+    })
 }

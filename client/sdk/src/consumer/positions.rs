@@ -6,7 +6,7 @@
 //!   shard 1 next 4711
 //! ```
 //!
-//! What must hold: reading what was written gives the same; a place never goes back.
+//! What must hold: reading what was written gives the same; a place goes back only where that is asked for.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,6 +15,9 @@ use std::str::FromStr;
 use rheos_protocol::limits::SHARDS_MAX;
 
 use crate::error::Error;
+
+/// Most shards that positions are read of: as many as a stream lists, those included that were split or merged.
+const SHARDS_LISTED_MAX: usize = 4 * SHARDS_MAX as usize;
 
 /// How far a consumer has come in each shard.
 ///
@@ -54,6 +57,11 @@ impl Positions {
     /// than before changes nothing.
     pub fn acknowledge(&mut self, shard: u32, sequence: u64) {
         self.set(shard, Place::Next(sequence.saturating_add(1)));
+    }
+
+    /// Goes back: `shard` is to be read again from `sequence` on, whatever was acknowledged of it.
+    pub fn rewind(&mut self, shard: u32, sequence: u64) {
+        self.replace(shard, Place::Next(sequence));
     }
 
     /// The first sequence of `shard` that is not covered; `None` for a shard that was not begun or was
@@ -125,7 +133,7 @@ impl FromStr for Positions {
             if positions.shards.insert(shard, place).is_some() {
                 return Err(bad("its shard has a line before"));
             }
-            if positions.shards.len() > SHARDS_MAX as usize {
+            if positions.shards.len() > SHARDS_LISTED_MAX {
                 return Err(bad("there are more shards than a stream has"));
             }
         }
@@ -148,6 +156,9 @@ mod tests {
         let text = positions.to_string();
         assert_eq!(text, format!("incarnation 7\nshard 3 next 42\nshard 4 ended\nshard 9 next {}\n", u64::MAX));
         assert_eq!(text.parse::<Positions>().unwrap(), positions);
+        positions.rewind(4, 5);
+        positions.rewind(3, 6);
+        assert_eq!((positions.next(3), positions.next(4)), (Some(6), Some(5)));
         assert_eq!(Positions::default(), "".parse().unwrap());
     }
 

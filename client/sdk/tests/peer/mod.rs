@@ -18,7 +18,7 @@ use rheos_client::protocol::batch::{Batch, ProducerStamp, PutBatch};
 use rheos_client::protocol::frame::{FRAME_HEADER_BYTES, FrameHeader, kind};
 use rheos_client::protocol::hash::HashRange;
 use rheos_client::protocol::message::{
-    ALPN, Batches, EXPORTER_LABEL, Hello, MetricsPiece, PROTOCOL_VERSION, Read, Reply, Request,
+    ALPN, Batches, EXPORTER_LABEL, Hello, MetricsPiece, PROTOCOL_VERSION, Read, Reply, Request, UpdateShardCount,
 };
 use rheos_client::{ErrorCode, Position, ShardDescription, StreamDescription, StreamSummary, Welcome, WireError};
 use ring::rand::SecureRandom;
@@ -568,6 +568,9 @@ impl State {
         if producer.number > acks.len() as u64 {
             return refuse(WireError::behind(acks.len() as u64));
         }
+        if stream.shards[shard as usize].children.is_some() {
+            return refuse(WireError::new(ErrorCode::ShardClosed, "the shard is closed"));
+        }
         // The script is about puts that a broker looks at: not about resent ones, nor those behind a refused one.
         let act = self.acts.pop_front().unwrap_or(Act::Store);
         match act {
@@ -624,6 +627,7 @@ impl State {
             next_sequence: next,
             tip_sequence: tip,
             behind_ms: tip - next,
+            children: shard.children.clone().filter(|_| next == tip),
             batches: bytes.freeze(),
         })
     }
@@ -642,6 +646,13 @@ impl State {
             Request::DeleteStream(name) => {
                 self.streams.remove(&name).ok_or_else(|| not_found(&name))?;
                 Reply::Done
+            }
+            Request::UpdateShardCount(UpdateShardCount { stream: name, target }) => {
+                let stream = self.streams.get(&name).ok_or_else(|| not_found(&name))?;
+                let open = stream.description.shards.iter().filter(|shard| shard.open);
+                let open: Vec<u32> = open.map(|shard| shard.shard).collect();
+                self.reshard(&name, &open, target);
+                Reply::Stream(self.streams[&name].description.clone())
             }
             Request::ListStreams { after, limit } => {
                 let mut later = self.streams.values().filter(|stream| stream.description.name > after);

@@ -44,9 +44,9 @@ const SHARDS: &[Family<Shard>] = &[
     Family {
         name: "rheos_shard_behind_seconds",
         kind: Kind::Gauge,
-        help: "How far reads are behind: age of the first record that the last read was not given; 0 when it is caught \
-               up, and nothing when nobody has read for a minute (IteratorAgeMilliseconds).",
-        value: |shard| shard.report.read_behind_ms.map(seconds),
+        help: "How far reads are behind: age of the last record that the last read was given; 0 when it is caught up, \
+               and nothing when nobody has read for a minute (IteratorAgeMilliseconds).",
+        value: |shard| shard.report.iterator_age_ms.map(seconds),
     },
     Family {
         name: "rheos_shard_put_refused_records_total",

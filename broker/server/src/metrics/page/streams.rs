@@ -68,10 +68,10 @@ const STREAMS: &[Family<Stream>] = &[
     Family {
         name: "rheos_read_behind_seconds",
         kind: Kind::Gauge,
-        help: "How far reads are behind: age of the first record that the last read of a shard was not given, of the \
-               shard that is farthest behind; 0 when all are caught up, and nothing when nobody has read for a minute \
+        help: "How far reads are behind: age of the last record that the last read of a shard was given, of the shard \
+               that is farthest behind; 0 when all are caught up, and nothing when nobody has read for a minute \
                (GetRecords.IteratorAgeMilliseconds).",
-        value: |stream| stream.read_behind_ms.map(seconds),
+        value: |stream| stream.iterator_age_ms.map(seconds),
     },
     Family {
         name: "rheos_stored_bytes",

@@ -62,6 +62,7 @@ pub(in crate::net) enum Action {
     CreateKey,
     ListKeys,
     RevokeKey,
+    ReshardStream,
     ReadMetrics,
 }
 
@@ -97,6 +98,7 @@ impl Action {
             Action::CreateKey => ("create access keys", Everywhere(Admin)),
             Action::ListKeys => ("list access keys", Everywhere(Admin)),
             Action::RevokeKey => ("revoke access keys", Everywhere(Admin)),
+            Action::ReshardStream => ("reshard", Everywhere(Admin)),
             // They name every stream and consumer.
             Action::ReadMetrics => ("read the metrics", Everywhere(Admin)),
         }

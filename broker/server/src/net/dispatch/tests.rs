@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use rheos_core::catalog::{StreamRecord, plan_stream};
 use rheos_protocol::frame::kind;
-use rheos_protocol::message::{ConsumerOf, CreateKey, CreateStream, Hello, Position, Read, Subscribe};
+use rheos_protocol::message::{
+    ConsumerOf, CreateKey, CreateStream, Hello, MergeShards, Position, Read, SplitShard, Subscribe, UpdateShardCount,
+};
 
 use super::*;
 
@@ -53,6 +55,9 @@ fn row(request: &Request) -> &'static str {
         Request::CreateKey(_) => "DDDyDDD",
         Request::ListKeys { .. } => "DDDyDDD",
         Request::RevokeKey(_) => "DDDyDDD",
+        Request::SplitShard(_) => "DDDyDDD",
+        Request::MergeShards(_) => "DDDyDDD",
+        Request::UpdateShardCount(_) => "DDDyDDD",
         Request::ReadMetrics => "DDDyDDD",
     }
 }
@@ -88,6 +93,9 @@ fn every_request() -> Vec<Request> {
         Request::CreateKey(CreateKey { name: "k".to_owned(), policy: KeyPolicy::default() }),
         Request::ListKeys { after: String::new(), limit: 1 },
         Request::RevokeKey("k".to_owned()),
+        Request::SplitShard(SplitShard { stream: STREAM.0.to_owned(), shard: 0, at: None }),
+        Request::MergeShards(MergeShards { stream: STREAM.0.to_owned(), shard: 0, adjacent: 1 }),
+        Request::UpdateShardCount(UpdateShardCount { stream: STREAM.0.to_owned(), target: 2 }),
         Request::ReadMetrics,
     ]
 }

@@ -12,6 +12,7 @@ use csv::{ByteRecord, ReaderBuilder};
 use rheos_client::protocol::limits::RECORD_BYTES_MAX;
 
 use super::{Content, Pending, READ_BYTES, Row};
+use crate::near::suggestion_or;
 
 /// Most bytes of a row, quotes included. Beyond it a quote is missing.
 const ROW_BYTES_MAX: usize = RECORD_BYTES_MAX as usize + (1 << 20);
@@ -29,8 +30,10 @@ pub(super) fn read(input: impl Read, key_from: Option<&str>, source: usize, pend
         let text = kept.borrow_mut().take(begin, end);
         let (skipped, data) = without_line_ends(text);
         let content = match column {
-            Some(column) => csv_key(&row, &header, column).map(|key| Content { key: Some(key), data }),
-            None => Ok(Content { key: None, data }),
+            Some(column) => {
+                csv_key(&row, &header, column).map(|key| Content { key: Some(key), data, ..Content::default() })
+            }
+            None => Ok(Content { data, ..Content::default() }),
         };
         pending.add(Row { source, line: line + skipped, read_bytes: end - begin, content });
         begin = end;
@@ -41,7 +44,9 @@ pub(super) fn read(input: impl Read, key_from: Option<&str>, source: usize, pend
 fn column_of(header: &ByteRecord, field: &str) -> Result<usize, String> {
     header.iter().position(|name| name == field.as_bytes()).ok_or_else(|| {
         let names: Vec<_> = header.iter().map(String::from_utf8_lossy).collect();
-        format!("line 1: the header has no column {field:?} to take the key from; it has: {}", names.join(", "))
+        let all = || format!("; it has: {}", names.join(", "));
+        let hint = suggestion_or(field, names.iter().map(AsRef::as_ref), all);
+        format!("line 1: the header has no column {field:?} to take the key from{hint}")
     })
 }
 
@@ -146,7 +151,7 @@ mod tests {
     #[test]
     fn many_rows_keep_their_places() {
         let rows: String = (0..50_000).map(|i| format!("{i},\"{}\"\n", "y".repeat(i % 97))).collect();
-        let (read, end) = rows_of(&format!("id,data\n{rows}"), Format::Csv, Some("id"));
+        let (read, end) = rows_of(format!("id,data\n{rows}"), Format::Csv, Some("id"));
         assert_eq!((read.len(), end), (50_000, None));
         for (i, row) in read.iter().enumerate() {
             assert_eq!(*row, format!("{} {i} {:?}", i + 2, format!("{i},\"{}\"", "y".repeat(i % 97))));
