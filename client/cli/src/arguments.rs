@@ -25,6 +25,7 @@ use crate::serve::ServeCommand;
 use crate::stream::StreamCommand;
 use crate::tail::TailCommand;
 use crate::tls::TlsCommand;
+use crate::top::TopCommand;
 use crate::verify::VerifyCommand;
 
 /// Streams of records on one machine: durable, ordered, fast.
@@ -58,6 +59,7 @@ pub(crate) enum Command {
     Put(PutCommand),
     Get(GetCommand),
     Tail(TailCommand),
+    Top(TopCommand),
     #[command(subcommand)]
     Consumer(ConsumerCommand),
     #[command(subcommand)]

@@ -39,11 +39,13 @@ mod repair;
 mod screen;
 mod serve;
 mod settings;
+mod stop;
 mod stream;
 mod tags;
 mod tail;
 mod template;
 mod tls;
+mod top;
 mod units;
 mod until;
 mod verify;
@@ -78,6 +80,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Stream(command) => on_runtime(stream::run(command, global)),
         Command::Put(command) => on_runtime(put::run(command, global)),
         Command::Get(command) => on_runtime(get::run(command, global)),
+        Command::Top(command) => on_runtime(top::run(command, global)),
         Command::Tail(command) => on_runtime(tail::run(command, global)),
         Command::Consumer(command) => on_runtime(consumer::run(command, global)),
         Command::Key(command) => on_runtime(key::run(command, global)),
