@@ -19,7 +19,6 @@ use std::collections::VecDeque;
 use rheos_core::arrival::Now;
 use rheos_core::budget::LaneBudget;
 use rheos_core::commit::SegmentId;
-use rheos_core::footer::Trailer;
 use rheos_core::log::{
     Acked, ClosedShard, Effect, Event, Log, LogId, LogSettings, LogShard, ReadStart, SegmentFacts, Write,
 };
@@ -189,9 +188,9 @@ impl Rig {
             Effect::Trim { lowest } => {
                 self.files.lowest_kept = lowest;
                 self.files.segments.retain(|number, _| *number >= lowest);
-                let block = self.files.read(lowest, ReadPlace::LastBlock).unwrap_or_default();
-                let trailer = Trailer::decode(&block, self.segment(lowest)).ok();
-                let lowest = SegmentFacts { segment: lowest, last_arrival_ms: trailer.map(|it| it.last_arrival_ms) };
+                let read = |place| self.files.read(lowest, place).unwrap_or_default();
+                let (head, last_block) = (read(ReadPlace::At(0, 4096)), read(ReadPlace::LastBlock));
+                let lowest = SegmentFacts::of(self.segment(lowest), &head, &last_block);
                 return Some(Event::Trimmed { lowest });
             }
             Effect::ReadOnly { why } => self.read_only = Some(why),

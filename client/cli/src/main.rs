@@ -15,6 +15,7 @@ mod arguments;
 mod broker;
 mod colours;
 mod completions;
+mod config;
 mod confirm;
 mod consumer;
 mod context;
@@ -25,6 +26,7 @@ mod failure;
 mod get;
 mod help;
 mod key;
+mod logging;
 mod man;
 mod near;
 mod output;
@@ -36,6 +38,7 @@ mod raw;
 mod repair;
 mod screen;
 mod serve;
+mod settings;
 mod stream;
 mod tail;
 mod template;
@@ -51,7 +54,7 @@ use failure::Failure;
 
 fn main() -> ExitCode {
     completions::answer();
-    match run(Arguments::read()) {
+    match Arguments::read().and_then(run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
@@ -65,6 +68,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Verify(command) => verify::run(command, global),
         Command::Repair(command) => repair::run(command, global),
         Command::Context(command) => context::run(command, global),
+        Command::Config(command) => config::run(command, global),
         Command::Tls(command) => tls::run(command, global),
         Command::Completions(command) => completions::run(command),
         Command::Man(command) => man::run(command),
