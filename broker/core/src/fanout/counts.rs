@@ -1,7 +1,7 @@
 //! What is counted of pushes, by consumer and by shard.
 //!
 //! What must hold: what a subscription was given stays counted when it has ended; a consumer that is
-//! deregistered, and a stream that is deleted, leave nothing behind. A push pays for an addition alone: the
+//! deregistered, and a shard or stream that is gone, leave nothing behind. A push pays for an addition alone: the
 //! sums are made when they are asked for.
 
 use std::collections::BTreeMap;
@@ -63,6 +63,10 @@ impl Counts {
 
     pub(super) fn forget_consumer(&mut self, incarnation: u64, consumer: &str) {
         self.consumers.retain(|(of, name), _| *of != incarnation || **name != *consumer);
+    }
+
+    pub(super) fn forget_shard(&mut self, log: LogId, shard: u32) {
+        self.shards.remove(&(log, shard));
     }
 
     pub(super) fn forget_stream(&mut self, incarnation: u64) {
