@@ -1,6 +1,8 @@
 //! `rheos config`: what a broker's settings are, where they come from, and whether a file has good ones.
 
 mod check;
+#[cfg(test)]
+mod example;
 mod file;
 mod layers;
 mod print;
@@ -9,7 +11,7 @@ mod variables;
 
 use std::env;
 
-use clap::{ArgMatches, Command, Subcommand};
+use clap::{Arg, ArgMatches, Command, Subcommand};
 
 use crate::arguments::{self, Global};
 use crate::failure::Failure;
@@ -58,15 +60,17 @@ pub(crate) fn read(
     command: Command,
     mistyped: impl Fn(clap::Error) -> ArgMatches,
 ) -> Result<(ArgMatches, Vec<Told>), Failure> {
-    let flags_alone = WITH_SETTINGS.iter().fold(command.clone(), |command, path| at(command, path, &flags_alone));
+    let command = WITH_SETTINGS.iter().fold(heard(command), |command, path| at(command, path, &heard));
+    let bare = WITH_SETTINGS.iter().fold(command.clone(), |command, path| at(command, path, &flags_alone));
     // What is mistyped is said, and help given, by the command as it is.
-    let matches = flags_alone.try_get_matches().or_else(|_| command.clone().try_get_matches());
+    let matches = bare.try_get_matches().or_else(|_| command.clone().try_get_matches());
     let matches = matches.unwrap_or_else(&mistyped);
     let Some((path, inner)) = WITH_SETTINGS.iter().find_map(|path| Some((path, inside(&matches, path)?))) else {
         return Ok((matches, Vec::new()));
     };
     let layers = Layers::read(file_of(inner).as_deref(), |variable| env::var_os(variable)).map_err(first_of)?;
-    let command = at(layers.below(command), path, &|command| layers.below(command));
+    let below = |command| layers.below(flags_alone(command));
+    let command = at(below(command), path, &below);
     let matches = command.try_get_matches().unwrap_or_else(mistyped);
     let told = layers.told(inside(&matches, path).expect("the same was typed"));
     Ok((matches, told))
@@ -86,16 +90,17 @@ fn inside<'a>(matches: &'a ArgMatches, path: &[&str]) -> Option<&'a ArgMatches> 
     path.iter().try_fold(matches, |matches, name| matches.subcommand_matches(name))
 }
 
+/// Without the variables that are empty: they say nothing.
+fn heard(command: Command) -> Command {
+    let is_empty = |flag: &Arg| flag.get_env().and_then(env::var_os).is_some_and(|value| value.is_empty());
+    command.mut_args(|flag| if is_empty(&flag) { flag.env(None) } else { flag })
+}
+
 /// Without the environment, which is read as a layer of its own.
 fn flags_alone(command: Command) -> Command {
     let table = settings::table();
     let is_setting = |long: &str| table.get_arguments().any(|setting| settings::name(setting) == long);
-    let config_is_empty = env::var_os("RHEOS_CONFIG").is_some_and(|value| value.is_empty());
-    command.mut_args(|flag| match flag.get_long() {
-        Some("config") if config_is_empty => flag.env(None),
-        Some(long) if is_setting(long) => flag.env(None),
-        _ => flag,
-    })
+    command.mut_args(|flag| if flag.get_long().is_some_and(is_setting) { flag.env(None) } else { flag })
 }
 
 /// A sentence for each variable of this process's environment that is probably misspelt.
