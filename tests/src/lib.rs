@@ -21,6 +21,8 @@ pub mod fuzz_disk;
 #[cfg(feature = "processes")]
 pub mod ground;
 #[cfg(feature = "processes")]
+pub mod held_thread;
+#[cfg(feature = "processes")]
 pub mod http;
 pub mod random;
 #[cfg(feature = "processes")]

@@ -20,7 +20,6 @@ use rheos_core::arrival::Now;
 use rheos_core::budget::LaneBudget;
 use rheos_core::catalog::StreamTerms;
 use rheos_core::commit::SegmentId;
-use rheos_core::footer::Trailer;
 use rheos_core::log::{
     Acked, ClosedShard, Effect, Event, Expiry, Log, LogId, LogSettings, LogShard, ReadStart, SegmentFacts, Write,
 };
@@ -226,9 +225,8 @@ impl Rig {
     /// What is known of the lowest segment that is kept when others have expired.
     pub fn lowest_kept(&self, expiry: Expiry) -> SegmentFacts {
         expiry.lowest_kept(|segment| {
-            let block = self.files.read(segment, ReadPlace::LastBlock).unwrap_or_default();
-            let trailer = Trailer::decode(&block, self.segment(segment)).ok();
-            SegmentFacts { segment, last_arrival_ms: trailer.map(|it| it.last_arrival_ms) }
+            let read = |place| self.files.read(segment, place).unwrap_or_default();
+            SegmentFacts::of(self.segment(segment), &read(ReadPlace::At(0, 4096)), &read(ReadPlace::LastBlock))
         })
     }
 

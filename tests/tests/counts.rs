@@ -150,7 +150,7 @@ impl Watched {
     }
 
     fn pushed(&self) -> Amount {
-        self.fan_out.shards_pushed().get(&(self.log.id(), 0)).copied().unwrap_or_default()
+        self.fan_out.shard_pushed(self.log.id(), 0)
     }
 }
 

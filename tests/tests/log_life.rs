@@ -1,6 +1,7 @@
 //! The life of a log: segments that come late or not at all, writes that fail, stops, and what time does.
 
-use rheos_core::limits::{CLOSE_MS, PREPARE_RETRY_MS, PRODUCERS_MAX};
+use rheos_core::budget::LaneBudget;
+use rheos_core::limits::{CLOSE_MS, COMMITS_AT_STOP_MAX, PREPARE_RETRY_MS, PRODUCERS_MAX};
 use rheos_core::log::Event;
 use rheos_core::reader::ReadPlace;
 use rheos_protocol::batch::ProducerStamp;
@@ -114,6 +115,59 @@ fn a_stop_ends_although_the_disk_fails() {
     assert!(rig.answer(token).expect("it is answered").is_ok());
     rig.complete();
     assert!(rig.stopped);
+}
+
+#[test]
+fn a_stop_waits_for_no_segment_and_for_no_place() {
+    // What is staged and would need a segment that is still to be made is refused, to come again.
+    let mut rig = Rig::new(1);
+    rig.makes = false;
+    let token = rig.send(0, numbered(7, 0), &["first"]);
+    assert_eq!((rig.asked.len(), rig.answer(token)), (1, None));
+    rig.tell(Event::Stop);
+    assert!(rig.stopped);
+    let refusal = rig.answer(token).expect("it is answered").expect_err("it is not stored");
+    assert!(refusal.code == ErrorCode::GoingAway && matches!(refusal.retry, Retry::After(_)), "{refusal:?}");
+    rig.make();
+    assert!(rig.writes.is_empty() && rig.lane.staged_bytes() == 0);
+    rig.kill();
+    rig.start().expect("a segment without a commit is no damage");
+    rig.makes = true;
+    let token = rig.send(0, numbered(7, 0), &["first"]);
+    assert_eq!(rig.answer(token).expect("it is answered").expect("it is new").first_sequence, 0);
+
+    // One that finds no place among the commits in flight has its turn when there is one, and not with time.
+    rig.completes = false;
+    let others: Vec<Rig> = (0..COMMITS_AT_STOP_MAX).map(|_| busy_with(&mut rig.lane)).collect();
+    rig.lane.hurry_to_stop();
+    rig.tell(Event::Stop);
+    assert!(!rig.stopped && rig.writes.is_empty() && rig.log().wants_commit());
+    give_back(others, &mut rig.lane);
+    rig.tell(Event::Flush);
+    rig.complete();
+    assert!(rig.stopped);
+    rig.kill();
+    assert_eq!(rig.start(), Ok(None), "it has sealed");
+}
+
+/// A log with a commit in flight in this lane.
+fn busy_with(lane: &mut LaneBudget) -> Rig {
+    lane.hurry_to_stop();
+    let mut rig = Rig::new(1);
+    std::mem::swap(&mut rig.lane, lane);
+    rig.completes = false;
+    rig.send(0, NOBODY, &["busy"]);
+    assert_eq!(rig.writes.len(), 1);
+    std::mem::swap(&mut rig.lane, lane);
+    rig
+}
+
+fn give_back(others: Vec<Rig>, lane: &mut LaneBudget) {
+    for mut rig in others {
+        std::mem::swap(&mut rig.lane, lane);
+        rig.complete();
+        std::mem::swap(&mut rig.lane, lane);
+    }
 }
 
 #[test]

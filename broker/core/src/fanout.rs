@@ -313,6 +313,7 @@ impl FanOut {
         for id in self.subscriptions_that(|it| it.log == log && it.shard == shard) {
             self.end(id, PushEnd::Error(why.clone()));
         }
+        self.counts.forget_shard(log, shard);
     }
 
     /// The broker stops: clients are to come again after the wait.

@@ -27,6 +27,8 @@ pub const PRODUCERS_MAX: usize = 64 << 10;
 pub const LANES_MAX: u16 = 256;
 /// Most commits in flight on one lane.
 pub const COMMITS_IN_FLIGHT_MAX: usize = 8;
+/// The same while the broker stops: nobody's latency matters any more, and every log writes its last commit.
+pub const COMMITS_AT_STOP_MAX: usize = 64;
 /// Most bytes that a lane's logs hold staged and submitted.
 pub const STAGED_BYTES_MAX: usize = 64 << 20;
 /// Bytes of recent batches that a lane's logs keep in memory for readers.

@@ -452,7 +452,7 @@ impl Log {
     /// log a segment.
     pub fn wants_commit(&self) -> bool {
         match self.stage {
-            Stage::Idle => !self.staged.is_empty(),
+            Stage::Idle => !self.staged.is_empty() || self.must_settle(),
             Stage::Submitted(_) => false,
             Stage::Failed(_) => true,
         }
@@ -541,10 +541,17 @@ impl Log {
         }
     }
 
-    /// Seals once everything staged is durable and an empty commit has proved it.
+    /// Seals once everything staged is durable and an empty commit has proved it. What would need a segment
+    /// that is still to be made is refused: it was never submitted, and comes again.
     fn stop_when_quiet(&mut self, now: Now, budget: &mut LaneBudget, effects: &mut Vec<Effect>) {
-        if self.health != Health::Stopping || !matches!(self.stage, Stage::Idle) || !self.staged.is_empty() {
+        if self.health != Health::Stopping || !matches!(self.stage, Stage::Idle) {
             return;
+        }
+        if !self.staged.is_empty() {
+            if self.has_place_for_staged() {
+                return;
+            }
+            self.refuse_staged(&append::going_away(), budget, effects);
         }
         if self.settled || !self.segments.has_place(CommitHeader::padded_len(0)) {
             self.close_segment(effects);
@@ -553,6 +560,13 @@ impl Log {
         } else {
             self.settle(now, budget, effects);
         }
+    }
+
+    /// Whether it stops and only an empty commit is missing before it can seal.
+    fn must_settle(&self) -> bool {
+        let is_quiet = matches!(self.stage, Stage::Idle) && self.staged.is_empty();
+        let stopping = self.health == Health::Stopping;
+        stopping && is_quiet && !self.settled && self.segments.has_place(CommitHeader::padded_len(0))
     }
 
     fn close_segment(&mut self, effects: &mut Vec<Effect>) {

@@ -193,7 +193,10 @@ enum State {
         segment: u64,
         end: Predecessor,
     },
-    LowestFacts,
+    LowestHead,
+    LowestFacts {
+        head: Bytes,
+    },
     /// The head of a segment after the lowest, `at` places after the first file.
     LowestSuccessor {
         at: usize,
@@ -210,7 +213,8 @@ impl State {
                 | State::InheritedContent(..)
                 | State::OlderTrailer { .. }
                 | State::OlderWhole { .. }
-                | State::LowestFacts
+                | State::LowestHead
+                | State::LowestFacts { .. }
                 | State::LowestSuccessor { .. }
         )
     }
@@ -266,7 +270,8 @@ impl Recovery {
             State::Whole(newest) => self.whole(newest, &bytes),
             State::OlderTrailer { segment, end } => self.older_trailer(segment, end, &bytes),
             State::OlderWhole { segment, end } => self.older_whole(segment, end, &bytes),
-            State::LowestFacts => self.lowest_facts(&bytes),
+            State::LowestHead => self.lowest_head(bytes),
+            State::LowestFacts { head } => self.lowest_facts(&head, &bytes),
             State::LowestSuccessor { at } => self.lowest_successor(at, &bytes),
             State::Over => panic!("a recovery that is done is not stepped"),
         }

@@ -8,24 +8,23 @@
 //! number kept before a file goes; a segment has its final name only when its label is on the disk;
 //! jobs that name the same segment are done in the order they were asked for.
 
+mod ends;
 mod prepare;
 mod storage;
 
 use std::collections::VecDeque;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use crossbeam::channel::{self, Receiver, RecvTimeoutError, Sender};
 use rheos_core::commit::SegmentId;
-use rheos_core::footer::Trailer;
 use rheos_core::log::{Expiry, LogId, SegmentFacts};
 use rheos_core::reader::ReadPlace;
 use rheos_core::recovery::first_arrival_ms;
@@ -35,11 +34,13 @@ use tracing::{info, warn};
 
 use crate::catalog::Catalog;
 use crate::directory::DataDirectory;
-use crate::disk::AlignedBuffer;
 use crate::durable;
 use crate::lane::{Arrival, Inboxes, name};
 use crate::recover::read_place;
+use crate::stopping::Stopping;
 
+pub(crate) use ends::write_footer;
+use ends::{Ends, Footer};
 use prepare::{Pace, Preparing, next_of};
 use storage::StorageWatch;
 
@@ -95,17 +96,20 @@ impl FileThread {
         directory: Arc<DataDirectory>,
         catalog: Catalog,
         inboxes: Inboxes,
+        stopping: Stopping,
     ) -> Result<(FileThread, JoinHandle<()>), crate::start_error::StartError> {
         let (jobs, waiting) = channel::unbounded();
         let storage = StorageWatch::new(&directory)?;
         let worker = Worker {
             pace: Pace::default(),
             preparing: VecDeque::new(),
+            ends: Ends::default(),
             late_trims: VecDeque::new(),
             storage,
             directory: Arc::clone(&directory),
             catalog,
             inboxes,
+            stopping,
         };
         let thread = thread::Builder::new()
             .name("files".to_owned())
@@ -125,8 +129,11 @@ struct Worker {
     directory: Arc<DataDirectory>,
     catalog: Catalog,
     inboxes: Inboxes,
+    stopping: Stopping,
     storage: StorageWatch,
     preparing: VecDeque<Preparing>,
+    /// Footers that are to be written and spares that are to go, of the jobs at hand.
+    ends: Ends,
     /// Expired segments that could not be given up, and when that is tried again.
     late_trims: VecDeque<(Instant, LogId, Expiry)>,
     pace: Pace,
@@ -144,6 +151,7 @@ impl Worker {
             for job in jobs {
                 self.perform(job);
             }
+            self.ends.settle(&self.inboxes);
             self.trim_late();
             if let Some(low) = self.storage.look() {
                 self.inboxes.all().for_each(|inbox| inbox.push(Arrival::StorageLow(low)));
@@ -173,23 +181,28 @@ impl Worker {
 
     fn perform(&mut self, job: FileJob) {
         match job {
+            FileJob::Prepare { log, ask, hurry, .. } if self.stopping.has_begun() && !hurry.load(Ordering::Relaxed) => {
+                let why = "nobody waits for it, and the broker stops".to_owned();
+                self.inboxes.of_log(log).push(Arrival::Prepared { log, ask, outcome: Err(why) });
+            }
             FileJob::Prepare { log, segment, ask, bytes, hurry } => match self.begin(log, segment, ask, bytes, hurry) {
                 Ok(preparing) => self.preparing.push_back(preparing),
                 Err(why) => self.report(log, ask, Err(why)),
             },
             FileJob::Discard { log, segment } => {
                 self.abandon_preparing(|preparing| preparing.is(log, segment));
-                self.remove_segment(log, segment);
+                self.ends.discard(self.path(log, segment));
             }
             FileJob::Seal { log, segment, offset, footer } => {
-                if let Err(error) = write_footer(&self.directory, &self.path(log, segment), offset, &footer) {
-                    warn!(log = %name(log), segment, "cannot write a footer, reading will rebuild it: {error}");
-                }
-                self.inboxes.of_log(log).push(Arrival::Sealed { log, segment });
+                let (path, flags) = (self.path(log, segment), self.directory.segment_flags());
+                self.ends.seal(Footer { log, segment, path, flags, offset, bytes: footer });
             }
             FileJob::Trim { log, expiry } => self.trim(log, expiry),
             FileJob::Measure { log, segments } => self.measure(log, segments),
-            FileJob::RemoveStream { incarnation } => self.remove_stream(incarnation),
+            FileJob::RemoveStream { incarnation } => {
+                self.ends.settle(&self.inboxes);
+                self.remove_stream(incarnation);
+            }
             FileJob::SetAside { log, segment } => self.set_aside(log, segment),
             FileJob::RemoveUnfinished { path } => {
                 if let Err(error) = durable::remove_file(&path) {
@@ -280,10 +293,6 @@ impl Worker {
         (expiry.from..lowest).for_each(|segment| self.remove_segment(log, segment));
     }
 
-    fn facts(&self, log: LogId, segment: u64) -> SegmentFacts {
-        SegmentFacts { segment, last_arrival_ms: self.last_arrival_ms(log, segment) }
-    }
-
     /// What is not there, because it has just expired, has no length.
     fn measure(&self, log: LogId, segments: Range<u64>) {
         let bytes_of = |segment| std::fs::metadata(self.path(log, segment)).ok().map(|file| (segment, file.len()));
@@ -298,18 +307,16 @@ impl Worker {
         }
     }
 
-    /// Arrival of the last record of a segment, or, where its footer is lost, of the first in a later one.
-    fn last_arrival_ms(&self, log: LogId, segment: u64) -> Option<u64> {
+    /// What is known of a segment; where its footer is lost, it expires with the first of a later one.
+    fn facts(&self, log: LogId, segment: u64) -> SegmentFacts {
         let id = |segment| SegmentId { incarnation: log.incarnation, log: log.log, segment };
-        let open = |segment| File::open(self.path(log, segment));
-        let trailer = open(segment).and_then(|file| read_place(&file, ReadPlace::LastBlock));
-        let trailer = trailer.ok().and_then(|block| Trailer::decode(&block, id(segment)).ok());
-        let first_of = |segment| {
-            let head = open(segment).and_then(|file| read_place(&file, HEAD)).ok()?;
-            first_arrival_ms(id(segment), &head)
-        };
-        let later = segment + 1..=segment + SUCCESSORS_MAX;
-        trailer.map(|trailer| trailer.last_arrival_ms).or_else(|| later.into_iter().find_map(first_of))
+        let read = |segment, place| File::open(self.path(log, segment)).and_then(|file| read_place(&file, place));
+        let (head, last_block) = (read(segment, HEAD).unwrap_or_default(), read(segment, ReadPlace::LastBlock));
+        let facts = SegmentFacts::of(id(segment), &head, &last_block.unwrap_or_default());
+        let mut later = segment + 1..=segment + SUCCESSORS_MAX;
+        let first_of = |segment| first_arrival_ms(id(segment), &read(segment, HEAD).ok()?);
+        let last_arrival_ms = facts.last_arrival_ms.or_else(|| later.find_map(first_of));
+        SegmentFacts { last_arrival_ms, ..facts }
     }
 
     fn remove_segment(&self, log: LogId, segment: u64) {
@@ -350,20 +357,6 @@ impl Worker {
             preparing.abandon();
         }
     }
-}
-
-/// Writes a footer, whole blocks, and cuts the file after it.
-///
-/// # Errors
-/// What the system says; the index is then made anew by whoever needs it.
-pub(crate) fn write_footer(directory: &DataDirectory, path: &Path, offset: u64, footer: &[u8]) -> io::Result<()> {
-    let flags = directory.segment_flags().bits() as i32;
-    let file = OpenOptions::new().write(true).custom_flags(flags).open(path)?;
-    let mut buffer = AlignedBuffer::with_capacity(footer.len());
-    buffer.extend_from_slice(footer);
-    file.write_all_at(&buffer, offset)?;
-    file.set_len(offset + footer.len() as u64)?;
-    file.sync_all()
 }
 
 /// Moves something that the catalog does not know out of the way, and says so.

@@ -39,7 +39,7 @@ use rheos_core::catalog::StreamRecord;
 use rheos_core::fanout::SubscriptionId;
 use rheos_core::held_back::HeldBack;
 use rheos_core::lanes::lane_of;
-use rheos_core::limits::COMMITS_IN_FLIGHT_MAX;
+use rheos_core::limits::COMMITS_AT_STOP_MAX;
 use rheos_core::log::{Effect, Event, Log, LogId, ReadStart};
 use rheos_core::recovery::{LogOnDisk, Recovery, RecoveryStep};
 use rheos_protocol::batch::PutBatch;
@@ -47,7 +47,7 @@ use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::message::{Read, StreamLimits, Subscribe};
 use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, interval};
-use tracing::{error, info};
+use tracing::{debug, error};
 
 use crate::blocks::Blocks;
 use crate::clock;
@@ -58,6 +58,7 @@ use crate::mesh::MeshEnd;
 use crate::metrics::LaneCounts;
 use crate::net::NetUse;
 use crate::reshard::Expired;
+use crate::stopping::{GOING_AWAY_WAIT_MS, Stopping, going_away};
 use crate::streams::Streams;
 
 pub(crate) use inbox::{Answer, Arrival, Ends, Inbox, Inboxes, Reading, Resharding, Subscribing};
@@ -73,9 +74,6 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// Logs that are closed are told so only once in so many times: their segments expire all the same.
 const TICKS_OF_CLOSED: u32 = 300;
-
-/// How long subscribers of a broker that stops are told to wait.
-const GOING_AWAY_WAIT_MS: u32 = 500;
 
 /// The lane's own task.
 pub(crate) struct Lane {
@@ -99,6 +97,7 @@ pub(crate) struct Lane {
     directory_id: u64,
     number: LaneNumber,
     stopping: bool,
+    progress: Stopping,
     ticked: u32,
     counts: LaneCounts,
     turned_away: TurnedAway,
@@ -134,6 +133,7 @@ pub(crate) struct LaneParts {
     pub(crate) net_use: NetUse,
     /// The lane's end of the mesh, where there are other lanes.
     pub(crate) mesh: Option<MeshEnd>,
+    pub(crate) stopping: Stopping,
 }
 
 /// A stream with its logs as recovery has found them; given to a lane, with those that it serves.
@@ -160,8 +160,9 @@ impl Lane {
             streams,
             net_use,
             mesh,
+            stopping,
         } = parts;
-        let ring = CommitRing::new(COMMITS_IN_FLIGHT_MAX as u32)?;
+        let ring = CommitRing::new(COMMITS_AT_STOP_MAX as u32)?;
         let wait = RingWait::new(&ring)?;
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -190,6 +191,7 @@ impl Lane {
             directory_id,
             number,
             stopping: false,
+            progress: stopping,
             ticked: 0,
             counts: LaneCounts::default(),
             turned_away: TurnedAway::new(streams),
@@ -329,6 +331,7 @@ impl Lane {
                 }
             }
             Arrival::StorageLow(low) => self.budget.set_storage_low(low),
+            Arrival::RollCall { here } => drop(here.send(())),
             Arrival::Readiness(reply) => drop(reply.send(self.readiness())),
             Arrival::Report(reply) => drop(reply.send(Box::new(self.report(now)))),
             Arrival::Stop => self.stop(now),
@@ -418,6 +421,8 @@ impl Lane {
 
     fn stop(&mut self, now: Now) {
         self.stopping = true;
+        self.budget.hurry_to_stop();
+        self.progress.left(self.number.lane, self.logs.unstopped());
         self.pushes.fan_out.stop(GOING_AWAY_WAIT_MS);
         for slot in self.logs.slots() {
             self.step(now, slot, Event::Stop);
@@ -444,6 +449,9 @@ impl Lane {
             }
         }
         self.slots = slots;
+        if self.stopping {
+            self.progress.left(self.number.lane, self.logs.unstopped());
+        }
         true
     }
 
@@ -477,7 +485,8 @@ impl Lane {
             }
             Effect::Hurry { .. } => owned.hurry.store(true, Ordering::Relaxed),
             Effect::Discard { segment } => {
-                owned.hurry.store(true, Ordering::Relaxed);
+                // Nobody waits for it any more, if anybody did.
+                owned.hurry.store(false, Ordering::Relaxed);
                 owned.files.remove(&segment);
                 self.files.push(FileJob::Discard { log, segment });
             }
@@ -492,10 +501,13 @@ impl Lane {
                 }
             }
             Effect::Drained { ends } => owned.tell_ends(ends),
-            Effect::ReadOnly { why } => error!(log = %name(log), "takes no more puts: {why}"),
+            Effect::ReadOnly { why } => {
+                let stream = self.logs.stream_name(log);
+                error!(stream, log = %name(log), "takes no more puts until the broker is started again, reads go on: {why}");
+            }
             Effect::Stopped => {
                 owned.stopped = true;
-                info!(log = %name(log), "sealed");
+                debug!(log = %name(log), "sealed");
             }
         }
     }
@@ -528,10 +540,6 @@ fn new_log(now: Now, record: &StreamRecord, log: u32, directory: u64, limits: St
         RecoveryStep::Done(recovered) => Log::new(now, settings, *recovered),
         RecoveryStep::Read { .. } => unreachable!("a log without files has nothing to read"),
     }
-}
-
-fn going_away() -> WireError {
-    WireError::retry_after(ErrorCode::GoingAway, GOING_AWAY_WAIT_MS, "the broker is stopping; connect again")
 }
 
 /// A log as the operator reads it.

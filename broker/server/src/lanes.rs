@@ -13,7 +13,6 @@ use std::{io, process};
 
 use quinn::{Endpoint, EndpointConfig, TokioRuntime};
 use rheos_core::lanes::lane_of;
-use rheos_protocol::error::ErrorCode;
 use rheos_protocol::message::StreamLimits;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task;
@@ -32,6 +31,7 @@ use crate::metrics::Metrics;
 use crate::net::{self, Connections, Door, Net, NetUse, READ_MEMORY_KIB};
 use crate::reshard::{Expired, Resharder};
 use crate::start_error::StartError;
+use crate::stopping::{Stopping, going_away};
 use crate::streams::Streams;
 use crate::transport;
 
@@ -45,6 +45,7 @@ pub(crate) struct Shared {
     pub(crate) consumers: Consumers,
     pub(crate) connections: Connections,
     pub(crate) inboxes: Inboxes,
+    pub(crate) stopping: Stopping,
     pub(crate) files: FileThread,
     pub(crate) directory: Arc<DataDirectory>,
     pub(crate) resharder: Resharder,
@@ -166,17 +167,23 @@ impl Drop for AbortOnPanic {
 fn run_lane(plan: LanePlan, serving: oneshot::Sender<Result<(), StartError>>) {
     let _guard = AbortOnPanic;
     plan.shared.cores.keep_to_lane(plan.number.lane);
-    let mesh = plan.mesh.clone();
+    let (mesh, stopping) = (plan.mesh.clone(), plan.shared.stopping.clone());
     tokio_uring::start(async move {
         match start_lane(plan) {
-            Ok((endpoint, lane)) => {
+            Ok((endpoint, mut lane)) => {
                 drop(serving.send(Ok(())));
                 // A panic in it has been printed; it must not be outlived by writes that are in flight.
-                lane.await.unwrap_or_else(|_| process::abort());
-                // The last acks are with QUIC; closing would take those back that have not left yet.
-                tokio::time::sleep(LAST_ACKS).await;
-                endpoint.close(net::close_code(ErrorCode::GoingAway), b"the broker is stopping; connect again");
-                drop(tokio::time::timeout(GOODBYE_MAX, endpoint.wait_idle()).await);
+                let ended = |ended: Result<(), task::JoinError>| ended.unwrap_or_else(|_| process::abort());
+                tokio::select! {
+                    how = &mut lane => {
+                        ended(how);
+                        say_goodbye(&endpoint).await;
+                    }
+                    () = stopping.goodbye_is_due() => {
+                        say_goodbye(&endpoint).await;
+                        ended(lane.await);
+                    }
+                }
             }
             Err(error) => {
                 mesh.iter().for_each(Mesh::lane_has_stopped);
@@ -184,6 +191,14 @@ fn run_lane(plan: LanePlan, serving: oneshot::Sender<Result<(), StartError>>) {
             }
         }
     });
+}
+
+async fn say_goodbye(endpoint: &Endpoint) {
+    // The last acks are with QUIC; closing would take those back that have not left yet.
+    tokio::time::sleep(LAST_ACKS).await;
+    let going = going_away();
+    endpoint.close(net::close_code(going.code), going.message.as_bytes());
+    drop(tokio::time::timeout(GOODBYE_MAX, endpoint.wait_idle()).await);
 }
 
 /// To be called in the lane's runtime.
@@ -209,6 +224,7 @@ fn start_lane(plan: LanePlan) -> Result<(Endpoint, task::JoinHandle<()>), StartE
         streams: shared.streams.clone(),
         net_use: NetUse::new(&door, &read_memory),
         mesh: end,
+        stopping: shared.stopping.clone(),
     };
     let lane_task = Lane::new(parts, streams).map_err(StartError::ring)?;
     let endpoint = endpoint(socket, number, shared.mtu, &shared.identity)?;
@@ -221,6 +237,7 @@ fn start_lane(plan: LanePlan) -> Result<(Endpoint, task::JoinHandle<()>), StartE
         door,
         inbox,
         inboxes: shared.inboxes,
+        stopping: shared.stopping,
         mesh,
         blocks,
         files: shared.files,

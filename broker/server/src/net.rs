@@ -45,6 +45,7 @@ use crate::lane::{Arrival, Inbox, Inboxes};
 use crate::mesh::Mesh;
 use crate::metrics::Metrics;
 use crate::reshard::Resharder;
+use crate::stopping::{Stopping, going_away};
 use crate::streams::Streams;
 
 pub(crate) use connections::Connections;
@@ -64,6 +65,7 @@ pub(crate) struct Net {
     /// The lane's own.
     pub(crate) inbox: Inbox,
     pub(crate) inboxes: Inboxes,
+    pub(crate) stopping: Stopping,
     /// The way to other lanes, where there are any.
     pub(crate) mesh: Option<Mesh>,
     /// Of every lane: each reads what it serves.
@@ -102,7 +104,7 @@ impl Net {
             })
             .collect();
         for told in told {
-            told.await.map_err(|_| stopping())?;
+            told.await.map_err(|_| going_away())?;
         }
         Ok(())
     }
@@ -155,11 +157,6 @@ pub(crate) async fn accept(endpoint: Endpoint, net: Arc<Net>) {
 pub(crate) const READ_MEMORY_KIB: usize = 256 << 10;
 /// Where a lane stands in the numbers of its peers.
 const PEER_LANE_SHIFT: u32 = 48;
-
-/// What a client is told whose request the lane did not live to answer.
-fn stopping() -> WireError {
-    WireError::retry_after(ErrorCode::GoingAway, 1_000, "the broker is stopping; connect again")
-}
 
 /// The lane whose connection a subscription stream stands on.
 pub(crate) fn lane_of_peer(peer: u64) -> u16 {

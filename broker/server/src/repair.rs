@@ -207,7 +207,7 @@ impl StreamRepair {
         match chore {
             RepairChore::Create { bytes, .. } => durable::create_file(&path, bytes, FILE_MODE)?,
             RepairChore::Seal { offset, footer, .. } => {
-                if let Err(error) = write_footer(&self.directory, &path, *offset, footer) {
+                if let Err(error) = write_footer(&path, self.directory.segment_flags(), *offset, footer) {
                     let path = path.display();
                     return Ok(Some(format!("{path} gets no footer and is slow to read without it: {error}")));
                 }

@@ -22,6 +22,7 @@ use tracing::{info, warn};
 use crate::catalog::Catalog;
 use crate::clock;
 use crate::lane::{Arrival, Ends, Inboxes, Resharding};
+use crate::stopping::going_away;
 use crate::streams::Streams;
 
 /// How long the parents may take to have everything on the disk. Their puts wait meanwhile.
@@ -64,7 +65,7 @@ impl Resharder {
             drop(order);
             resharder.finish(&begun).await
         });
-        resharding.await.unwrap_or_else(|_| Err(stopping()))
+        resharding.await.unwrap_or_else(|_| Err(going_away()))
     }
 
     /// The stream of this name, as far as anybody can have heard of it: who asks because a lane has spoken of
@@ -129,7 +130,7 @@ impl Resharder {
             match next(step, came) {
                 Next::Step(then) => step = then,
                 Next::Again => sleep(AGAIN).await,
-                Next::Over => return work.done.ok_or_else(|| work.why.unwrap_or_else(stopping)),
+                Next::Over => return work.done.ok_or_else(|| work.why.unwrap_or_else(going_away)),
             }
         }
     }
@@ -146,7 +147,7 @@ impl Resharder {
             })
             .collect();
         for told in told {
-            told.await.map_err(|_| stopping())?;
+            told.await.map_err(|_| going_away())?;
         }
         self.streams.change(record);
         Ok(())
@@ -261,8 +262,4 @@ fn too_slow(stream: &StreamName) -> WireError {
         DRAIN_MAX.as_secs()
     );
     WireError::retry_after(ErrorCode::Internal, 1_000, message)
-}
-
-fn stopping() -> WireError {
-    WireError::retry_after(ErrorCode::GoingAway, 1_000, "the broker is stopping; connect again")
 }

@@ -12,7 +12,6 @@ use rheos_core::log::{Log, LogId};
 use rheos_core::recovery::Chore;
 use rheos_protocol::message::StreamLimits;
 use rustix::process::{Resource, getrlimit, setrlimit};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
@@ -29,9 +28,12 @@ use crate::lanes::{Lanes, Shared};
 use crate::net::Connections;
 use crate::recover::{Found, on_disk, recover_log};
 use crate::reshard::{EXPIRED_WAITING_MAX, Resharder};
+use crate::service;
+use crate::signals::Signals;
 use crate::sockets::Sockets;
 use crate::standing::{Served, Standing};
 use crate::start_error::StartError;
+use crate::stopping::{Stopping, Unfinished};
 use crate::streams::Streams;
 
 /// How a broker is to be run.
@@ -68,6 +70,8 @@ pub struct Ready {
     pub address: SocketAddr,
     /// The data directory.
     pub data: PathBuf,
+    /// Whether commits go to the disk past the page cache; false only with `dev`.
+    pub direct: bool,
     /// Lanes that serve.
     pub lanes: u16,
     /// Streams that are served.
@@ -78,24 +82,37 @@ pub struct Ready {
     pub warnings: Vec<String>,
 }
 
-/// Runs a broker until SIGTERM or SIGINT.
+/// Why a broker did not serve, or did not stop in order.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// It does not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// It was told to stop, and something has not ended in time: the process should end.
+    #[error(transparent)]
+    Stop(#[from] Unfinished),
+}
+
+/// Runs a broker until SIGTERM or SIGINT. Before it serves a signal ends the process, and so does a second one:
+/// with 128 and the signal's number, which is 143 or 130.
 ///
 /// # Errors
 ///
-/// Why it does not start, in one line. Once it serves it stops only when it is told to.
-pub fn serve(options: ServeOptions) -> Result<(), StartError> {
+/// Why it does not start, in one line; or what a stop has left, which takes less than 5 s.
+pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
     let began = Instant::now();
     if !(1..=LANES_MAX).contains(&options.lanes) {
-        return Err(StartError::LanesOutOfRange { lanes: options.lanes });
+        return Err(StartError::LanesOutOfRange { lanes: options.lanes }.into());
     }
     let open_to_anyone = options.dev && !options.listen.ip().is_loopback();
     if open_to_anyone && !options.dev_anyone_on_the_network {
-        return Err(StartError::DevNotLoopback { listen: options.listen });
+        return Err(StartError::DevNotLoopback { listen: options.listen }.into());
     }
     let cores = Cores::deal(options.lanes, &options.cores)?;
     check_machine()?;
     // This thread, and every one that is started before the lanes' own.
     let _kept_off = cores.keep_off_lanes();
+    let mut signals = Signals::listen()?;
     let mut warnings = raise_open_files();
     warnings.extend(open_to_anyone.then(|| OPEN_TO_ANYONE.to_owned()));
     let directory = DataDirectory::open(&options.data, DirectoryOptions { dev: options.dev })?;
@@ -121,13 +138,15 @@ pub fn serve(options: ServeOptions) -> Result<(), StartError> {
     let mut recovered = recover(&directory, &at_start, options.limits)?;
     identity.write_admin_url(&directory, address)?;
 
-    let inboxes = Inboxes::new(options.lanes);
-    let (files, file_thread) = FileThread::start(Arc::clone(&directory), catalog.clone(), inboxes.clone())?;
+    let (inboxes, stopping) = (Inboxes::new(options.lanes), Stopping::new(options.lanes));
+    let (files, file_thread) =
+        FileThread::start(Arc::clone(&directory), catalog.clone(), inboxes.clone(), stopping.clone())?;
     let (streams, consumers) = (Streams::new(&at_start.streams), Consumers::new(&at_start.consumers));
     at_start.keys.iter().for_each(|key| identity.add_key(key));
     let ready = Ready {
         address,
         data: options.data,
+        direct: directory.is_direct(),
         lanes: options.lanes,
         streams: at_start.streams.len(),
         took: Duration::ZERO,
@@ -146,6 +165,7 @@ pub fn serve(options: ServeOptions) -> Result<(), StartError> {
         changes: Arc::default(),
         lanes: options.lanes,
     };
+    let (all_lanes, ending) = (inboxes.clone(), stopping.clone());
     let served = Arc::new(Served { streams: streams.clone(), consumers: consumers.clone(), inboxes: inboxes.clone() });
     let shared = Shared {
         cores,
@@ -155,6 +175,7 @@ pub fn serve(options: ServeOptions) -> Result<(), StartError> {
         consumers,
         connections,
         inboxes,
+        stopping,
         files,
         directory,
         resharder: resharder.clone(),
@@ -170,28 +191,33 @@ pub fn serve(options: ServeOptions) -> Result<(), StartError> {
         .enable_all()
         .build()
         .map_err(StartError::io("make a runtime for", "the main thread"))?;
-    let outcome = runtime.block_on(async {
-        let stop = stop_signal()?;
+    let outcome: Result<(), StartError> = runtime.block_on(async {
         lanes.serving().await?;
+        signals.serving();
         tokio::spawn(resharder.clone().forget_expired(reported));
         tokio::spawn(async move { resharder.finish_all(at_start.streams).await });
         http.stands(Standing::Serving(served));
-        (options.ready)(&Ready { took: began.elapsed(), ..ready });
+        let ready = Ready { took: began.elapsed(), ..ready };
+        service::serving(&format!("serves {} streams at {address}", ready.streams));
+        (options.ready)(&ready);
+        let beside = async { tokio::join!(service::watch(&all_lanes), warn_again(open_to_anyone)) };
         tokio::select! {
-            () = stop => {}
-            () = warn_again(), if open_to_anyone => {}
+            signal = signals.told() => info!("{signal}: stops; what was put is committed, every log is sealed"),
+            _ = beside => {}
         }
-        info!("stopping: sealing every log");
         Ok(())
     });
+    service::stopping("stops: seals every log");
+    let stops = Instant::now();
     http.stands(Standing::Stopping);
+    ending.begin();
     lanes.stop();
-    lanes.join();
-    // The last sender went with the lanes: what they asked for is done when the thread ends.
-    drop(file_thread.join());
-    catalog_at_end.close();
+    let finished = ending.finish(lanes, file_thread, catalog_at_end);
     http.end();
-    outcome
+    outcome?;
+    finished?;
+    info!(took_ms = stops.elapsed().as_millis() as u64, "stopped: every log is sealed");
+    Ok(())
 }
 
 /// The streams with their logs, and what is to be done with their files.
@@ -273,23 +299,15 @@ fn raise_open_files() -> Vec<String> {
     )]
 }
 
-/// Says it again and again, for as long as the broker runs.
-async fn warn_again() {
+/// Says it again and again, for as long as the broker runs; where it is so.
+async fn warn_again(open_to_anyone: bool) {
+    if !open_to_anyone {
+        std::future::pending().await
+    }
     loop {
         tokio::time::sleep(WARNED_EVERY).await;
         warn!("{OPEN_TO_ANYONE}");
     }
-}
-
-fn stop_signal() -> Result<impl Future<Output = ()>, StartError> {
-    let on = |kind| signal(kind).map_err(StartError::io("listen for signals as", "the main thread"));
-    let (mut terminate, mut interrupt) = (on(SignalKind::terminate())?, on(SignalKind::interrupt())?);
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
 }
 
 const OPEN_TO_ANYONE: &str =

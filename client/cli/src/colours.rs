@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 pub(crate) const RESET: &str = "\x1b[0m";
 pub(crate) const BOLD: &str = "\x1b[1m";
 pub(crate) const BOLD_RED: &str = "\x1b[1;31m";
+pub(crate) const BOLD_GREEN: &str = "\x1b[1;32m";
 pub(crate) const BOLD_YELLOW: &str = "\x1b[1;33m";
 
 /// Whether this is a terminal whose user has nothing against colours (<https://no-color.org>).

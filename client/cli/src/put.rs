@@ -25,12 +25,13 @@ use tokio::sync::mpsc;
 use acks::Acks;
 use feed::{Feed, Keys, Records};
 use made::{Made, MadeField, parse_made};
-use pace::{Pace, Rate, parse_rate};
+use pace::{Pace, Rate};
 use progress::Progress;
 use settle::settle;
 use source::Source;
 use tally::Tally;
 
+pub(crate) use pace::parse_rate;
 pub(crate) use rows::Row;
 
 use crate::arguments::Global;

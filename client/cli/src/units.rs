@@ -94,6 +94,32 @@ pub(crate) fn show_grouped(number: u64) -> String {
     digits.char_indices().map(|(at, digit)| format!("{}{digit}", before(at))).collect()
 }
 
+/// How much there is in a second: `0`, `3.2`, `5,000`, `1.23M`.
+pub(crate) fn show_rate(per_second: f64) -> String {
+    match per_second {
+        0.0 => "0".to_owned(),
+        ..9.95 => format!("{per_second:.1}"),
+        ..999_999.5 => show_grouped(per_second.round() as u64),
+        _ => format!("{:.2}M", per_second / 1e6),
+    }
+}
+
+/// A stretch of time in its two largest units, for those that may be very long: `12 ms`, `4m 10s`, `3d 4h`.
+pub(crate) fn show_span(seconds: f64) -> String {
+    let whole = seconds as u64;
+    let units =
+        TIME_UNITS.iter().map(|(name, ms)| (*name, ms / 1_000)).filter(|(name, factor)| *factor > 0 && *name != "w");
+    let units: Vec<(&str, u64)> = units.collect();
+    let two = units.windows(2).find(|two| whole >= two[0].1);
+    match two {
+        Some(&[(large, large_seconds), (small, small_seconds)]) => {
+            format!("{}{large} {}{small}", whole / large_seconds, whole % large_seconds / small_seconds)
+        }
+        _ if seconds > 0.0 => show_nanos((seconds * 1e9) as u64),
+        _ => "0 s".to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,6 +178,37 @@ mod tests {
             (u64::MAX, "18446744074 s"),
         ] {
             assert_eq!(show_nanos(nanos), shown);
+        }
+    }
+
+    #[test]
+    fn rates_are_short() {
+        for (rate, shown) in [
+            (0.0, "0"),
+            (0.04, "0.0"),
+            (3.21, "3.2"),
+            (9.96, "10"),
+            (5_000.4, "5,000"),
+            (999_999.7, "1.00M"),
+            (2.5e7, "25.00M"),
+        ] {
+            assert_eq!(show_rate(rate), shown);
+        }
+    }
+
+    #[test]
+    fn spans_have_two_units() {
+        for (seconds, shown) in [
+            (0.0, "0 s"),
+            (0.012, "12.0 ms"),
+            (59.9, "59.9 s"),
+            (60.0, "1m 0s"),
+            (250.0, "4m 10s"),
+            (3_660.0, "1h 1m"),
+            (273_600.0, "3d 4h"),
+            (864_000.0, "10d 0h"),
+        ] {
+            assert_eq!(show_span(seconds), shown);
         }
     }
 

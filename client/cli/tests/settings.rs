@@ -1,113 +1,105 @@
-//! Retention, limits and tags as a user types them, against a tiny broker in this process.
+//! Where a broker's settings come from, as its operator sees it.
 
-#[path = "../../sdk/tests/peer/mod.rs"]
-mod peer;
+mod broker;
 mod said;
+mod user;
 
-use std::process::{Command, Output, Stdio};
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 
-use peer::Peer;
 use said::{failure, stdout};
-use serde_json::{Value, json};
+use serde_json::Value;
+use user::User;
 
-fn run(peer: &Peer, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_rheos"));
-    command.args(arguments).env("RHEOS_URL", peer.url()).env_remove("RHEOS_DATA").stdin(Stdio::null());
-    command.output().unwrap()
-}
+#[test]
+fn a_broker_takes_flags_over_the_environment_over_the_file_over_defaults() {
+    let user = User::new();
+    // Nobody listens on port 1, and nothing is written to /nowhere.
+    let file =
+        user.write("rheos.toml", "listen = '127.0.0.1:1'\ndata = '/nowhere'\nmtu = '1400B'\ndev = true\n", 0o600);
+    let data = user.home.path().join("data");
+    let mut command = user.rheos(&["serve", "--output", "json", "--data", data.to_str().unwrap()]);
+    command
+        .env("RHEOS_CONFIG", &file)
+        .env("RHEOS_LISTEN", "127.0.0.1:0")
+        .env("RHEOS_LSITEN", "x")
+        .env("RHEOS_LANES", "")
+        .env("RHEOS_DATA", "");
+    let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(Command::new("kill").arg(process.id().to_string()).status().unwrap().success());
+    let ended = process.wait_with_output().unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert!(ended.status.success(), "{said}");
+    let ready: Value = serde_json::from_str(&line).unwrap();
+    assert!(ready["address"] != "127.0.0.1:1" && ready["dev"] == true, "{ready}");
+    assert!(data.join("admin.url").exists());
+    assert!(said.contains("RHEOS_LSITEN; did you mean RHEOS_LISTEN?"), "{said}");
 
-fn json_of(peer: &Peer, arguments: &[&str]) -> Value {
-    serde_json::from_str(&stdout(&run(peer, &[arguments, &["--output", "json"]].concat()))).unwrap()
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn retention_is_raised_and_lowered() {
-    let peer = Peer::start();
-    peer.create("orders", 2);
-    let said = stdout(&run(&peer, &["stream", "retention", "orders", "7d"]));
-    assert_eq!(said, "stream orders is kept for 7d\n");
-    // What removes records is asked for first.
-    for arguments in [&["24h"][..], &["--bytes", "1TiB"], &["30d", "--bytes", "1GiB"]] {
-        let unasked = failure(&run(&peer, &[&["stream", "retention", "orders"], arguments].concat()), 1);
-        assert!(unasked.contains("orders is not changed") && unasked.contains("--yes"), "{unasked}");
-    }
-    let lowered = json_of(&peer, &["stream", "retention", "orders", "24h", "--bytes", "1TiB", "--yes"]);
-    assert_eq!(lowered, json!({ "name": "orders", "retention_ms": 86_400_000, "retention_bytes": 1u64 << 40 }));
-    let unbound = json_of(&peer, &["stream", "retention", "orders", "--bytes", "none"]);
-    assert_eq!(unbound["retention_bytes"], Value::Null);
-    assert!(stdout(&run(&peer, &["stream", "describe", "orders"])).contains("retention   1d\n"));
-
-    for bad in [&[][..], &["1h"], &["366d"], &["7"], &["--bytes", "0"], &["--bytes", "much"]] {
-        failure(&run(&peer, &[&["stream", "retention", "orders"], bad].concat()), 2);
-    }
-    let near = failure(&run(&peer, &["stream", "retention", "order", "7d"]), 1);
-    assert!(near.contains("did you mean orders?"), "{near}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn limits_are_set_and_given_back() {
-    let peer = Peer::start();
-    peer.create("orders", 2);
-    let set = ["stream", "limits", "orders", "--in", "5MiB/s", "--records", "5000/s", "--push", "unlimited"];
-    let said = stdout(&run(&peer, &set));
-    assert_eq!(said, "each shard of stream orders: in 5 MiB/s, records 5000/s; records up to 1 MiB\n");
-    let limits = json_of(&peer, &["stream", "describe", "orders"])["limits"].clone();
-    assert_eq!(limits["in_bytes"], json!({ "per_second": 5 << 20, "own": true }));
-    assert_eq!(limits["push_bytes"], json!({ "per_second": null, "own": true }));
-    assert_eq!(limits["out_reads"], json!({ "per_second": null, "own": false }));
-    // Everything else is given back to the broker.
-    let kept = json_of(&peer, &["stream", "limits", "orders", "--inherit", "--out", "1MB/s", "--record-max", "4MiB"]);
-    assert_eq!(kept["limits"]["in_bytes"], json!({ "per_second": null, "own": false }));
-    assert_eq!(kept["limits"]["out_bytes"], json!({ "per_second": 1_000_000, "own": true }));
-    assert_eq!(kept["record_bytes_max"], 4 << 20);
-    let described = stdout(&run(&peer, &["stream", "describe", "orders"]));
-    assert!(
-        described.contains("limits      out 976.6 KiB/s\n") && described.contains("record max  4 MiB"),
-        "{described}"
-    );
-
-    for bad in [&[][..], &["--in", "5MiB"], &["--records", "5MiB/s"], &["--reads", "0/s"], &["--record-max", "11MiB"]] {
-        failure(&run(&peer, &[&["stream", "limits", "orders"], bad].concat()), 2);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn tags_are_set_looked_for_and_removed() {
-    let peer = Peer::start();
-    for stream in ["orders", "orders-eu", "clicks"] {
-        peer.create(stream, 1);
-    }
-    let said = stdout(&run(&peer, &["stream", "tag", "orders", "team=payments", "env=a=b"]));
-    assert_eq!(said, "tags of stream orders: env=a=b, team=payments\n");
-    stdout(&run(&peer, &["stream", "tag", "clicks", "team=web", "env="]));
-    assert!(stdout(&run(&peer, &["stream", "describe", "orders"])).contains("tags        env=a=b, team=payments\n"));
-    assert_eq!(json_of(&peer, &["stream", "describe", "clicks"])["tags"], json!({ "env": "", "team": "web" }));
-    let listed = |arguments: &[&str]| {
-        let text = stdout(&run(&peer, &[&["stream", "list", "--output", "json"], arguments].concat()));
-        let name = |line: &str| serde_json::from_str::<Value>(line).unwrap()["name"].as_str().unwrap().to_owned();
-        text.lines().map(name).collect::<Vec<_>>()
+    let shown = |arguments: &[&str], file: &str| {
+        let mut command = user.rheos(&[&["config", "print"], arguments].concat());
+        command.env("RHEOS_LISTEN", "127.0.0.1:0").env("RHEOS_CONFIG", file);
+        stdout(&command.output().unwrap())
     };
-    assert_eq!(listed(&["--tag", "team=payments"]), ["orders"]);
-    assert_eq!(listed(&["--tag", "team"]), ["clicks", "orders"]);
-    assert_eq!(listed(&["--tag", "team", "--tag", "env="]), ["clicks"]);
-    assert_eq!(listed(&["--name-prefix", "orders"]), ["orders", "orders-eu"]);
-    assert_eq!(listed(&["--name-prefix", "orders-", "--tag", "team"]), [""; 0]);
-    let said = stdout(&run(&peer, &["stream", "untag", "orders", "env", "none"]));
-    assert_eq!(said, "tags of stream orders: team=payments\n");
-
-    stdout(&run(&peer, &["consumer", "register", "orders", "board"]));
-    let tagged = json_of(&peer, &["consumer", "tag", "orders", "board", "team=airport"]);
-    assert_eq!(tagged, json!({ "stream": "orders", "name": "board", "tags": { "team": "airport" } }));
-    let shown = stdout(&run(&peer, &["consumer", "tag", "orders", "board"]));
-    assert_eq!(shown, "tags of consumer board of stream orders: team=airport\n");
-    let said = stdout(&run(&peer, &["consumer", "untag", "orders", "board", "team"]));
-    assert_eq!(said, "tags of consumer board of stream orders: none\n");
-
-    for bad in
-        [&["stream", "tag", "orders"][..], &["stream", "tag", "orders", "team"], &["stream", "list", "--tag", ""]]
-    {
-        failure(&run(&peer, bad), 2);
+    let text = shown(&["--origin", "--lanes", "2"], &file);
+    let lines: Vec<String> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    for line in [
+        format!("data = \"/nowhere\" # {file}:2"),
+        "listen = \"127.0.0.1:0\" # environment RHEOS_LISTEN".to_owned(),
+        "lanes = 2 # flag".to_owned(),
+        format!("mtu = \"1400B\" # {file}:3"),
+        "log-level = \"info\" # default".to_owned(),
+    ] {
+        assert!(lines.contains(&line), "{line}\n{text}");
     }
-    let near = failure(&run(&peer, &["stream", "untag", "order", "team"]), 1);
-    assert!(near.contains("did you mean orders?"), "{near}");
+    let objects: Value = serde_json::from_str(&shown(&["--output", "json"], &file)).unwrap();
+    let mtu = objects.as_array().unwrap().iter().find(|object| object["setting"] == "mtu").unwrap();
+    assert_eq!((&mtu["origin"], &mtu["file"], &mtu["line"]), (&"file".into(), &file.as_str().into(), &3.into()));
+
+    // What is printed is a file that says the same.
+    let printed = user.write("printed.toml", &shown(&[], &file), 0o600);
+    assert_eq!(stdout(&user.run(&["config", "check", &printed])), format!("{printed} is good: 8 settings\n"));
+    assert_eq!(shown(&[], &printed), shown(&[], &file));
+}
+
+#[test]
+fn what_is_wrong_is_said_with_its_place_and_nothing_is_started() {
+    let user = User::new();
+    let file = user.write("rheos.toml", "lanes = 2\nlisten-on = 'x'\nmtu = 9000\n", 0o600);
+    let said = failure(&user.run(&["serve", "--config", &file]), 2);
+    let first = format!("error: {file}:2: there is no setting listen-on; did you mean listen?");
+    assert!(said.starts_with(&first) && said.contains("and 1 more"), "{said}");
+    let checked = user.run(&["config", "check", &file]);
+    assert_eq!(checked.status.code(), Some(1));
+    let lines = String::from_utf8(checked.stdout).unwrap();
+    assert!(
+        lines.lines().count() == 2 && lines.contains(&format!("{file}:3: mtu: \"9000\": 9000 is not in 1200 to 6500"))
+    );
+    let half = user.write("half.toml", "tls-cert = 'x'\n", 0o600);
+    let said = String::from_utf8(user.run(&["config", "check", &half]).stdout).unwrap();
+    assert!(said.contains("tls-cert needs tls-key"), "{said}");
+    let said = failure(&user.rheos(&["serve"]).env("RHEOS_LANES", "x").output().unwrap(), 2);
+    assert!(said.starts_with("error: RHEOS_LANES: \"x\""), "{said}");
+    let said = failure(&user.run(&["serve", "--config", "missing.toml"]), 2);
+    assert!(said.starts_with("error: cannot read missing.toml: No such file"), "{said}");
+    assert!(!user.home.path().join("rheos-data").exists());
+}
+
+#[test]
+fn the_schema_knows_every_setting() {
+    let user = User::new();
+    let schema: Value = serde_json::from_str(&stdout(&user.run(&["config", "schema"]))).unwrap();
+    let properties = schema["properties"].as_object().unwrap();
+    let printed: Value = serde_json::from_str(&stdout(&user.run(&["config", "print", "--output", "json"]))).unwrap();
+    for object in printed.as_array().unwrap() {
+        let property = &properties[object["setting"].as_str().unwrap()];
+        assert!(property["description"].as_str().unwrap().contains("environment RHEOS_"), "{property}");
+        assert!(object["value"].is_null() || property["default"] == object["value"], "{property} {object}");
+    }
+    assert_eq!(properties.len(), printed.as_array().unwrap().len());
+    assert_eq!(schema["additionalProperties"], false);
+    let types = ["dev", "lanes", "cores", "mtu", "log-format"].map(|name| properties[name]["type"].to_string());
+    assert_eq!(types, ["\"boolean\"", "\"integer\"", "\"array\"", "[\"integer\",\"string\"]", "\"string\""]);
+    assert_eq!(properties["log-format"]["enum"], serde_json::json!(["text", "json"]));
 }

@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use rheos_core::arrival::Now;
 use rheos_core::commit::SegmentId;
-use rheos_core::footer::Trailer;
 use rheos_core::log::{Effect, Event, Expiry, Log, SegmentFacts};
 use rheos_core::reader::ReadPlace;
 use rheos_core::recovery::{Chore, LogOnDisk, Recovered, Recovery, RecoveryStep};
@@ -225,9 +224,8 @@ impl World {
     }
 
     fn facts(&self, at: usize, segment: u64) -> SegmentFacts {
-        let block = self.hosts[at].files.read(segment, ReadPlace::LastBlock).unwrap_or_default();
-        let trailer = Trailer::decode(&block, self.segment_id(at, segment)).ok();
-        SegmentFacts { segment, last_arrival_ms: trailer.map(|trailer| trailer.last_arrival_ms) }
+        let read = |place| self.hosts[at].files.read(segment, place).unwrap_or_default();
+        SegmentFacts::of(self.segment_id(at, segment), &read(ReadPlace::At(0, 4096)), &read(ReadPlace::LastBlock))
     }
 
     /// A footer that is written and cut off anywhere.

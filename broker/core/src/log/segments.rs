@@ -14,11 +14,11 @@ use super::{Effect, LogId, LogSettings};
 use crate::arrival::Now;
 use crate::catalog::StreamTerms;
 use crate::commit::{CommitHeader, SegmentId};
-use crate::footer::{self, SegmentEnd};
+use crate::footer::{self, SegmentEnd, Trailer};
 use crate::index::{IndexEntry, SegmentIndex};
 use crate::limits::{INDEX_ENTRIES_MAX, PREPARE_RETRY_MS, SEGMENT_BYTES_LEAST, SEGMENT_BYTES_MAX};
 use crate::recovery::{RecoveredSegment, RecoveredSegments};
-use crate::segment::{self, HEADER_OFFSET, Header, Predecessor};
+use crate::segment::{self, HEADER_OFFSET, Header, Label, Predecessor};
 
 /// What is known of a sealed segment without reading its records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +27,16 @@ pub struct SegmentFacts {
     pub segment: u64,
     /// Arrival of its last record; `None` when that could not be read, and then it is kept.
     pub last_arrival_ms: Option<u64>,
+}
+
+impl SegmentFacts {
+    /// What the head and the last block of a segment say, as far as they can be believed: where the footer is
+    /// missing, the last block holds records, and those may imitate one that names another salt.
+    pub fn of(segment: SegmentId, head: &[u8], last_block: &[u8]) -> SegmentFacts {
+        let salt = Label::decode(head).ok().filter(|label| label.segment == segment).map(|label| label.salt);
+        let trailer = Trailer::decode(last_block, segment).ok().filter(|trailer| Some(trailer.salt) == salt);
+        SegmentFacts { segment: segment.segment, last_arrival_ms: trailer.map(|trailer| trailer.last_arrival_ms) }
+    }
 }
 
 /// Where a commit goes.

@@ -48,17 +48,22 @@ impl Recovery {
     fn look_at_lowest(&mut self) -> RecoveryStep {
         match self.files.first() {
             Some(&segment) if segment == self.recovered.segments.lowest && segment < self.recovered.segments.newest => {
-                self.ask(State::LowestFacts, segment, ReadPlace::LastBlock)
+                self.ask(State::LowestHead, segment, ReadPlace::At(0, HEAD_BYTES as usize))
             }
             Some(&segment) if segment < self.recovered.segments.newest => self.look_after_lowest(0),
             _ => self.finish(),
         }
     }
 
-    pub(super) fn lowest_facts(&mut self, bytes: &Bytes) -> RecoveryStep {
-        match Trailer::decode(bytes, self.id(self.recovered.segments.lowest)) {
-            Ok(trailer) => self.know_lowest(trailer.last_arrival_ms),
-            Err(_) => self.look_after_lowest(1),
+    pub(super) fn lowest_head(&mut self, head: Bytes) -> RecoveryStep {
+        self.ask(State::LowestFacts { head }, self.recovered.segments.lowest, ReadPlace::LastBlock)
+    }
+
+    pub(super) fn lowest_facts(&mut self, head: &[u8], last_block: &[u8]) -> RecoveryStep {
+        let lowest = self.id(self.recovered.segments.lowest);
+        match SegmentFacts::of(lowest, head, last_block).last_arrival_ms {
+            Some(arrival_ms) => self.know_lowest(arrival_ms),
+            None => self.look_after_lowest(1),
         }
     }
 

@@ -50,7 +50,9 @@ impl Lane {
         let event = match failure {
             None => Event::Durable,
             Some(why) => {
-                error!(log = %name(owned.log.id()), "a write failed: {why}");
+                let log = owned.log.id();
+                let stream = self.logs.stream_name(log);
+                error!(stream, log = %name(log), "a write failed, what it held is not acknowledged yet: {why}");
                 Event::WriteFailed { why }
             }
         };

@@ -71,6 +71,8 @@ pub(crate) enum Arrival {
     Trimmed { log: LogId, lowest: SegmentFacts },
     /// The disk has come below its low-water mark, or above it again.
     StorageLow(bool),
+    /// Whoever watches over the lanes asks whether this one is there.
+    RollCall { here: oneshot::Sender<()> },
     /// Somebody wants to know whether the lane serves.
     Readiness(oneshot::Sender<LaneReadiness>),
     /// Somebody wants to know what the lane has counted.

@@ -125,6 +125,11 @@ impl Logs {
         self.slots[self.of_id(id)?.0].as_ref().map(|owned| &owned.log)
     }
 
+    /// The name of a log's stream, for the operator.
+    pub(super) fn stream_name(&self, id: LogId) -> &str {
+        self.streams.get(&id.incarnation).map_or("", |stream| stream.record.name.as_str())
+    }
+
     /// Every log whose stream is there.
     pub(super) fn logs(&self) -> impl Iterator<Item = &Log> {
         self.slots.iter().flatten().filter(|owned| !owned.dropped).map(|owned| &owned.log)
@@ -177,6 +182,11 @@ impl Logs {
             }
         }
         None
+    }
+
+    /// How many logs have not stopped.
+    pub(super) fn unstopped(&self) -> usize {
+        self.slots.iter().flatten().filter(|owned| !owned.stopped).count()
     }
 
     /// Whether every log has stopped.

@@ -15,12 +15,12 @@ use rheos_protocol::message::{
 use tokio::sync::oneshot;
 use tracing::info;
 
-use super::super::stopping;
 use super::authority::Authenticated;
 use super::consumers::consumer_name;
 use super::{Net, describe, in_turn, stream_name};
 use crate::identity::Principal;
 use crate::lane::Arrival;
+use crate::stopping::going_away;
 use crate::streams::Streams;
 
 pub(super) async fn update(
@@ -100,7 +100,7 @@ async fn horizon_ms(net: &Net, stream: &StreamRecord) -> Result<u64, WireError> 
     let asked: Vec<_> = lanes_of(stream.incarnation, stream.log_count, net.lanes).map(ask).collect();
     let mut least = None;
     for horizon in asked {
-        least = [least, horizon.await.map_err(|_| stopping())?].into_iter().flatten().min();
+        least = [least, horizon.await.map_err(|_| going_away())?].into_iter().flatten().min();
     }
     Ok(least.unwrap_or(0))
 }
