@@ -244,6 +244,20 @@ impl Broker {
         said
     }
 
+    /// Tells it to stop, or to do at once what it does, and waits for nothing.
+    pub fn begin_stop(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// Waits until it has ended. How, and what it said, is returned.
+    ///
+    /// # Panics
+    /// When it does not end for a minute.
+    pub fn ended(mut self) -> (ExitStatus, String) {
+        let status = self.wait();
+        (status, self.said())
+    }
+
     /// Holds its process until [`resume`](Self::resume).
     pub fn pause(&self) {
         self.signal(Signal::STOP);

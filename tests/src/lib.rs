@@ -9,13 +9,19 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "book")]
+pub mod book;
 #[cfg(feature = "processes")]
 pub mod broker_process;
 pub mod checker;
+#[cfg(feature = "processes")]
+pub mod example;
 pub mod fuzz_bodies;
 pub mod fuzz_disk;
 #[cfg(feature = "processes")]
 pub mod ground;
+#[cfg(feature = "processes")]
+pub mod held_thread;
 #[cfg(feature = "processes")]
 pub mod http;
 pub mod random;
@@ -30,3 +36,11 @@ pub mod subscriber;
 pub mod tools;
 #[cfg(feature = "processes")]
 pub mod witness;
+
+/// The programs of the book, compiled and run.
+#[cfg(doctest)]
+#[allow(rustdoc::invalid_codeblock_attributes, reason = "blocks of other languages say how they are run")]
+mod programs_of_the_book {
+    #[doc = include_str!("../../broker/docs/src/tutorial.md")]
+    struct Tutorial;
+}

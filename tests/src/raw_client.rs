@@ -125,6 +125,18 @@ impl RawClient {
     }
 
     async fn at_lane_from(endpoint: Endpoint, broker: SocketAddr, key: &Key, byte: u8) -> (RawClient, Welcome) {
+        let client = RawClient::to_lane(&endpoint, broker, byte).await;
+        match client.ask(&Request::Hello(client.hello(key))).await {
+            Ok(Reply::Welcome(welcome)) => (client, welcome),
+            answer => panic!("Hello was answered {answer:?}"),
+        }
+    }
+
+    /// Connects to the lane that this byte chooses, and says nothing.
+    ///
+    /// # Panics
+    /// When it takes no connection.
+    pub async fn to_lane(endpoint: &Endpoint, broker: SocketAddr, byte: u8) -> RawClient {
         let mut config = config(ALPN, TransportConfig::default());
         config.initial_dst_cid_provider(Arc::new(move || {
             let mut id = [byte; 16];
@@ -133,11 +145,7 @@ impl RawClient {
         }));
         let connecting = endpoint.connect_with(config, broker, "rheos").expect("the settings are whole");
         let connection = connecting.await.expect("the broker takes connections");
-        let client = RawClient { connection, endpoint };
-        match client.ask(&Request::Hello(client.hello(key))).await {
-            Ok(Reply::Welcome(welcome)) => (client, welcome),
-            answer => panic!("Hello was answered {answer:?}"),
-        }
+        RawClient { connection, endpoint: endpoint.clone() }
     }
 
     /// Goes on from another port, as a client does whose NAT has forgotten it.

@@ -1,6 +1,7 @@
 //! The life of a log: segments that come late or not at all, writes that fail, stops, and what time does.
 
-use rheos_core::limits::{CLOSE_MS, PREPARE_RETRY_MS, PRODUCERS_MAX};
+use rheos_core::budget::LaneBudget;
+use rheos_core::limits::{CLOSE_MS, COMMITS_AT_STOP_MAX, PREPARE_RETRY_MS, PRODUCERS_MAX};
 use rheos_core::log::Event;
 use rheos_core::reader::ReadPlace;
 use rheos_protocol::batch::ProducerStamp;
@@ -117,6 +118,59 @@ fn a_stop_ends_although_the_disk_fails() {
 }
 
 #[test]
+fn a_stop_waits_for_no_segment_and_for_no_place() {
+    // What is staged and would need a segment that is still to be made is refused, to come again.
+    let mut rig = Rig::new(1);
+    rig.makes = false;
+    let token = rig.send(0, numbered(7, 0), &["first"]);
+    assert_eq!((rig.asked.len(), rig.answer(token)), (1, None));
+    rig.tell(Event::Stop);
+    assert!(rig.stopped);
+    let refusal = rig.answer(token).expect("it is answered").expect_err("it is not stored");
+    assert!(refusal.code == ErrorCode::GoingAway && matches!(refusal.retry, Retry::After(_)), "{refusal:?}");
+    rig.make();
+    assert!(rig.writes.is_empty() && rig.lane.staged_bytes() == 0);
+    rig.kill();
+    rig.start().expect("a segment without a commit is no damage");
+    rig.makes = true;
+    let token = rig.send(0, numbered(7, 0), &["first"]);
+    assert_eq!(rig.answer(token).expect("it is answered").expect("it is new").first_sequence, 0);
+
+    // One that finds no place among the commits in flight has its turn when there is one, and not with time.
+    rig.completes = false;
+    let others: Vec<Rig> = (0..COMMITS_AT_STOP_MAX).map(|_| busy_with(&mut rig.lane)).collect();
+    rig.lane.hurry_to_stop();
+    rig.tell(Event::Stop);
+    assert!(!rig.stopped && rig.writes.is_empty() && rig.log().wants_commit());
+    give_back(others, &mut rig.lane);
+    rig.tell(Event::Flush);
+    rig.complete();
+    assert!(rig.stopped);
+    rig.kill();
+    assert_eq!(rig.start(), Ok(None), "it has sealed");
+}
+
+/// A log with a commit in flight in this lane.
+fn busy_with(lane: &mut LaneBudget) -> Rig {
+    lane.hurry_to_stop();
+    let mut rig = Rig::new(1);
+    std::mem::swap(&mut rig.lane, lane);
+    rig.completes = false;
+    rig.send(0, NOBODY, &["busy"]);
+    assert_eq!(rig.writes.len(), 1);
+    std::mem::swap(&mut rig.lane, lane);
+    rig
+}
+
+fn give_back(others: Vec<Rig>, lane: &mut LaneBudget) {
+    for mut rig in others {
+        std::mem::swap(&mut rig.lane, lane);
+        rig.complete();
+        std::mem::swap(&mut rig.lane, lane);
+    }
+}
+
+#[test]
 fn a_full_disk_refuses_and_gives_everything_back() {
     let mut rig = Rig::new(1);
     rig.makes = false;
@@ -219,7 +273,7 @@ fn a_silent_shard_keeps_its_place_when_all_its_records_have_expired() {
     let mut rig = Rig::new(2);
     rig.segment_bytes = Some(64 << 10);
     rig.put(1, &["old", "older"]);
-    let day = rig.settings.retention_ms;
+    let day = rig.settings.terms.retention_ms;
     let long = "l".repeat(30_000);
     for _ in 0..6 {
         rig.wait(day / 4);
@@ -249,7 +303,7 @@ fn what_has_expired_is_trimmed_and_not_damaged_when_only_the_active_segment_is_l
     rig.put(1, &["old", "older"]);
     rig.stop();
     rig.start().expect("it was stopped");
-    rig.wait(rig.settings.retention_ms + 1_000);
+    rig.wait(rig.settings.terms.retention_ms + 1_000);
     rig.put(0, &["new"]);
     rig.wait(1_000);
     assert_eq!(rig.files.lowest_kept, 2);
@@ -267,7 +321,7 @@ fn the_only_segment_of_a_start_expires_like_any_other() {
         }
         assert_eq!(rig.restart(), Ok(None));
         rig.put(0, &["newer"]);
-        rig.wait(rig.settings.retention_ms + 1_000);
+        rig.wait(rig.settings.terms.retention_ms + 1_000);
         rig.put(0, &["new"]);
         rig.wait(1_000);
         assert_eq!(rig.files.lowest_kept, 2, "clean stop: {clean}");
@@ -389,7 +443,7 @@ fn the_newest_segment_is_kept_until_its_successor_is_durable() {
     assert_eq!(rig.put(0, &["old", "older"]), 0);
     rig.stop();
     rig.start().expect("it was stopped");
-    rig.wait(rig.settings.retention_ms + 1_000);
+    rig.wait(rig.settings.terms.retention_ms + 1_000);
     rig.completes = false;
     rig.send(0, NOBODY, &["new"]);
     assert_eq!(rig.writes.len(), 1, "the next segment is opened, and nothing of it is on the disk");

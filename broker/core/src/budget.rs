@@ -1,6 +1,6 @@
 //! What the logs of one lane share: bytes, and places for commits in flight.
 
-use crate::limits::{COMMITS_IN_FLIGHT_MAX, STAGED_BYTES_MAX, TAIL_BYTES_MAX};
+use crate::limits::{COMMITS_AT_STOP_MAX, COMMITS_IN_FLIGHT_MAX, STAGED_BYTES_MAX, TAIL_BYTES_MAX};
 
 /// The budget of a lane. A log is handed it in every step and keeps it true.
 #[derive(Debug, Clone, Default)]
@@ -9,6 +9,7 @@ pub struct LaneBudget {
     tail_bytes: usize,
     commits_in_flight: usize,
     storage_low: bool,
+    stops: bool,
 }
 
 impl LaneBudget {
@@ -32,9 +33,14 @@ impl LaneBudget {
         self.tail_bytes
     }
 
+    /// From here on the lane stops: more commits may be in flight.
+    pub fn hurry_to_stop(&mut self) {
+        self.stops = true;
+    }
+
     /// Whether another commit may be submitted.
     pub fn has_commit_slot(&self) -> bool {
-        self.commits_in_flight < COMMITS_IN_FLIGHT_MAX
+        self.commits_in_flight < if self.stops { COMMITS_AT_STOP_MAX } else { COMMITS_IN_FLIGHT_MAX }
     }
 
     pub(crate) fn has_room(&self, bytes: usize) -> bool {

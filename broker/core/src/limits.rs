@@ -27,6 +27,8 @@ pub const PRODUCERS_MAX: usize = 64 << 10;
 pub const LANES_MAX: u16 = 256;
 /// Most commits in flight on one lane.
 pub const COMMITS_IN_FLIGHT_MAX: usize = 8;
+/// The same while the broker stops: nobody's latency matters any more, and every log writes its last commit.
+pub const COMMITS_AT_STOP_MAX: usize = 64;
 /// Most bytes that a lane's logs hold staged and submitted.
 pub const STAGED_BYTES_MAX: usize = 64 << 20;
 /// Bytes of recent batches that a lane's logs keep in memory for readers.
@@ -53,8 +55,14 @@ pub const TAIL_MS_MAX: u64 = 60_000;
 pub const PREPARE_RETRY_MS: u64 = 1_000;
 /// Wait that a put is told when the lane's budget is used up.
 pub const BUSY_RETRY_MS: u32 = 20;
+/// Wait that a put is told while its shard is being closed, which takes a commit and a change of the catalog.
+pub const CLOSING_RETRY_MS: u32 = 2;
 /// Whoever has read a shard within this time counts as reading it.
 pub const READ_SEEN_MS: u64 = 60_000;
+/// Longest wait that is told to who is over a limit; who comes again too early is told the rest.
+pub const OVER_LIMIT_WAIT_MS_MAX: u64 = 30_000;
+/// Most segments of a log that are looked at and given up in one go.
+pub const TRIM_SEGMENTS_MAX: u64 = 256;
 /// A forward jump of the wall clock up to this is followed at once.
 pub const CLOCK_JUMP_MS_MAX: u64 = 60_000;
 /// A larger jump is followed when it has lasted this long.

@@ -139,6 +139,21 @@ pub fn remove_file(path: &Path) -> Result<(), DurableError> {
     sync_parent(path)
 }
 
+/// Removes what an unfinished run, or one that was given up, has left of a file that is still to get its name.
+/// A crash may bring it back; its name says that it may be removed.
+///
+/// # Errors
+///
+/// Whatever the system says.
+///
+/// # Panics
+///
+/// When the name does not say so: see [`is_unfinished`].
+pub fn remove_unfinished(path: &Path) -> Result<(), DurableError> {
+    assert!(path.file_name().is_some_and(is_unfinished), "an unfinished file has a name that says so");
+    fs::remove_file(path).map_err(naming("remove", path))
+}
+
 /// Removes a directory and what is in it, following no links, [`REMOVE_DEPTH_MAX`] levels deep.
 ///
 /// A crash on the way leaves a part of the content behind under the same name.

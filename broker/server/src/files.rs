@@ -8,34 +8,39 @@
 //! number kept before a file goes; a segment has its final name only when its label is on the disk;
 //! jobs that name the same segment are done in the order they were asked for.
 
+mod ends;
 mod prepare;
 mod storage;
 
 use std::collections::VecDeque;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use crossbeam::channel::{self, Receiver, RecvTimeoutError, Sender};
 use rheos_core::commit::SegmentId;
-use rheos_core::footer::Trailer;
-use rheos_core::limits::BLOCK_BYTES;
-use rheos_core::log::{LogId, SegmentFacts};
+use rheos_core::log::{Expiry, LogId, SegmentFacts};
+use rheos_core::reader::ReadPlace;
+use rheos_core::recovery::first_arrival_ms;
+use rheos_core::segment::HEAD_BYTES;
 use rheos_protocol::error::ErrorCode;
 use tracing::{info, warn};
 
 use crate::catalog::Catalog;
 use crate::directory::DataDirectory;
-use crate::disk::AlignedBuffer;
 use crate::durable;
 use crate::lane::{Arrival, Inboxes, name};
+use crate::recover::read_place;
+use crate::stopping::Stopping;
 
+pub(crate) use ends::write_footer;
+use ends::{Ends, Footer};
 use prepare::{Pace, Preparing, next_of};
 use storage::StorageWatch;
 
@@ -53,8 +58,10 @@ pub(crate) enum FileJob {
     Discard { log: LogId, segment: u64 },
     /// Write a footer and cut the file after it; answered with [`Arrival::Sealed`].
     Seal { log: LogId, segment: u64, offset: u64, footer: Bytes },
-    /// Remove the segments below this one; answered with [`Arrival::Trimmed`].
-    Trim { log: LogId, lowest: u64 },
+    /// Remove segments that have expired; answered with [`Arrival::Trimmed`].
+    Trim { log: LogId, expiry: Expiry },
+    /// Find out how long segments are; answered with [`Arrival::Measured`].
+    Measure { log: LogId, segments: Range<u64> },
     /// Remove everything of a stream that was deleted.
     RemoveStream { incarnation: u64 },
     /// Move a segment that the catalog does not know out of the way.
@@ -89,17 +96,20 @@ impl FileThread {
         directory: Arc<DataDirectory>,
         catalog: Catalog,
         inboxes: Inboxes,
+        stopping: Stopping,
     ) -> Result<(FileThread, JoinHandle<()>), crate::start_error::StartError> {
         let (jobs, waiting) = channel::unbounded();
         let storage = StorageWatch::new(&directory)?;
         let worker = Worker {
             pace: Pace::default(),
             preparing: VecDeque::new(),
+            ends: Ends::default(),
             late_trims: VecDeque::new(),
             storage,
             directory: Arc::clone(&directory),
             catalog,
             inboxes,
+            stopping,
         };
         let thread = thread::Builder::new()
             .name("files".to_owned())
@@ -119,10 +129,13 @@ struct Worker {
     directory: Arc<DataDirectory>,
     catalog: Catalog,
     inboxes: Inboxes,
+    stopping: Stopping,
     storage: StorageWatch,
     preparing: VecDeque<Preparing>,
+    /// Footers that are to be written and spares that are to go, of the jobs at hand.
+    ends: Ends,
     /// Expired segments that could not be given up, and when that is tried again.
-    late_trims: VecDeque<(Instant, LogId, u64)>,
+    late_trims: VecDeque<(Instant, LogId, Expiry)>,
     pace: Pace,
 }
 
@@ -138,6 +151,7 @@ impl Worker {
             for job in jobs {
                 self.perform(job);
             }
+            self.ends.settle(&self.inboxes);
             self.trim_late();
             if let Some(low) = self.storage.look() {
                 self.inboxes.all().for_each(|inbox| inbox.push(Arrival::StorageLow(low)));
@@ -167,22 +181,28 @@ impl Worker {
 
     fn perform(&mut self, job: FileJob) {
         match job {
+            FileJob::Prepare { log, ask, hurry, .. } if self.stopping.has_begun() && !hurry.load(Ordering::Relaxed) => {
+                let why = "nobody waits for it, and the broker stops".to_owned();
+                self.inboxes.of_log(log).push(Arrival::Prepared { log, ask, outcome: Err(why) });
+            }
             FileJob::Prepare { log, segment, ask, bytes, hurry } => match self.begin(log, segment, ask, bytes, hurry) {
                 Ok(preparing) => self.preparing.push_back(preparing),
                 Err(why) => self.report(log, ask, Err(why)),
             },
             FileJob::Discard { log, segment } => {
                 self.abandon_preparing(|preparing| preparing.is(log, segment));
-                self.remove_segment(log, segment);
+                self.ends.discard(self.path(log, segment));
             }
             FileJob::Seal { log, segment, offset, footer } => {
-                if let Err(error) = self.seal(log, segment, offset, &footer) {
-                    warn!(log = %name(log), segment, "cannot write a footer, reading will rebuild it: {error}");
-                }
-                self.inboxes.of_log(log).push(Arrival::Sealed { log, segment });
+                let (path, flags) = (self.path(log, segment), self.directory.segment_flags());
+                self.ends.seal(Footer { log, segment, path, flags, offset, bytes: footer });
             }
-            FileJob::Trim { log, lowest } => self.trim(log, lowest),
-            FileJob::RemoveStream { incarnation } => self.remove_stream(incarnation),
+            FileJob::Trim { log, expiry } => self.trim(log, expiry),
+            FileJob::Measure { log, segments } => self.measure(log, segments),
+            FileJob::RemoveStream { incarnation } => {
+                self.ends.settle(&self.inboxes);
+                self.remove_stream(incarnation);
+            }
             FileJob::SetAside { log, segment } => self.set_aside(log, segment),
             FileJob::RemoveUnfinished { path } => {
                 if let Err(error) = durable::remove_file(&path) {
@@ -253,18 +273,9 @@ impl Worker {
         self.inboxes.of_log(log).push(Arrival::Prepared { log, ask, outcome });
     }
 
-    fn seal(&self, log: LogId, segment: u64, offset: u64, footer: &[u8]) -> io::Result<()> {
-        let path = self.path(log, segment);
-        let flags = self.directory.segment_flags().bits() as i32;
-        let file = OpenOptions::new().write(true).custom_flags(flags).open(path)?;
-        let mut buffer = AlignedBuffer::with_capacity(footer.len());
-        buffer.extend_from_slice(footer);
-        file.write_all_at(&buffer, offset)?;
-        file.set_len(offset + footer.len() as u64)?;
-        file.sync_all()
-    }
-
-    fn trim(&mut self, log: LogId, lowest: u64) {
+    fn trim(&mut self, log: LogId, expiry: Expiry) {
+        let facts = expiry.lowest_kept(|segment| self.facts(log, segment));
+        let lowest = facts.segment;
         let raise = || prepare::raise_lowest(&self.catalog, log, lowest);
         // What makes room on a full disk may need a little of it.
         let raised = raise().or_else(|error| if self.storage.release_ballast() { raise() } else { Err(error) });
@@ -274,30 +285,38 @@ impl Worker {
             Err(error) if error.code == ErrorCode::StreamNotFound => return,
             Err(error) => {
                 warn!(log = %name(log), lowest, "cannot give up expired segments yet: {}", error.message);
-                return self.late_trims.push_back((Instant::now() + TRIM_RETRY, log, lowest));
+                return self.late_trims.push_back((Instant::now() + TRIM_RETRY, log, expiry));
             }
         }
-        let trailer = self.trailer(log, lowest);
-        let facts = SegmentFacts { segment: lowest, last_arrival_ms: trailer.map(|trailer| trailer.last_arrival_ms) };
         // The lane is told first: a read that then finds the file gone and begins anew does not ask for it again.
         self.inboxes.of_log(log).push(Arrival::Trimmed { log, lowest: facts });
-        self.remove_segment(log, lowest - 1);
+        (expiry.from..lowest).for_each(|segment| self.remove_segment(log, segment));
+    }
+
+    /// What is not there, because it has just expired, has no length.
+    fn measure(&self, log: LogId, segments: Range<u64>) {
+        let bytes_of = |segment| std::fs::metadata(self.path(log, segment)).ok().map(|file| (segment, file.len()));
+        let sizes = segments.filter_map(bytes_of).collect();
+        self.inboxes.of_log(log).push(Arrival::Measured { log, sizes });
     }
 
     fn trim_late(&mut self) {
         while self.late_trims.front().is_some_and(|(at, ..)| *at <= Instant::now()) {
-            let (_, log, lowest) = self.late_trims.pop_front().expect("it was just seen");
-            self.trim(log, lowest);
+            let (_, log, expiry) = self.late_trims.pop_front().expect("it was just seen");
+            self.trim(log, expiry);
         }
     }
 
-    fn trailer(&self, log: LogId, segment: u64) -> Option<Trailer> {
-        let id = SegmentId { incarnation: log.incarnation, log: log.log, segment };
-        let file = File::open(self.path(log, segment)).ok()?;
-        let offset = file.metadata().ok()?.len().checked_sub(BLOCK_BYTES)?;
-        let mut block = vec![0; BLOCK_BYTES as usize];
-        file.read_exact_at(&mut block, offset).ok()?;
-        Trailer::decode(&block, id).ok()
+    /// What is known of a segment; where its footer is lost, it expires with the first of a later one.
+    fn facts(&self, log: LogId, segment: u64) -> SegmentFacts {
+        let id = |segment| SegmentId { incarnation: log.incarnation, log: log.log, segment };
+        let read = |segment, place| File::open(self.path(log, segment)).and_then(|file| read_place(&file, place));
+        let (head, last_block) = (read(segment, HEAD).unwrap_or_default(), read(segment, ReadPlace::LastBlock));
+        let facts = SegmentFacts::of(id(segment), &head, &last_block.unwrap_or_default());
+        let mut later = segment + 1..=segment + SUCCESSORS_MAX;
+        let first_of = |segment| first_arrival_ms(id(segment), &read(segment, HEAD).ok()?);
+        let last_arrival_ms = facts.last_arrival_ms.or_else(|| later.find_map(first_of));
+        SegmentFacts { last_arrival_ms, ..facts }
     }
 
     fn remove_segment(&self, log: LogId, segment: u64) {
@@ -358,5 +377,9 @@ pub(crate) fn set_aside(directory: &DataDirectory, from: &Path, place: &str) {
     }
 }
 
+/// The head of a segment file.
+const HEAD: ReadPlace = ReadPlace::At(0, HEAD_BYTES as usize);
+/// How many segments after one without a footer are asked when its records came.
+const SUCCESSORS_MAX: u64 = 64;
 /// How many things of one name may be set aside.
 const ASIDE_NAMES_MAX: usize = 1_000;

@@ -13,8 +13,8 @@ use std::{io, process};
 
 use quinn::{Endpoint, EndpointConfig, TokioRuntime};
 use rheos_core::lanes::lane_of;
-use rheos_protocol::error::ErrorCode;
-use tokio::sync::{Mutex, Semaphore, oneshot};
+use rheos_protocol::message::StreamLimits;
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task;
 
 use crate::blocks::{Blocks, BlocksAsked};
@@ -29,7 +29,9 @@ use crate::lane::{Arrival, Inboxes, Lane, LaneNumber, LaneParts, RecoveredStream
 use crate::mesh::{Mesh, MeshEnd};
 use crate::metrics::Metrics;
 use crate::net::{self, Connections, Door, Net, NetUse, READ_MEMORY_KIB};
+use crate::reshard::{Expired, Resharder};
 use crate::start_error::StartError;
+use crate::stopping::{Stopping, going_away};
 use crate::streams::Streams;
 use crate::transport;
 
@@ -43,9 +45,14 @@ pub(crate) struct Shared {
     pub(crate) consumers: Consumers,
     pub(crate) connections: Connections,
     pub(crate) inboxes: Inboxes,
+    pub(crate) stopping: Stopping,
     pub(crate) files: FileThread,
     pub(crate) directory: Arc<DataDirectory>,
+    pub(crate) resharder: Resharder,
+    /// Where lanes report closed shards whose records have expired.
+    pub(crate) expired: mpsc::Sender<Expired>,
     pub(crate) metrics: Metrics,
+    pub(crate) limits: StreamLimits,
     pub(crate) mtu: u16,
     pub(crate) dev: bool,
 }
@@ -72,7 +79,7 @@ impl Lanes {
         let mesh = (lanes > 1).then(|| Mesh::new(lanes)).transpose();
         let mesh = mesh.map_err(StartError::io("make the way between", "the lanes"))?;
         let (blocks, asked): (Vec<_>, Vec<_>) = (0..lanes).map(|_| Blocks::new(Arc::clone(&shared.directory))).unzip();
-        let (blocks, changes): (Arc<[Blocks]>, _) = (blocks.into(), Arc::new(Mutex::new(())));
+        let blocks: Arc<[Blocks]> = blocks.into();
         let mut started = Lanes { threads: Vec::new(), serving: Vec::new(), inboxes: shared.inboxes.clone() };
         for (((lane, socket), asked), streams) in (0..).zip(sockets).zip(asked).zip(deal(streams, lanes)) {
             let (serving, told) = oneshot::channel();
@@ -83,7 +90,6 @@ impl Lanes {
                 mesh: mesh.clone(),
                 blocks: Arc::clone(&blocks),
                 asked,
-                changes: Arc::clone(&changes),
                 streams,
             };
             let name = format!("lane-{lane}");
@@ -144,7 +150,6 @@ struct LanePlan {
     mesh: Option<Mesh>,
     blocks: Arc<[Blocks]>,
     asked: BlocksAsked,
-    changes: Arc<Mutex<()>>,
     streams: Vec<RecoveredStream>,
 }
 
@@ -162,17 +167,23 @@ impl Drop for AbortOnPanic {
 fn run_lane(plan: LanePlan, serving: oneshot::Sender<Result<(), StartError>>) {
     let _guard = AbortOnPanic;
     plan.shared.cores.keep_to_lane(plan.number.lane);
-    let mesh = plan.mesh.clone();
+    let (mesh, stopping) = (plan.mesh.clone(), plan.shared.stopping.clone());
     tokio_uring::start(async move {
         match start_lane(plan) {
-            Ok((endpoint, lane)) => {
+            Ok((endpoint, mut lane)) => {
                 drop(serving.send(Ok(())));
                 // A panic in it has been printed; it must not be outlived by writes that are in flight.
-                lane.await.unwrap_or_else(|_| process::abort());
-                // The last acks are with QUIC; closing would take those back that have not left yet.
-                tokio::time::sleep(LAST_ACKS).await;
-                endpoint.close(net::close_code(ErrorCode::GoingAway), b"the broker is stopping; connect again");
-                drop(tokio::time::timeout(GOODBYE_MAX, endpoint.wait_idle()).await);
+                let ended = |ended: Result<(), task::JoinError>| ended.unwrap_or_else(|_| process::abort());
+                tokio::select! {
+                    how = &mut lane => {
+                        ended(how);
+                        say_goodbye(&endpoint).await;
+                    }
+                    () = stopping.goodbye_is_due() => {
+                        say_goodbye(&endpoint).await;
+                        ended(lane.await);
+                    }
+                }
             }
             Err(error) => {
                 mesh.iter().for_each(Mesh::lane_has_stopped);
@@ -182,9 +193,17 @@ fn run_lane(plan: LanePlan, serving: oneshot::Sender<Result<(), StartError>>) {
     });
 }
 
+async fn say_goodbye(endpoint: &Endpoint) {
+    // The last acks are with QUIC; closing would take those back that have not left yet.
+    tokio::time::sleep(LAST_ACKS).await;
+    let going = going_away();
+    endpoint.close(net::close_code(going.code), going.message.as_bytes());
+    drop(tokio::time::timeout(GOODBYE_MAX, endpoint.wait_idle()).await);
+}
+
 /// To be called in the lane's runtime.
 fn start_lane(plan: LanePlan) -> Result<(Endpoint, task::JoinHandle<()>), StartError> {
-    let LanePlan { number, socket, shared, mesh, blocks, asked, changes, streams } = plan;
+    let LanePlan { number, socket, shared, mesh, blocks, asked, streams } = plan;
     let LaneNumber { lane, lanes } = number;
     let inbox = shared.inboxes.of_lane(lane).clone();
     let directory_id = shared.directory.id();
@@ -200,9 +219,12 @@ fn start_lane(plan: LanePlan) -> Result<(Endpoint, task::JoinHandle<()>), StartE
         files: shared.files.clone(),
         blocks: own_blocks,
         consumers: shared.consumers.clone(),
+        limits: shared.limits,
+        expired: shared.expired,
         streams: shared.streams.clone(),
         net_use: NetUse::new(&door, &read_memory),
         mesh: end,
+        stopping: shared.stopping.clone(),
     };
     let lane_task = Lane::new(parts, streams).map_err(StartError::ring)?;
     let endpoint = endpoint(socket, number, shared.mtu, &shared.identity)?;
@@ -215,16 +237,18 @@ fn start_lane(plan: LanePlan) -> Result<(Endpoint, task::JoinHandle<()>), StartE
         door,
         inbox,
         inboxes: shared.inboxes,
+        stopping: shared.stopping,
         mesh,
         blocks,
         files: shared.files,
         directory_id,
+        limits: shared.limits,
         lane,
         lanes,
         dev: shared.dev,
         put_streams: AtomicU64::new(0),
         peers: AtomicU64::new(0),
-        changes,
+        resharder: shared.resharder,
         read_memory,
         metrics: shared.metrics,
     };

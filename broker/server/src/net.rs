@@ -31,8 +31,9 @@ use rheos_core::catalog::StreamRecord;
 use rheos_core::lanes::lanes_of;
 use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::limits::HELLO_MS_MAX;
+use rheos_protocol::message::StreamLimits;
 use rheos_protocol::name::ConsumerName;
-use tokio::sync::{Mutex, Semaphore, oneshot};
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::blocks::Blocks;
@@ -43,6 +44,8 @@ use crate::identity::{BrokerIdentity, Principal};
 use crate::lane::{Arrival, Inbox, Inboxes};
 use crate::mesh::Mesh;
 use crate::metrics::Metrics;
+use crate::reshard::Resharder;
+use crate::stopping::{Stopping, going_away};
 use crate::streams::Streams;
 
 pub(crate) use connections::Connections;
@@ -62,12 +65,15 @@ pub(crate) struct Net {
     /// The lane's own.
     pub(crate) inbox: Inbox,
     pub(crate) inboxes: Inboxes,
+    pub(crate) stopping: Stopping,
     /// The way to other lanes, where there are any.
     pub(crate) mesh: Option<Mesh>,
     /// Of every lane: each reads what it serves.
     pub(crate) blocks: Arc<[Blocks]>,
     pub(crate) files: FileThread,
     pub(crate) directory_id: u64,
+    /// What streams have where they set nothing else.
+    pub(crate) limits: StreamLimits,
     pub(crate) lane: u16,
     pub(crate) lanes: u16,
     /// Any credential will do: for trying things out on loopback.
@@ -75,9 +81,8 @@ pub(crate) struct Net {
     pub(crate) put_streams: AtomicU64,
     /// Subscription streams of this lane's connections so far.
     pub(crate) peers: AtomicU64,
-    /// Held while the catalog is changed, so that lanes and whoever looks things up in memory hear of
-    /// changes in the catalog's order. The same on all lanes.
-    pub(crate) changes: Arc<Mutex<()>>,
+    /// Changes the shards of streams, and says whose turn it is to change the catalog. The same on all lanes.
+    pub(crate) resharder: Resharder,
     /// Bytes of batches that reads may hold at once, in KiB.
     pub(crate) read_memory: Arc<Semaphore>,
     pub(crate) metrics: Metrics,
@@ -99,7 +104,7 @@ impl Net {
             })
             .collect();
         for told in told {
-            told.await.map_err(|_| stopping())?;
+            told.await.map_err(|_| going_away())?;
         }
         Ok(())
     }
@@ -152,11 +157,6 @@ pub(crate) async fn accept(endpoint: Endpoint, net: Arc<Net>) {
 pub(crate) const READ_MEMORY_KIB: usize = 256 << 10;
 /// Where a lane stands in the numbers of its peers.
 const PEER_LANE_SHIFT: u32 = 48;
-
-/// What a client is told whose request the lane did not live to answer.
-fn stopping() -> WireError {
-    WireError::retry_after(ErrorCode::GoingAway, 1_000, "the broker is stopping; connect again")
-}
 
 /// The lane whose connection a subscription stream stands on.
 pub(crate) fn lane_of_peer(peer: u64) -> u16 {

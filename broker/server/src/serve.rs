@@ -10,8 +10,9 @@ use rheos_core::catalog::LogRecord;
 use rheos_core::limits::LANES_MAX;
 use rheos_core::log::{Log, LogId};
 use rheos_core::recovery::Chore;
+use rheos_protocol::message::StreamLimits;
 use rustix::process::{Resource, getrlimit, setrlimit};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use crate::catalog::{Catalog, CatalogAtStart};
@@ -25,10 +26,14 @@ use crate::identity::{BrokerIdentity, CertificateFiles};
 use crate::lane::{Inboxes, RecoveredStream, name, settings_of};
 use crate::lanes::{Lanes, Shared};
 use crate::net::Connections;
-use crate::recover::{Found, recover_log};
+use crate::recover::{Found, on_disk, recover_log};
+use crate::reshard::{EXPIRED_WAITING_MAX, Resharder};
+use crate::service;
+use crate::signals::Signals;
 use crate::sockets::Sockets;
 use crate::standing::{Served, Standing};
 use crate::start_error::StartError;
+use crate::stopping::{Stopping, Unfinished};
 use crate::streams::Streams;
 
 /// How a broker is to be run.
@@ -52,6 +57,8 @@ pub struct ServeOptions {
     pub mtu: u16,
     /// The core of each lane, in their order. When empty they take the last ones that the process may use.
     pub cores: Vec<usize>,
+    /// The limits of streams that set nothing else.
+    pub limits: StreamLimits,
     /// Called once, when clients can connect.
     pub ready: Box<dyn FnOnce(&Ready) + Send>,
 }
@@ -63,6 +70,8 @@ pub struct Ready {
     pub address: SocketAddr,
     /// The data directory.
     pub data: PathBuf,
+    /// Whether commits go to the disk past the page cache; false only with `dev`.
+    pub direct: bool,
     /// Lanes that serve.
     pub lanes: u16,
     /// Streams that are served.
@@ -73,24 +82,37 @@ pub struct Ready {
     pub warnings: Vec<String>,
 }
 
-/// Runs a broker until SIGTERM or SIGINT.
+/// Why a broker did not serve, or did not stop in order.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// It does not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// It was told to stop, and something has not ended in time: the process should end.
+    #[error(transparent)]
+    Stop(#[from] Unfinished),
+}
+
+/// Runs a broker until SIGTERM or SIGINT. Before it serves a signal ends the process, and so does a second one:
+/// with 128 and the signal's number, which is 143 or 130.
 ///
 /// # Errors
 ///
-/// Why it does not start, in one line. Once it serves it stops only when it is told to.
-pub fn serve(options: ServeOptions) -> Result<(), StartError> {
+/// Why it does not start, in one line; or what a stop has left, which takes less than 5 s.
+pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
     let began = Instant::now();
     if !(1..=LANES_MAX).contains(&options.lanes) {
-        return Err(StartError::LanesOutOfRange { lanes: options.lanes });
+        return Err(StartError::LanesOutOfRange { lanes: options.lanes }.into());
     }
     let open_to_anyone = options.dev && !options.listen.ip().is_loopback();
     if open_to_anyone && !options.dev_anyone_on_the_network {
-        return Err(StartError::DevNotLoopback { listen: options.listen });
+        return Err(StartError::DevNotLoopback { listen: options.listen }.into());
     }
     let cores = Cores::deal(options.lanes, &options.cores)?;
     check_machine()?;
     // This thread, and every one that is started before the lanes' own.
     let _kept_off = cores.keep_off_lanes();
+    let mut signals = Signals::listen()?;
     let mut warnings = raise_open_files();
     warnings.extend(open_to_anyone.then(|| OPEN_TO_ANYONE.to_owned()));
     let directory = DataDirectory::open(&options.data, DirectoryOptions { dev: options.dev })?;
@@ -113,16 +135,18 @@ pub fn serve(options: ServeOptions) -> Result<(), StartError> {
         metrics_open: options.metrics_open,
     })?;
     let (catalog, at_start) = Catalog::open(&directory)?;
-    let mut recovered = recover(&directory, &at_start)?;
+    let mut recovered = recover(&directory, &at_start, options.limits)?;
     identity.write_admin_url(&directory, address)?;
 
-    let inboxes = Inboxes::new(options.lanes);
-    let (files, file_thread) = FileThread::start(Arc::clone(&directory), catalog.clone(), inboxes.clone())?;
+    let (inboxes, stopping) = (Inboxes::new(options.lanes), Stopping::new(options.lanes));
+    let (files, file_thread) =
+        FileThread::start(Arc::clone(&directory), catalog.clone(), inboxes.clone(), stopping.clone())?;
     let (streams, consumers) = (Streams::new(&at_start.streams), Consumers::new(&at_start.consumers));
     at_start.keys.iter().for_each(|key| identity.add_key(key));
     let ready = Ready {
         address,
         data: options.data,
+        direct: directory.is_direct(),
         lanes: options.lanes,
         streams: at_start.streams.len(),
         took: Duration::ZERO,
@@ -133,6 +157,15 @@ pub fn serve(options: ServeOptions) -> Result<(), StartError> {
 
     let (catalog_at_end, mtu, dev) = (catalog.clone(), options.mtu, options.dev);
     let (identity, connections) = (Arc::new(identity), Connections::default());
+    let (expired, reported) = mpsc::channel(EXPIRED_WAITING_MAX);
+    let resharder = Resharder {
+        catalog: catalog.clone(),
+        streams: streams.clone(),
+        inboxes: inboxes.clone(),
+        changes: Arc::default(),
+        lanes: options.lanes,
+    };
+    let (all_lanes, ending) = (inboxes.clone(), stopping.clone());
     let served = Arc::new(Served { streams: streams.clone(), consumers: consumers.clone(), inboxes: inboxes.clone() });
     let shared = Shared {
         cores,
@@ -142,9 +175,13 @@ pub fn serve(options: ServeOptions) -> Result<(), StartError> {
         consumers,
         connections,
         inboxes,
+        stopping,
         files,
         directory,
+        resharder: resharder.clone(),
+        expired,
         metrics,
+        limits: options.limits,
         mtu,
         dev,
     };
@@ -154,26 +191,33 @@ pub fn serve(options: ServeOptions) -> Result<(), StartError> {
         .enable_all()
         .build()
         .map_err(StartError::io("make a runtime for", "the main thread"))?;
-    let outcome = runtime.block_on(async {
-        let stop = stop_signal()?;
+    let outcome: Result<(), StartError> = runtime.block_on(async {
         lanes.serving().await?;
+        signals.serving();
+        tokio::spawn(resharder.clone().forget_expired(reported));
+        tokio::spawn(async move { resharder.finish_all(at_start.streams).await });
         http.stands(Standing::Serving(served));
-        (options.ready)(&Ready { took: began.elapsed(), ..ready });
+        let ready = Ready { took: began.elapsed(), ..ready };
+        service::serving(&format!("serves {} streams at {address}", ready.streams));
+        (options.ready)(&ready);
+        let beside = async { tokio::join!(service::watch(&all_lanes), warn_again(open_to_anyone)) };
         tokio::select! {
-            () = stop => {}
-            () = warn_again(), if open_to_anyone => {}
+            signal = signals.told() => info!("{signal}: stops; what was put is committed, every log is sealed"),
+            _ = beside => {}
         }
-        info!("stopping: sealing every log");
         Ok(())
     });
+    service::stopping("stops: seals every log");
+    let stops = Instant::now();
     http.stands(Standing::Stopping);
+    ending.begin();
     lanes.stop();
-    lanes.join();
-    // The last sender went with the lanes: what they asked for is done when the thread ends.
-    drop(file_thread.join());
-    catalog_at_end.close();
+    let finished = ending.finish(lanes, file_thread, catalog_at_end);
     http.end();
-    outcome
+    outcome?;
+    finished?;
+    info!(took_ms = stops.elapsed().as_millis() as u64, "stopped: every log is sealed");
+    Ok(())
 }
 
 /// The streams with their logs, and what is to be done with their files.
@@ -183,7 +227,11 @@ struct RecoveredBroker {
     unfinished: Vec<PathBuf>,
 }
 
-fn recover(directory: &DataDirectory, at_start: &CatalogAtStart) -> Result<RecoveredBroker, StartError> {
+fn recover(
+    directory: &DataDirectory,
+    at_start: &CatalogAtStart,
+    limits: StreamLimits,
+) -> Result<RecoveredBroker, StartError> {
     let mut found = Found::list(directory.layout())?;
     let mut recovered = RecoveredBroker { streams: Vec::new(), chores: Vec::new(), unfinished: Vec::new() };
     for stream in &at_start.streams {
@@ -193,7 +241,7 @@ fn recover(directory: &DataDirectory, at_start: &CatalogAtStart) -> Result<Recov
             let id = LogId { incarnation: stream.incarnation, log };
             let record = at_start.logs.get(&(id.incarnation, log)).copied().unwrap_or(LogRecord::NEW);
             let files = found.segments.remove(&id).unwrap_or_default();
-            let mut state = recover_log(directory, stream, log, record, files)?;
+            let mut state = recover_log(directory, on_disk(directory, stream, log, record, files))?;
             if let Some(cut) = &state.cut {
                 warn!(stream = %stream.name, log = %name(id), "{cut}");
             }
@@ -201,10 +249,11 @@ fn recover(directory: &DataDirectory, at_start: &CatalogAtStart) -> Result<Recov
                 warn!(stream = %stream.name, log = %name(id), "takes no puts, reads go on: {why}");
             }
             recovered.chores.extend(state.chores.drain(..).map(|chore| (id, chore)));
-            logs.push(Log::new(clock::now(), settings_of(stream, log), state));
+            logs.push(Log::new(clock::now(), settings_of(stream, log, limits), state));
         }
         recovered.streams.push(RecoveredStream { record: Arc::clone(stream), logs });
     }
+    witness_newest(&mut recovered.streams);
     let known = |path: &PathBuf| {
         at_start.streams.iter().any(|stream| path.starts_with(directory.layout().incarnation_dir(stream.incarnation)))
     };
@@ -214,6 +263,12 @@ fn recover(directory: &DataDirectory, at_start: &CatalogAtStart) -> Result<Recov
         set_aside(directory, &path, &format!("{incarnation:016x}"));
     }
     Ok(recovered)
+}
+
+/// Every log believes the wall clock up to the newest record of the broker, whichever log that is in.
+fn witness_newest(streams: &mut [RecoveredStream]) {
+    let newest_ms = streams.iter().flat_map(|stream| &stream.logs).map(Log::last_arrival_ms).max().unwrap_or(0);
+    streams.iter_mut().flat_map(|stream| &mut stream.logs).for_each(|log| log.witness(newest_ms));
 }
 
 fn start_chores(files: &FileThread, chores: Vec<(LogId, Chore)>, condemned: &[u64]) {
@@ -244,23 +299,15 @@ fn raise_open_files() -> Vec<String> {
     )]
 }
 
-/// Says it again and again, for as long as the broker runs.
-async fn warn_again() {
+/// Says it again and again, for as long as the broker runs; where it is so.
+async fn warn_again(open_to_anyone: bool) {
+    if !open_to_anyone {
+        std::future::pending().await
+    }
     loop {
         tokio::time::sleep(WARNED_EVERY).await;
         warn!("{OPEN_TO_ANYONE}");
     }
-}
-
-fn stop_signal() -> Result<impl Future<Output = ()>, StartError> {
-    let on = |kind| signal(kind).map_err(StartError::io("listen for signals as", "the main thread"));
-    let (mut terminate, mut interrupt) = (on(SignalKind::terminate())?, on(SignalKind::interrupt())?);
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
 }
 
 const OPEN_TO_ANYONE: &str =

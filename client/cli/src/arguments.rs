@@ -9,19 +9,23 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::completions::{self, CompletionsCommand};
+use crate::config::{self, ConfigCommand, Configured};
 use crate::consumer::ConsumerCommand;
 use crate::context::ContextCommand;
 use crate::demo::DemoCommand;
+use crate::failure::Failure;
 use crate::get::GetCommand;
 use crate::help::{HelpCommand, grouped};
 use crate::key::KeyCommand;
 use crate::man::ManCommand;
 use crate::ping::PingCommand;
 use crate::put::PutCommand;
+use crate::repair::RepairCommand;
 use crate::serve::ServeCommand;
 use crate::stream::StreamCommand;
 use crate::tail::TailCommand;
 use crate::tls::TlsCommand;
+use crate::top::TopCommand;
 use crate::verify::VerifyCommand;
 
 /// Streams of records on one machine: durable, ordered, fast.
@@ -55,6 +59,7 @@ pub(crate) enum Command {
     Put(PutCommand),
     Get(GetCommand),
     Tail(TailCommand),
+    Top(TopCommand),
     #[command(subcommand)]
     Consumer(ConsumerCommand),
     #[command(subcommand)]
@@ -62,9 +67,12 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Context(ContextCommand),
     #[command(subcommand)]
+    Config(ConfigCommand),
+    #[command(subcommand)]
     Tls(TlsCommand),
     Ping(PingCommand),
     Verify(VerifyCommand),
+    Repair(RepairCommand),
     Completions(CompletionsCommand),
     Man(ManCommand),
     Help(HelpCommand),
@@ -147,14 +155,29 @@ impl Output {
 }
 
 impl Arguments {
-    /// Reads the command line; a mistyped one ends the process with code 2.
-    pub(crate) fn read() -> Arguments {
+    /// Reads the command line, and what else says how a broker is to be run. A mistyped command line ends
+    /// the process with code 2.
+    ///
+    /// # Errors
+    /// What is wrong with the settings.
+    pub(crate) fn read() -> Result<Arguments, Failure> {
         let words: Vec<OsString> = std::env::args_os().skip(1).collect();
-        let matches =
-            command().try_get_matches().unwrap_or_else(|error| mistyped::mended(error, &mut command(), &words).exit());
+        let mistyped = |error| mistyped::mended(error, &mut command(), &words).exit();
+        let (matches, told) = config::read(command(), mistyped)?;
         let mut arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
         arguments.global.place_said_by(innermost(&matches));
-        arguments
+        if let Some(configured) = arguments.configured() {
+            configured.told = told;
+        }
+        Ok(arguments)
+    }
+
+    fn configured(&mut self) -> Option<&mut Configured> {
+        match &mut self.command {
+            Command::Serve(command) => Some(&mut command.configured),
+            Command::Config(command) => command.configured(),
+            _ => None,
+        }
     }
 }
 

@@ -66,6 +66,7 @@ Environment:
   RHEOS_URL         as --url: rheos://ID:SECRET@HOST:4567?ca=sha256:HEX, or dev:ADDRESS
   RHEOS_CONTEXT     as --context: a context to use
   RHEOS_DATA        as --data: the data directory of a broker on this host
+  RHEOS_CONFIG      as --config of rheos serve, whose other settings have variables too: rheos serve --help
   RHEOS_CONFIG_DIR  where contexts are kept; else $XDG_CONFIG_HOME/rheos, else ~/.config/rheos
   NO_COLOR          when it is not empty, nothing is coloured
 

@@ -15,6 +15,7 @@ mod arguments;
 mod broker;
 mod colours;
 mod completions;
+mod config;
 mod confirm;
 mod consumer;
 mod context;
@@ -25,6 +26,7 @@ mod failure;
 mod get;
 mod help;
 mod key;
+mod logging;
 mod man;
 mod near;
 mod output;
@@ -33,12 +35,17 @@ mod ping;
 mod printer;
 mod put;
 mod raw;
+mod repair;
 mod screen;
 mod serve;
+mod settings;
+mod stop;
 mod stream;
+mod tags;
 mod tail;
 mod template;
 mod tls;
+mod top;
 mod units;
 mod until;
 mod verify;
@@ -50,7 +57,7 @@ use failure::Failure;
 
 fn main() -> ExitCode {
     completions::answer();
-    match run(Arguments::read()) {
+    match Arguments::read().and_then(run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
@@ -62,7 +69,9 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Demo(command) => demo::run(command, global),
         Command::Serve(command) => serve::run(command, global),
         Command::Verify(command) => verify::run(command, global),
+        Command::Repair(command) => repair::run(command, global),
         Command::Context(command) => context::run(command, global),
+        Command::Config(command) => config::run(command, global),
         Command::Tls(command) => tls::run(command, global),
         Command::Completions(command) => completions::run(command),
         Command::Man(command) => man::run(command),
@@ -71,6 +80,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Stream(command) => on_runtime(stream::run(command, global)),
         Command::Put(command) => on_runtime(put::run(command, global)),
         Command::Get(command) => on_runtime(get::run(command, global)),
+        Command::Top(command) => on_runtime(top::run(command, global)),
         Command::Tail(command) => on_runtime(tail::run(command, global)),
         Command::Consumer(command) => on_runtime(consumer::run(command, global)),
         Command::Key(command) => on_runtime(key::run(command, global)),

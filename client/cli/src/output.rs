@@ -38,6 +38,11 @@ pub(crate) fn list<T, const N: usize>(
     if how.is_text() {
         return table(titles, &items.iter().map(row).collect::<Vec<_>>());
     }
+    objects(how, items, object)
+}
+
+/// Prints a list for programs.
+pub(crate) fn objects<T>(how: Output, items: &[T], object: impl Fn(&T) -> Value) -> Result<(), Failure> {
     let stdout = &mut io::BufWriter::new(io::stdout().lock());
     let mut objects = Objects::new(how);
     let mut printed = items.iter().try_for_each(|item| objects.print(stdout, &object(item)));

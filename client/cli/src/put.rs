@@ -27,12 +27,13 @@ use acks::Acks;
 use feed::{Feed, Keys};
 use input::Input;
 use made::{MadeField, parse_made};
-use pace::{Pace, Rate, parse_rate};
+use pace::{Pace, Rate};
 use progress::Progress;
 use settle::settle;
 use tally::Tally;
 
 pub(crate) use input::rows_of;
+pub(crate) use pace::parse_rate;
 pub(crate) use rows::Row;
 
 use crate::arguments::Global;
@@ -42,7 +43,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, note, warn};
 use crate::raw;
 use crate::template::Template;
-use crate::units::{parse_duration_ms, parse_number};
+use crate::units::{parse_duration_ms, parse_hash_key, parse_number};
 
 /// Most records that were put and whose outcome was not looked at yet.
 const TICKETS_MAX: usize = 64 << 10;
@@ -129,13 +130,6 @@ fn parse_key(text: &str) -> Result<String, String> {
     view.check(0).map(|()| text.to_owned()).map_err(|bad| bad.to_string())
 }
 
-fn parse_hash_key(text: &str) -> Result<u128, String> {
-    let digits = text.strip_prefix("0x");
-    let number = digits.map_or_else(|| text.parse().ok(), |digits| u128::from_str_radix(digits, 16).ok());
-    number
-        .ok_or_else(|| format!("{text:?} is no hash key: write 0 to 2^128 - 1, or 0x and up to 32 hexadecimal digits"))
-}
-
 fn parse_timeout(text: &str) -> Result<Duration, String> {
     let ms = NonZeroU64::new(parse_duration_ms(text)?).ok_or("a record needs some time to be delivered")?;
     Ok(Duration::from_millis(ms.get()))
@@ -200,20 +194,4 @@ async fn interrupted(progress: &Progress) -> Failure {
         }
     });
     Failure::Told(Exit::Interrupted, "interrupted before the end of the input".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hash_keys_are_read() {
-        let most = u128::MAX;
-        for (text, number) in [("0", 0), ("340282366920938463463374607431768211455", most), ("0xfF", 255)] {
-            assert_eq!(parse_hash_key(text), Ok(number));
-        }
-        for text in ["", "-1", "0x", "ff", "340282366920938463463374607431768211456"] {
-            assert!(parse_hash_key(text).is_err(), "{text}");
-        }
-    }
 }

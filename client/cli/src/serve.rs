@@ -1,55 +1,27 @@
 //! `rheos serve`: runs the broker until it is told to stop.
 
 use std::io::{self, IsTerminal, Write};
-use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use clap::Args;
-use rheos_broker::{CertificateFiles, Ready, ServeOptions};
+use rheos_broker::Ready;
 use serde_json::json;
-use tracing_subscriber::filter::LevelFilter;
+use tracing::{debug, error, info, warn};
 
 use crate::arguments::{Global, Output};
-use crate::colours::is_coloured;
-use crate::failure::{Failure, warn};
+use crate::config::{Configured, misspelt_variables};
+use crate::failure::Failure;
+use crate::logging::{self, Limit};
 use crate::output::count;
 use crate::parent;
+use crate::settings::{LogFormat, name};
 use crate::units::show_duration_ms;
 
 /// Run the broker, until it gets SIGTERM or SIGINT
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct ServeCommand {
-    /// Where to listen: for QUIC (UDP) and for HTTP (TCP, the same number), which tells of health and metrics
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4567")]
-    listen: SocketAddr,
-    /// Development mode: any credential is accepted and any file system will do; loopback only
-    #[arg(long)]
-    dev: bool,
-    /// With --dev: on other addresses too. Whoever reaches the port may read and change everything
-    #[arg(long, requires = "dev")]
-    dev_anyone_on_the_network: bool,
-    /// Your own certificate in place of the broker's CA: PEM, the server's first, then each that signed
-    /// the one before. Clients pin the last
-    #[arg(long, value_name = "FILE", requires = "tls_key")]
-    tls_cert: Option<PathBuf>,
-    /// The private key of --tls-cert: PEM, readable by its owner alone
-    #[arg(long, value_name = "FILE", requires = "tls_cert")]
-    tls_key: Option<PathBuf>,
-    /// Let whoever reaches the port read the metrics over HTTP, which name streams and consumers; otherwise
-    /// only this host may
-    #[arg(long)]
-    metrics_open: bool,
-    /// Lanes, each one core's worth of the broker: 1 to 256; by default as many as cores are named, or
-    /// one less than this process may use
-    #[arg(long, value_name = "N")]
-    lanes: Option<u16>,
-    /// Largest path MTU to look for, in bytes of UDP payload: 1200 to 6500
-    #[arg(long, value_name = "BYTES", default_value_t = 1452, value_parser = clap::value_parser!(u16).range(1200..=6500))]
-    mtu: u16,
-    /// Cores to pin the lanes to, one for each; by default the last ones this process may use
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
-    cores: Vec<usize>,
+    #[command(flatten)]
+    pub(crate) configured: Configured,
     /// End when this process ends, which must be the one that started the broker
     #[arg(long, value_name = "PID", hide = true)]
     end_with: Option<u32>,
@@ -63,40 +35,27 @@ Examples:
   rheos serve --data /var/lib/rheos --listen 0.0.0.0:4567
   rheos serve --tls-cert chain.pem --tls-key key.pem
   rheos serve --lanes 4 --cores 4,5,6,7
+  rheos serve --limits kinesis
   rheos serve --dev --data /tmp/rheos";
 
 pub(crate) fn run(command: &ServeCommand, global: &Global) -> Result<(), Failure> {
     command.end_with.map_or(Ok(()), parent::end_with)?;
-    tracing_subscriber::fmt()
-        .with_writer(io::stderr)
-        .with_ansi(is_coloured(&io::stderr()))
-        .with_max_level(LevelFilter::INFO)
-        .with_target(false)
-        .init();
-    let (how, run) = (global.output, Run { dev: command.dev, metrics_open: command.metrics_open });
-    let files = command.tls_cert.clone().zip(command.tls_key.clone());
-    let certificate = files.map(|(chain, key)| CertificateFiles { chain, key });
-    rheos_broker::serve(ServeOptions {
-        data: global.data.clone(),
-        listen: command.listen,
-        dev: command.dev,
-        dev_anyone_on_the_network: command.dev_anyone_on_the_network,
-        certificate,
-        lanes: command.lanes.unwrap_or_else(|| lanes_of_cores(&command.cores)),
-        metrics_open: command.metrics_open,
-        mtu: command.mtu,
-        cores: command.cores.clone(),
-        ready: Box::new(move |ready| announce(ready, &run, how)),
-    })
-    .map_err(|error| Failure::new(error.to_string()))
-}
-
-fn lanes_of_cores(cores: &[usize]) -> u16 {
-    match cores.len() {
-        0 => rheos_broker::default_lanes(),
-        // More than there can be are refused as that.
-        named => u16::try_from(named).unwrap_or(u16::MAX),
+    let Configured { settings, told, .. } = &command.configured;
+    settings.check()?;
+    let limit = logging::begin(settings.log_level, settings.log_format);
+    misspelt_variables().iter().for_each(|warning| warn!("{warning}"));
+    for told in told {
+        debug!(setting = name(&told.setting), origin = %told.origin, "{}", told.values.join(","));
     }
+    let (how, run) = (global.output, Run { dev: settings.dev, metrics_open: settings.metrics_open });
+    let ready = Box::new(move |ready: &Ready| announce(ready, &run, how, &limit));
+    rheos_broker::serve(settings.options(&global.data, ready)).map_err(|error| match settings.log_format {
+        LogFormat::Text if !logging::is_journal() => Failure::new(error.to_string()),
+        _ => {
+            error!("{error}");
+            Failure::Logged
+        }
+    })
 }
 
 /// How the broker was told to run, as far as it is said when it does.
@@ -106,8 +65,25 @@ struct Run {
 }
 
 /// Says where clients connect. The broker serves whether or not anybody reads it.
-fn announce(ready: &Ready, run: &Run, how: Output) {
-    ready.warnings.iter().for_each(|warning| warn(warning));
+fn announce(ready: &Ready, run: &Run, how: Output, limit: &Limit) {
+    ready.warnings.iter().for_each(|warning| warn!("{warning}"));
+    if !(io::stdout().is_terminal() && io::stderr().is_terminal() && how.is_text()) {
+        info!(
+            address = %ready.address,
+            data = %ready.data.display(),
+            durability = durability(ready),
+            lanes = ready.lanes,
+            streams = ready.streams,
+            started_ms = ready.took.as_millis() as u64,
+            "rheos {} serves",
+            env!("CARGO_PKG_VERSION"),
+        );
+    }
+    limit.begin();
+    // In the journal that line is enough.
+    if how.is_text() && logging::is_journal() {
+        return;
+    }
     let mut stdout = io::stdout().lock();
     let text = match how {
         Output::Json | Output::Ndjson => json!({
@@ -116,6 +92,7 @@ fn announce(ready: &Ready, run: &Run, how: Output) {
             "address": ready.address.to_string(),
             "http": format!("http://{}", ready.address),
             "data": ready.data,
+            "durability": durability(ready),
             "lanes": ready.lanes,
             "streams": ready.streams,
             "started_ms": ready.took.as_millis() as u64,
@@ -126,6 +103,14 @@ fn announce(ready: &Ready, run: &Run, how: Output) {
         Output::Text => banner(ready, run, io::stdout().is_terminal()),
     };
     let _ = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
+}
+
+/// What an acknowledgement stands for.
+fn durability(ready: &Ready) -> &'static str {
+    match ready.direct {
+        true => "acked once on the disk (O_DIRECT and O_DSYNC)",
+        false => "acked once on the disk (O_DSYNC, through the page cache)",
+    }
 }
 
 fn banner(ready: &Ready, run: &Run, terminal: bool) -> String {

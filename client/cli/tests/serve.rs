@@ -1,66 +1,15 @@
 //! The whole way: a broker in a process of its own, and the commands against it.
 
+mod broker;
 mod said;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
+use broker::{Broker, rheos, run};
 use said::stdout;
 use serde_json::Value;
-
-/// A running broker; it is killed when the test ends before it stopped.
-struct Broker {
-    process: Child,
-    address: String,
-}
-
-impl Broker {
-    fn start(data: &Path, listen: &str) -> Broker {
-        Broker::start_with(data, listen, &[]).0
-    }
-
-    /// The same with more arguments; also gives what the broker said of itself.
-    fn start_with(data: &Path, listen: &str, arguments: &[&str]) -> (Broker, Value) {
-        let usual = ["serve", "--dev", "--output", "json", "--listen", listen];
-        let mut command = rheos(data, &[&usual, arguments].concat());
-        let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let ready: Value = serde_json::from_str(&line).expect("the broker says that it is ready, or why not above");
-        let address = ready["address"].as_str().unwrap().to_owned();
-        (Broker { process, address }, ready)
-    }
-
-    fn kill(mut self) -> String {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-        self.address.clone()
-    }
-
-    fn stop(mut self) {
-        let told = Command::new("kill").arg(self.process.id().to_string()).status().unwrap();
-        assert!(told.success() && self.process.wait().unwrap().success(), "a told broker stops with success");
-    }
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-fn rheos(data: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_rheos"));
-    command.args(arguments).arg("--data").arg(data).env_remove("RHEOS_URL").env_remove("RHEOS_DATA");
-    command.stdin(Stdio::null());
-    command
-}
-
-fn run(data: &Path, arguments: &[&str]) -> Output {
-    rheos(data, arguments).output().unwrap()
-}
 
 #[test]
 fn what_was_acked_is_there_after_the_broker_was_killed_and_started_again() {
@@ -109,6 +58,19 @@ fn what_was_acked_is_there_after_the_broker_was_killed_and_started_again() {
     assert_eq!(logs.iter().map(|log| log["records"].as_u64().unwrap()).sum::<u64>(), 6_000);
     let table = stdout(&run(&data, &["verify"]));
     assert!(table.contains("orders") && table.contains("6000") && table.contains("whole"), "{table}");
+}
+
+#[test]
+fn a_first_start_is_quick() {
+    // The least of some: on a machine that is busy with other tests each may be slow.
+    let started_ms = |_| {
+        let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let (broker, ready) = Broker::start_with(&directory.path().join("data"), "127.0.0.1:0", &[]);
+        broker.stop();
+        ready["started_ms"].as_u64().unwrap()
+    };
+    let least = (0..10).map(started_ms).min();
+    assert!(least.is_some_and(|ms| ms < 300), "{least:?}");
 }
 
 #[test]

@@ -24,6 +24,13 @@ pub(super) struct Submitted {
     opens_segment: bool,
 }
 
+impl Submitted {
+    /// Where the shards of its batches stand.
+    pub(super) fn places(&mut self) -> impl Iterator<Item = &mut usize> {
+        self.batches.iter_mut().map(|staged| &mut staged.shard_at)
+    }
+}
+
 impl Log {
     /// Begins a commit when none is in flight, something is staged and the lane has a place.
     pub(super) fn flush(&mut self, now: Now, budget: &mut LaneBudget, effects: &mut Vec<Effect>) {
@@ -35,19 +42,22 @@ impl Log {
                 self.submit(now, failed.batches, budget, effects);
             }
             Stage::Idle if !self.staged.is_empty() => {
-                let (count, payload_len) = self.next_commit_extent();
-                if self.segments.has_place(CommitHeader::padded_len(payload_len)) {
+                if self.has_place_for_staged() {
+                    let (count, _) = self.next_commit_extent();
                     let batches = self.staged.drain(..count).collect();
                     self.submit(now, batches, budget, effects);
                 }
             }
+            Stage::Idle if self.must_settle() => self.settle(now, budget, effects),
             stage => self.stage = stage,
         }
     }
 
     /// Sees to it that the next segment is there when it is needed.
     pub(super) fn look_ahead(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        if self.read_only().is_some() {
+        // A log that stops needs a segment only to write again what has failed.
+        let serves = self.health == Health::Serving || matches!(self.stage, Stage::Failed(_));
+        if !serves || self.read_only().is_some() {
             return;
         }
         let next_len = match &self.stage {
@@ -79,6 +89,12 @@ impl Log {
             (count, payload_len) = (count + 1, payload_len + len);
         }
         (count, payload_len)
+    }
+
+    /// Whether the next commit of what is staged can be written now.
+    pub(super) fn has_place_for_staged(&self) -> bool {
+        let (_, payload_len) = self.next_commit_extent();
+        self.segments.has_place(CommitHeader::padded_len(payload_len))
     }
 
     fn submit(&mut self, now: Now, batches: Vec<Staged>, budget: &mut LaneBudget, effects: &mut Vec<Effect>) {
@@ -213,8 +229,7 @@ impl Log {
         }
         // What is staged was never submitted: it is refused, to come again. What was submitted and
         // failed keeps its sequences and waits for a segment.
-        let (_, payload_len) = self.next_commit_extent();
-        let starved = !self.segments.has_place(CommitHeader::padded_len(payload_len));
+        let starved = !self.has_place_for_staged();
         if !matches!(self.stage, Stage::Submitted(_)) && (starved || matches!(self.stage, Stage::Failed(_))) {
             let refusal = if stopping { super::append::going_away() } else { super::append::storage_full() };
             self.refuse_staged(&refusal, budget, effects);

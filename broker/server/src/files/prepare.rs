@@ -61,7 +61,7 @@ impl Preparing {
         drop(durable::create_unfinished(&unfinished, FILE_MODE)?);
         let flags = if directory.is_direct() { OFlags::DIRECT.bits() as i32 } else { 0 };
         let file = OpenOptions::new().write(true).custom_flags(flags).open(&unfinished)?;
-        let bytes = allocate(&file, bytes).inspect_err(|_| drop(durable::remove_file(&unfinished)))?;
+        let bytes = allocate(&file, bytes).inspect_err(|_| drop(durable::remove_unfinished(&unfinished)))?;
         let id = SegmentId { incarnation: log.incarnation, log: log.log, segment };
         let label = Label { directory: directory.id(), segment: id, salt: u64::from_le_bytes(salt) };
         Ok(Preparing { log, ask, segment, label, bytes, written: 0, file, unfinished, hurry })
@@ -118,7 +118,7 @@ impl Preparing {
 
     /// Removes it.
     pub(super) fn abandon(self) {
-        drop(durable::remove_file(&self.unfinished));
+        drop(durable::remove_unfinished(&self.unfinished));
     }
 }
 

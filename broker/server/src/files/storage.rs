@@ -58,6 +58,10 @@ impl StorageWatch {
 
     /// Gives the ballast back to the file system; false when there was none.
     pub(super) fn release_ballast(&mut self) -> bool {
-        self.ballast.is_held() && self.ballast.release().is_ok()
+        let released = self.ballast.is_held().then(|| self.ballast.release().ok()).flatten();
+        if let Some(bytes) = released {
+            warn!(mib = bytes >> 20, "the disk is full: gave up what was held back for the catalog");
+        }
+        released.is_some()
     }
 }

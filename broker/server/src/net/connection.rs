@@ -20,6 +20,7 @@ use super::share::Share;
 use super::subscription_stream::take_subscriptions;
 use super::{Net, close_code};
 use crate::identity::Principal;
+use crate::stopping::going_away;
 use crate::transport;
 
 /// Serves a connection until either side closes it; until it is admitted it counts as a stranger.
@@ -63,7 +64,10 @@ fn close(connection: &Connection, error: &WireError) {
 async fn greet(connection: &Connection, net: &Net) -> Result<(Authenticated<Principal>, Counted), WireError> {
     let (mut send, mut recv) = connection.accept_bi().await.map_err(|error| lost(&error.to_string()))?;
     let frame = first_frame(&mut Frames::before_hello(), &mut recv).await?;
-    let answer = prove(connection, net, &frame).and_then(|proved| Ok((proved, net.door.admit()?)));
+    let answer = match net.stopping.has_begun() {
+        true => Err(going_away()),
+        false => prove(connection, net, &frame).and_then(|proved| Ok((proved, net.door.admit()?))),
+    };
     let mut out = BytesMut::new();
     match &answer {
         Ok(((_, welcome), _)) => Reply::Welcome(welcome.clone()).write(frame.header.id, &mut out),

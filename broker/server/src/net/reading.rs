@@ -12,13 +12,14 @@ use rheos_protocol::limits::READ_BYTES_MAX;
 use rheos_protocol::message::{Batches, Read};
 use tokio::sync::{SemaphorePermit, oneshot};
 
+use super::Net;
 use super::route::Route;
 use super::share::Share;
-use super::{Net, stopping};
 use crate::blocks::perform;
 use crate::clock;
 use crate::lane::{Arrival, Reading};
 use crate::mesh::Asked;
+use crate::stopping::going_away;
 
 /// How often a read is begun anew because a segment it needed was gone.
 const BEGUN_ANEW_MAX: usize = 8;
@@ -39,8 +40,8 @@ pub(super) async fn read<'a>(net: &'a Net, share: &'a Share, read: Read) -> Resu
     }
     let wanted_kib = read.bytes_max.div_ceil(1024);
     // The share comes first: who has used up its own waits for itself alone.
-    let mut of_share = share.reads.acquire_many(wanted_kib).await.map_err(|_| stopping())?;
-    let mut of_lane = net.read_memory.acquire_many(wanted_kib).await.map_err(|_| stopping())?;
+    let mut of_share = share.reads.acquire_many(wanted_kib).await.map_err(|_| going_away())?;
+    let mut of_lane = net.read_memory.acquire_many(wanted_kib).await.map_err(|_| going_away())?;
     let mut gone = BTreeSet::new();
     for _ in 0..BEGUN_ANEW_MAX {
         let (reply, begun) = oneshot::channel();
@@ -54,7 +55,7 @@ pub(super) async fn read<'a>(net: &'a Net, share: &'a Share, read: Read) -> Resu
             }
             _ => net.inbox.push(Arrival::Read { read: read.clone(), reply }),
         }
-        let Reading { log, tip, start } = begun.await.map_err(|_| stopping())??;
+        let Reading { log, tip, children, start } = begun.await.map_err(|_| going_away())??;
         let outcome = match start {
             ReadStart::Ready(outcome) => outcome,
             ReadStart::Disk(task) => match perform(&net.blocks[usize::from(lane)], log, *task, &mut gone).await? {
@@ -67,7 +68,8 @@ pub(super) async fn read<'a>(net: &'a Net, share: &'a Share, read: Read) -> Resu
                 None => continue,
             },
         };
-        let fields = fields(&outcome, tip);
+        let children = children.filter(|_| outcome.next_sequence >= tip.durable_sequence);
+        let fields = Batches { children, ..fields(&outcome, tip) };
         let batches = outcome.pieces;
         // Most reads ask for far more than there is.
         let unused_kib =
@@ -84,6 +86,7 @@ fn fields(outcome: &ReadOutcome, tip: ShardTip) -> Batches {
         next_sequence: outcome.next_sequence,
         tip_sequence: tip.durable_sequence,
         behind_ms: outcome.behind_ms(tip, clock::now().wall_ms),
+        children: None,
         batches: Bytes::new(),
     }
 }

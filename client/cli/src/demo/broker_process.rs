@@ -145,7 +145,8 @@ impl Drop for BrokerProcess {
 
 fn command(program: &Path, data: &Path, listen: SocketAddr) -> Command {
     let mut command = Command::new(program);
-    command.arg("serve").args(["--output", "json"]).arg("--data").arg(data);
+    // What is set for another broker on this machine is not meant for this one.
+    command.args(["serve", "--output", "json", "--config", "/dev/null"]).arg("--data").arg(data);
     command.arg("--listen").arg(listen.to_string()).arg("--end-with").arg(std::process::id().to_string());
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("RHEOS_")) {
         command.env_remove(name);
