@@ -43,4 +43,6 @@ pub mod witness;
 mod programs_of_the_book {
     #[doc = include_str!("../../broker/docs/src/tutorial.md")]
     struct Tutorial;
+    #[doc = include_str!("../../README.md")]
+    struct Readme;
 }

@@ -55,12 +55,7 @@ impl Session {
             fs::create_dir(scratch.path().join(folder)).expect("it is new");
         }
         let rheos = scratch.path().join("bin/rheos");
-        let wrapper = format!(
-            "#!/bin/sh\nif [ \"$1\" = serve ]; then shift; set -- serve --listen $RHEOS_LISTEN \"$@\"; fi\nexec {} \"$@\"\n",
-            env!("CARGO_BIN_EXE_rheos")
-        );
-        fs::write(&rheos, wrapper).unwrap();
-        fs::set_permissions(&rheos, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_rheos"), rheos).expect("it is new");
         let port = free_port();
         let path = format!("{}/bin:{}", scratch.path().display(), std::env::var("PATH").unwrap_or_default());
         let mut shell = Command::new("bash");
