@@ -46,7 +46,7 @@ async fn streams_are_made_listed_described_and_deleted() {
     assert!(stdout(&run(&peer, &["stream", "list"])).contains("orders       4"));
     let described = stdout(&run(&peer, &["stream", "describe", "orders"]));
     assert!(
-        described.contains("    1  open   40000000000000000000000000000000  7fffffffffffffffffffffffffffffff"),
+        described.contains("    1  open   0x40000000000000000000000000000000  0x7fffffffffffffffffffffffffffffff"),
         "{described}"
     );
     let json: Value =
