@@ -13,7 +13,7 @@ use crate::output::{self, count};
 use crate::units::show_bytes;
 use crate::verify;
 
-/// Have a damaged stream take puts again, at the price of what cannot be read; while no broker runs
+/// Have a damaged stream take puts again, at the price of what cannot be read (offline)
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct RepairCommand {
