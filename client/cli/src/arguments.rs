@@ -6,8 +6,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{ArgMatches, Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+use crate::colours;
 use crate::completions::{self, CompletionsCommand};
 use crate::config::{self, ConfigCommand, Configured};
 use crate::consumer::ConsumerCommand;
@@ -183,7 +184,9 @@ impl Arguments {
 
 /// The whole command line.
 pub(crate) fn command() -> clap::Command {
-    grouped(Arguments::command())
+    // Left to itself clap has reasons to colour that nothing else here has, such as the variable CI.
+    let choice = if colours::wants_colours() { ColorChoice::Auto } else { ColorChoice::Never };
+    grouped(Arguments::command()).color(choice)
 }
 
 impl Global {
