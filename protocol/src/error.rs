@@ -95,6 +95,8 @@ error_codes! {
     ProducerFenced = 34,
     /// The number is older than what the broker remembers.
     NumberTooOld = 35,
+    /// The stream or the shard is being split or merged; try again after the wait.
+    Resharding = 36,
     /// The put may or may not be stored.
     Indeterminate = 40,
     /// The log takes no puts, because it is damaged or its disk failed; reads go on.

@@ -101,6 +101,12 @@ kinds! {
     UNSUBSCRIBE = 52,
     /// The end of a subscription, with exactly one reason.
     PUSH_END = 53,
+    /// Request: split a shard; answered with [`STREAM`], as are the next two.
+    SPLIT_SHARD = 56,
+    /// Request: merge two shards.
+    MERGE_SHARDS = 58,
+    /// Request: have another number of open shards.
+    UPDATE_SHARD_COUNT = 60,
     /// Request: make an access key.
     CREATE_KEY = 64,
     /// Reply to [`CREATE_KEY`].
@@ -115,6 +121,14 @@ kinds! {
     READ_METRICS = 80,
     /// Reply to [`READ_METRICS`]: one of as many as it takes.
     METRICS = 81,
+    /// Request: change retention, largest record or limits of a stream; answered with [`STREAM`].
+    UPDATE_STREAM = 96,
+    /// Request: change tags of a stream or a registered consumer.
+    CHANGE_TAGS = 98,
+    /// Request: the tags of a stream or a registered consumer.
+    LIST_TAGS = 100,
+    /// Reply to [`LIST_TAGS`].
+    TAGS = 101,
 }
 
 impl FrameHeader {

@@ -30,6 +30,12 @@ impl HashRange {
         self.first <= hash && hash <= self.last
     }
 
+    /// Where the range is divided when nothing else is asked for: the first hash key of its second half.
+    /// `None` for a range of one hash key.
+    pub fn middle(&self) -> Option<u128> {
+        (self.last > self.first).then(|| self.first + (self.last - self.first) / 2 + 1)
+    }
+
     /// Cuts the hash space into `count` ranges as Kinesis does: equal widths, the last takes the rest.
     ///
     /// # Panics

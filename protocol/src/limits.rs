@@ -13,6 +13,8 @@ pub const RECORD_BYTES_DEFAULT: u32 = 1 << 20;
 pub const RECORD_BYTES_LEAST: u32 = 1 << 20;
 /// Largest setting of a stream's largest record: 10 MiB (as in Kinesis).
 pub const RECORD_BYTES_MAX: u32 = 10 << 20;
+/// Fewest bytes that a record takes in a batch: its lengths and a key of one character.
+pub const RECORD_ENCODED_BYTES_LEAST: usize = 9;
 /// Most records in one batch.
 pub const BATCH_RECORDS_MAX: u32 = 16_384;
 /// Largest body of one batch: one record of the largest size with its key, and room to spare.
@@ -60,6 +62,8 @@ pub const KEYS_MAX: u32 = 1_000;
 pub const GRANTS_MAX: u32 = 100;
 /// Most shards of one stream.
 pub const SHARDS_MAX: u32 = 10_000;
+/// Most children of one shard that are named; a split makes two.
+pub const CHILDREN_MAX: u32 = SHARDS_MAX;
 /// Most streams in one page of a listing.
 pub const LIST_PAGE_MAX: u32 = 1_000;
 /// Shortest retention: 24 hours, in milliseconds (as in Kinesis).
@@ -70,6 +74,20 @@ pub const RETENTION_MS_MAX: u64 = 8_760 * 3_600_000;
 pub const METRICS_PIECE_BYTES_MAX: u32 = 1 << 20;
 /// Most bytes of the whole text.
 pub const METRICS_BYTES_MAX: usize = 32 << 20;
+/// Least bound of a stream's bytes, for each of its logs: enough for a few segments.
+pub const RETENTION_BYTES_OF_LOG_LEAST: u64 = 64 << 20;
+/// Largest bound of a stream's bytes: 1 PiB.
+pub const RETENTION_BYTES_MAX: u64 = 1 << 50;
+/// Largest ceiling that is a ceiling: 1 TiB, or as many records or reads, a second.
+pub const RATE_MAX: u64 = 1 << 40;
+/// Most tags of one stream or consumer (as in Kinesis).
+pub const TAGS_MAX: u32 = 50;
+/// Longest key of a tag, in characters (as in Kinesis).
+pub const TAG_KEY_CHARS_MAX: usize = 128;
+/// Longest value of a tag, in characters (as in Kinesis).
+pub const TAG_VALUE_CHARS_MAX: usize = 256;
+/// Most tags that a listing may ask for at once.
+pub const FILTER_TAGS_MAX: u32 = 10;
 /// Time in which a new connection must say Hello, in milliseconds.
 pub const HELLO_MS_MAX: u64 = 5_000;
 
@@ -79,5 +97,6 @@ const _: () = assert!(REPLY_FRAME_BYTES_MAX > METRICS_PIECE_BYTES_MAX + CONTROL_
 const _: () = assert!(CONTROL_FRAME_BYTES_MAX >= UNAUTHENTICATED_FRAME_BYTES_MAX);
 const _: () = assert!(PUSH_STREAMS_MAX <= DATA_STREAMS_MAX);
 const _: () = assert!(GRANTS_MAX as usize * (NAME_CHARS_MAX + 3) < CONTROL_FRAME_BYTES_MAX as usize / 2);
+const _: () = assert!(TAG_VALUE_CHARS_MAX * 4 <= TEXT_BYTES_MAX && TAG_KEY_CHARS_MAX < TAG_VALUE_CHARS_MAX);
 const _: () = assert!(BATCH_BODY_BYTES_TARGET < BATCH_BODY_BYTES_MAX);
 const _: () = assert!(PARTITION_KEY_BYTES_MAX <= u16::MAX as usize);

@@ -10,6 +10,9 @@ mod consumer;
 mod key;
 mod metrics;
 mod push;
+mod reshard;
+mod settings;
+mod tag;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -20,8 +23,11 @@ pub use consumer::{ConsumerDescription, ConsumerOf};
 pub use key::{Access, CreateKey, KeyDescription, KeyPolicy, NewKey};
 pub use metrics::MetricsPiece;
 pub use push::{Push, PushEnd, Subscribe};
+pub use reshard::{MergeShards, SplitShard, UpdateShardCount};
+pub use settings::{Limit, LimitsUpdate, StreamLimits, StreamSettings, UpdateStream};
+pub use tag::{ChangeTags, StreamFilter, Tag, Tagged};
 
-use crate::limits::{LIST_PAGE_MAX, NAME_CHARS_MAX, SHARDS_MAX, TEXT_BYTES_MAX};
+use crate::limits::{CHILDREN_MAX, LIST_PAGE_MAX, NAME_CHARS_MAX, SHARDS_MAX, TEXT_BYTES_MAX};
 use crate::wire::{FieldReader, FieldWriter, Malformed, write_group};
 
 /// The protocol version of this crate.
@@ -112,7 +118,7 @@ pub struct Read {
 /// Reply to [`Read`]: whole batches as stored; the first may begin before the position.
 ///
 /// ```text
-///   group { u64 start | u64 next | u64 tip | u64 behind ms } | batches
+///   group { u64 start | u64 next | u64 tip | u64 behind ms | u8 0: goes on, 1: ended | u32 children | children x u32 } | batches
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batches {
@@ -124,6 +130,8 @@ pub struct Batches {
     pub tip_sequence: u64,
     /// How far `next_sequence` is behind the tip: age of the first durable record at or after it, in ms; 0 at the tip.
     pub behind_ms: u64,
+    /// At the end of a closed shard, the shards that take what it took.
+    pub children: Option<Vec<u32>>,
     /// The batches, one after the other.
     pub batches: Bytes,
 }
@@ -149,7 +157,8 @@ pub struct CreateStream {
 ///
 /// ```text
 ///   group { text name | u64 incarnation | u64 created ms | u64 retention ms | u32 largest record bytes } | u32 count |
-///   count x group { u32 shard | u128 first hash | u128 last hash | u8 state | u32 parent + 1 | u32 adjacent parent + 1 | u32 log | u16 lane }
+///   count x group { u32 shard | u128 first hash | u128 last hash | u8 state | u32 parent + 1 | u32 adjacent parent + 1 | u32 log | u16 lane } |
+///   group { settings }
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamDescription {
@@ -165,6 +174,8 @@ pub struct StreamDescription {
     pub record_bytes_max: u32,
     /// Shards in order of their number.
     pub shards: Vec<ShardDescription>,
+    /// What else may be changed of it.
+    pub settings: StreamSettings,
 }
 
 /// A shard of a [`StreamDescription`].
@@ -214,12 +225,14 @@ pub enum Request {
     CreateStream(CreateStream),
     /// Describe the stream of this name.
     DescribeStream(String),
-    /// Up to `limit` streams whose names sort after `after`.
+    /// Up to `limit` streams that pass the filter and whose names sort after `after`.
     ListStreams {
         /// Where to go on; empty for the first page.
         after: String,
         /// 1 to 1,000.
         limit: u32,
+        /// Which of them.
+        filter: StreamFilter,
     },
     /// Delete the stream of this name.
     DeleteStream(String),
@@ -255,8 +268,20 @@ pub enum Request {
     },
     /// Revoke the access key of this id or name.
     RevokeKey(String),
+    /// Split a shard.
+    SplitShard(SplitShard),
+    /// Merge two shards.
+    MergeShards(MergeShards),
+    /// Have another number of open shards.
+    UpdateShardCount(UpdateShardCount),
     /// The broker's metrics.
     ReadMetrics,
+    /// Change a stream.
+    UpdateStream(UpdateStream),
+    /// Change tags.
+    ChangeTags(ChangeTags),
+    /// List tags.
+    ListTags(Tagged),
 }
 
 /// Everything a broker answers or pushes.
@@ -299,6 +324,8 @@ pub enum Reply {
     Keys(Vec<KeyDescription>, bool),
     /// To ReadMetrics: as many of these as it takes, on the same stream.
     Metrics(MetricsPiece),
+    /// To ListTags: all of them, sorted by their keys.
+    Tags(Vec<Tag>),
 }
 
 impl Request {
@@ -322,7 +349,13 @@ impl Request {
             Request::CreateKey(_) => kind::CREATE_KEY,
             Request::ListKeys { .. } => kind::LIST_KEYS,
             Request::RevokeKey(_) => kind::REVOKE_KEY,
+            Request::SplitShard(_) => kind::SPLIT_SHARD,
+            Request::MergeShards(_) => kind::MERGE_SHARDS,
+            Request::UpdateShardCount(_) => kind::UPDATE_SHARD_COUNT,
             Request::ReadMetrics => kind::READ_METRICS,
+            Request::UpdateStream(_) => kind::UPDATE_STREAM,
+            Request::ChangeTags(_) => kind::CHANGE_TAGS,
+            Request::ListTags(_) => kind::LIST_TAGS,
         }
     }
 
@@ -346,7 +379,12 @@ impl Request {
             Request::DescribeStream(name) | Request::DeleteStream(name) | Request::RevokeKey(name) => {
                 FieldWriter::text(out, name);
             }
-            Request::ListStreams { after, limit } | Request::ListKeys { after, limit } => {
+            Request::ListStreams { after, limit, filter } => {
+                FieldWriter::text(out, after);
+                out.put_u32_le(*limit);
+                filter.encode(out);
+            }
+            Request::ListKeys { after, limit } => {
                 FieldWriter::text(out, after);
                 out.put_u32_le(*limit);
             }
@@ -361,6 +399,12 @@ impl Request {
             Request::Subscribe(subscribe) => subscribe.encode(out),
             Request::CreateKey(create) => create.encode(out),
             Request::Credit(bytes) => out.put_u64_le(*bytes),
+            Request::SplitShard(split) => split.encode(out),
+            Request::MergeShards(merge) => merge.encode(out),
+            Request::UpdateShardCount(update) => update.encode(out),
+            Request::UpdateStream(update) => update.encode(out),
+            Request::ChangeTags(change) => change.encode(out),
+            Request::ListTags(of) => of.encode(out),
         });
     }
 
@@ -384,7 +428,11 @@ impl Request {
                 record_bytes_max: fields.u32()?,
             }),
             kind::DESCRIBE_STREAM => Request::DescribeStream(name(&mut fields)?),
-            kind::LIST_STREAMS => Request::ListStreams { after: name(&mut fields)?, limit: fields.u32()? },
+            kind::LIST_STREAMS => Request::ListStreams {
+                after: name(&mut fields)?,
+                limit: fields.u32()?,
+                filter: StreamFilter::decode(&mut fields)?,
+            },
             kind::DELETE_STREAM => Request::DeleteStream(name(&mut fields)?),
             kind::REGISTER_CONSUMER => Request::RegisterConsumer(ConsumerOf::decode(&mut fields)?),
             kind::DESCRIBE_CONSUMER => Request::DescribeConsumer(ConsumerOf::decode(&mut fields)?),
@@ -398,7 +446,13 @@ impl Request {
             kind::CREATE_KEY => Request::CreateKey(CreateKey::decode(&mut fields)?),
             kind::LIST_KEYS => Request::ListKeys { after: name(&mut fields)?, limit: fields.u32()? },
             kind::REVOKE_KEY => Request::RevokeKey(name(&mut fields)?),
+            kind::SPLIT_SHARD => Request::SplitShard(SplitShard::decode(&mut fields)?),
+            kind::MERGE_SHARDS => Request::MergeShards(MergeShards::decode(&mut fields)?),
+            kind::UPDATE_SHARD_COUNT => Request::UpdateShardCount(UpdateShardCount::decode(&mut fields)?),
             kind::READ_METRICS => Request::ReadMetrics,
+            kind::UPDATE_STREAM => Request::UpdateStream(UpdateStream::decode(&mut fields)?),
+            kind::CHANGE_TAGS => Request::ChangeTags(ChangeTags::decode(&mut fields)?),
+            kind::LIST_TAGS => Request::ListTags(Tagged::decode(&mut fields)?),
             _ => return Ok(None),
         }))
     }
@@ -424,6 +478,7 @@ impl Reply {
             Reply::Key(_) => kind::KEY,
             Reply::Keys(..) => kind::KEYS,
             Reply::Metrics(_) => kind::METRICS,
+            Reply::Tags(_) => kind::TAGS,
         }
     }
 
@@ -464,6 +519,7 @@ impl Reply {
                 piece.encode_fields(out);
                 out.put_slice(&piece.text);
             }
+            Reply::Tags(tags) => tag::encode_tags(tags, out),
         });
     }
 
@@ -490,6 +546,7 @@ impl Reply {
                     next_sequence: group.u64()?,
                     tip_sequence: group.u64()?,
                     behind_ms: group.u64()?,
+                    children: Batches::decode_children(&mut group)?,
                     batches: payload.slice_ref(fields.rest()),
                 })
             }
@@ -516,6 +573,7 @@ impl Reply {
                 Reply::Keys(keys, more)
             }
             kind::METRICS => Reply::Metrics(MetricsPiece::decode(&mut fields, &payload)?),
+            kind::TAGS => Reply::Tags(tag::decode_tags(&mut fields)?),
             _ => return Ok(None),
         }))
     }
@@ -576,7 +634,18 @@ impl Batches {
             out.put_u64_le(self.next_sequence);
             out.put_u64_le(self.tip_sequence);
             out.put_u64_le(self.behind_ms);
+            let children = self.children.as_deref();
+            out.put_u8(u8::from(children.is_some()));
+            out.put_u32_le(children.map_or(0, |children| children.len() as u32));
+            children.unwrap_or_default().iter().for_each(|child| out.put_u32_le(*child));
         });
+    }
+
+    fn decode_children(group: &mut FieldReader<'_>) -> Result<Option<Vec<u32>>, Malformed> {
+        let is_ended = group.u8()? != 0;
+        let count = group.count(CHILDREN_MAX, 4)?;
+        let children = (0..count).map(|_| group.u32()).collect::<Result<_, _>>()?;
+        Ok(is_ended.then_some(children))
     }
 }
 
@@ -602,6 +671,7 @@ impl StreamDescription {
                 out.put_u16_le(shard.lane);
             });
         }
+        write_group(out, |out| self.settings.encode(out));
     }
 
     fn decode(fields: &mut FieldReader<'_>) -> Result<StreamDescription, Malformed> {
@@ -613,6 +683,7 @@ impl StreamDescription {
             retention_ms: head.u64()?,
             record_bytes_max: head.u32()?,
             shards: Vec::new(),
+            settings: StreamSettings::default(),
         };
         // A stream that was resharded lists closed shards beside the open ones.
         let count = fields.count(SHARDS_MAX * 4, 2)?;
@@ -632,6 +703,7 @@ impl StreamDescription {
                 lane: shard.u16()?,
             });
         }
+        stream.settings = StreamSettings::decode(&mut fields.group()?)?;
         Ok(stream)
     }
 

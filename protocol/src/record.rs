@@ -133,3 +133,19 @@ impl<'a> RecordView<'a> {
         Ok(RecordView { partition_key, explicit_hash_key, data: body.slice(data_len)? })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::RECORD_ENCODED_BYTES_LEAST;
+
+    #[test]
+    fn the_smallest_record_has_the_fewest_bytes() {
+        let record = Record::new("k", "");
+        let mut encoded = BytesMut::new();
+        record.view().encode(&mut encoded);
+        assert_eq!(encoded.len(), RECORD_ENCODED_BYTES_LEAST);
+        assert_eq!(record.view().check(RECORD_BYTES_MAX), Ok(()));
+        assert_eq!(Record::new("", "").view().check(RECORD_BYTES_MAX), Err(BadRecord::KeyEmpty));
+    }
+}

@@ -22,7 +22,7 @@ use rheos_protocol::batch::{Batch, PutBatch};
 use rheos_protocol::error::{ErrorCode, Retry, WireError};
 use rheos_protocol::frame::{FRAME_HEADER_BYTES, FrameHeader, kind, payload_limit, reply_limit};
 use rheos_protocol::limits::TEXT_BYTES_MAX;
-use rheos_protocol::message::{Position, PushEnd, Reply, Request};
+use rheos_protocol::message::{Limit, Position, PushEnd, Reply, Request};
 
 use table::{Message, table};
 
@@ -92,7 +92,7 @@ fn every_kind_and_code_and_variant_has_golden_bytes() {
             codes.insert(error.code);
         }
     }
-    let all = [REQUESTS, REPLIES, POSITIONS, PUSH_ENDS, RETRIES].concat();
+    let all = [REQUESTS, REPLIES, POSITIONS, PUSH_ENDS, RETRIES, LIMITS].concat();
     assert_eq!(seen, BTreeSet::from_iter(all), "the left has golden bytes, the right exists");
     assert!(ErrorCode::ALL.iter().all(|code| codes.contains(code)), "{codes:?}");
 }
@@ -168,8 +168,14 @@ fn names_in(message: &Message) -> Vec<&'static str> {
                 Reply::Error(error) | Reply::PushEnd(PushEnd::Error(error)) => Some(&error.retry),
                 _ => None,
             };
+            let limits = match reply {
+                Reply::Stream(stream) => {
+                    stream.settings.limits.named().iter().map(|(_, limit)| limit_name(limit)).collect()
+                }
+                _ => Vec::new(),
+            };
             let names = [Some(reply_name(reply)), end.map(push_end_name), retry.map(retry_name)];
-            names.into_iter().flatten().collect()
+            names.into_iter().flatten().chain(limits).collect()
         }
         Message::Put(_) | Message::Batch(_) => Vec::new(),
     }
@@ -190,9 +196,10 @@ macro_rules! variants {
 
 variants!(request_name, REQUESTS, Request: Hello Ping Read CreateStream DescribeStream ListStreams DeleteStream
     RegisterConsumer DescribeConsumer ListConsumers DeregisterConsumer Subscribe Credit Unsubscribe CreateKey ListKeys
-    RevokeKey ReadMetrics);
+    RevokeKey SplitShard MergeShards UpdateShardCount ReadMetrics UpdateStream ChangeTags ListTags);
 variants!(reply_name, REPLIES, Reply: Welcome Error Pong Ack Batches Stream Streams Done Consumer Consumers
-    Subscribed Push PushEnd Key Keys Metrics);
+    Subscribed Push PushEnd Key Keys Metrics Tags);
+variants!(limit_name, LIMITS, Limit: Inherit Unlimited PerSecond);
 variants!(position_name, POSITIONS, Position: TrimHorizon Latest AtSequence AfterSequence AtTimestamp);
 variants!(push_end_name, PUSH_ENDS, PushEnd: ShardEnd Superseded Deregistered Trimmed GoingAway Error);
 variants!(retry_name, RETRIES, Retry: Never After From);

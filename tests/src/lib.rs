@@ -9,9 +9,13 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "book")]
+pub mod book;
 #[cfg(feature = "processes")]
 pub mod broker_process;
 pub mod checker;
+#[cfg(feature = "processes")]
+pub mod example;
 pub mod fuzz_bodies;
 pub mod fuzz_disk;
 #[cfg(feature = "processes")]
@@ -32,3 +36,13 @@ pub mod subscriber;
 pub mod tools;
 #[cfg(feature = "processes")]
 pub mod witness;
+
+/// The programs of the book, compiled and run.
+#[cfg(doctest)]
+#[allow(rustdoc::invalid_codeblock_attributes, reason = "blocks of other languages say how they are run")]
+mod programs_of_the_book {
+    #[doc = include_str!("../../broker/docs/src/tutorial.md")]
+    struct Tutorial;
+    #[doc = include_str!("../../README.md")]
+    struct Readme;
+}

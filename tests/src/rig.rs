@@ -18,14 +18,18 @@ use std::collections::VecDeque;
 
 use rheos_core::arrival::Now;
 use rheos_core::budget::LaneBudget;
+use rheos_core::catalog::StreamTerms;
 use rheos_core::commit::SegmentId;
-use rheos_core::footer::Trailer;
-use rheos_core::log::{Acked, Effect, Event, Log, LogId, LogSettings, ReadStart, SegmentFacts, Write};
+use rheos_core::log::{
+    Acked, ClosedShard, Effect, Event, Expiry, Log, LogId, LogSettings, LogShard, ReadStart, SegmentFacts, Write,
+};
 use rheos_core::reader::{ReadOutcome, ReadPlace, ReadStep};
-use rheos_core::recovery::{Chore, LogOnDisk, Recovered, Recovery, RecoveryStep};
+use rheos_core::recovery::{
+    Chore, LogOnDisk, Loss, Recovered, Recovery, RecoveryStep, Repair, RepairChore, RepairPlan, RepairStep,
+};
 use rheos_core::segment::Label;
 use rheos_protocol::batch::{BatchBuilder, ProducerStamp, PutBatch};
-use rheos_protocol::error::WireError;
+use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::hash::HashRange;
 use rheos_protocol::message::Position;
 use rheos_protocol::record::Record;
@@ -47,6 +51,10 @@ pub struct Rig {
     pub makes: bool,
     /// Footers are written as they come.
     pub seals: bool,
+    /// Segments that have expired are given up as it is asked for.
+    pub trims: bool,
+    /// What has expired and was not given up.
+    pub expiries: VecDeque<Expiry>,
     /// The lane's budget.
     pub lane: LaneBudget,
     /// Writes that wait to be completed, when they are not completed as they come.
@@ -59,6 +67,10 @@ pub struct Rig {
     pub stopped: bool,
     /// Why the log has said that it takes no puts.
     pub read_only: Option<String>,
+    /// Where the log has said that shards end which are to be closed.
+    pub drained: VecDeque<Result<Vec<(u32, u64)>, WireError>>,
+    /// Watched shards of which the log has said that there is news.
+    pub advanced: VecDeque<u32>,
     /// Bytes of the next segments, whatever is asked for.
     pub segment_bytes: Option<u64>,
     log: Option<Log>,
@@ -72,22 +84,24 @@ impl Rig {
         let mut rig = Rig {
             settings: LogSettings {
                 id,
-                shards: (0..shards).map(|shard| (shard, HashRange::FULL, true)).collect(),
-                record_bytes_max: 10 << 20,
-                retention_ms: 86_400_000,
-                children: Default::default(),
+                shards: (0..shards).map(whole).collect(),
+                terms: StreamTerms::new(86_400_000, 10 << 20),
             },
             files: LogFiles::default(),
             now: Now { boot_ms: 1_000, wall_ms: 1_700_000_000_000 },
             completes: true,
             makes: true,
             seals: true,
+            trims: true,
+            expiries: VecDeque::new(),
             lane: LaneBudget::default(),
             writes: VecDeque::new(),
             asked: VecDeque::new(),
             replies: VecDeque::new(),
             stopped: false,
             read_only: None,
+            drained: VecDeque::new(),
+            advanced: VecDeque::new(),
             segment_bytes: None,
             log: None,
             next_token: 1,
@@ -110,6 +124,14 @@ impl Rig {
     /// When it is down.
     pub fn log(&self) -> &Log {
         self.log.as_ref().expect("the log is up")
+    }
+
+    /// The log, to be asked what changes it.
+    ///
+    /// # Panics
+    /// When it is down.
+    pub fn log_mut(&mut self) -> &mut Log {
+        self.log.as_mut().expect("the log is up")
     }
 
     /// Hands the log out to somebody who lends it to others; it comes back with [`give_log`](Self::give_log).
@@ -177,19 +199,41 @@ impl Rig {
                 return Some(Event::Sealed { segment });
             }
             Effect::Seal { .. } => {}
-            Effect::Trim { lowest } => {
-                self.files.lowest_kept = lowest;
-                self.files.segments.retain(|number, _| *number >= lowest);
-                let block = self.files.read(lowest, ReadPlace::LastBlock).unwrap_or_default();
-                let trailer = Trailer::decode(&block, self.segment(lowest)).ok();
-                let lowest = SegmentFacts { segment: lowest, last_arrival_ms: trailer.map(|it| it.last_arrival_ms) };
-                return Some(Event::Trimmed { lowest });
+            Effect::Trim(expiry) if self.trims => return Some(self.trim(expiry)),
+            Effect::Trim(expiry) => self.expiries.push_back(expiry),
+            Effect::Measure { segments } => {
+                let in_range = self.files.segments.range(segments);
+                let sizes = in_range.map(|(number, file)| (*number, file.len() as u64)).collect();
+                return Some(Event::Measured { sizes });
             }
             Effect::ReadOnly { why } => self.read_only = Some(why),
             Effect::Stopped => self.stopped = true,
-            Effect::Advanced { .. } => {}
+            Effect::Drained { ends } => self.drained.push_back(ends),
+            Effect::Advanced { shard } => self.advanced.push_back(shard),
         }
         None
+    }
+
+    /// Gives segments up, as the file thread does, and says what the log is told then.
+    pub fn trim(&mut self, expiry: Expiry) -> Event {
+        let lowest = self.lowest_kept(expiry);
+        self.files.lowest_kept = lowest.segment;
+        self.files.segments.retain(|number, _| *number >= lowest.segment);
+        Event::Trimmed { lowest }
+    }
+
+    /// What is known of the lowest segment that is kept when others have expired.
+    pub fn lowest_kept(&self, expiry: Expiry) -> SegmentFacts {
+        expiry.lowest_kept(|segment| {
+            let read = |place| self.files.read(segment, place).unwrap_or_default();
+            SegmentFacts::of(self.segment(segment), &read(ReadPlace::At(0, 4096)), &read(ReadPlace::LastBlock))
+        })
+    }
+
+    /// The catalog has changed the stream's terms.
+    pub fn set_terms(&mut self, terms: StreamTerms) {
+        self.settings.terms = terms;
+        self.tell(Event::Terms { terms });
     }
 
     fn made(&mut self) -> Event {
@@ -269,6 +313,26 @@ impl Rig {
         }
     }
 
+    /// Splits a shard into two of these numbers, as far as its log has to do with it: the catalog is the settings.
+    ///
+    /// # Panics
+    /// When what was put to the shard is not on the disk.
+    pub fn split(&mut self, shard: u32, children: [u32; 2]) {
+        self.tell(Event::Close { shards: vec![shard] });
+        let ends = self.drained.pop_front().expect("everything is on the disk").expect("the log takes puts");
+        assert_eq!(ends.len(), 1);
+        self.commit_split(ends[0], children);
+        self.tell(Event::Resharded { shards: self.settings.shards.clone() });
+    }
+
+    /// The catalog closes a shard at its end and opens two others.
+    pub fn commit_split(&mut self, (shard, end_sequence): (u32, u64), children: [u32; 2]) {
+        let closed = ClosedShard { end_sequence, closed_ms: self.now.wall_ms, children: children.to_vec() };
+        let said = self.settings.shards.iter_mut().find(|said| said.number == shard).expect("it is of this log");
+        said.closed = Some(closed);
+        self.settings.shards.extend(children.map(whole));
+    }
+
     /// The answer to a put, if it has come.
     pub fn answer(&mut self, token: u64) -> Option<Result<Acked, WireError>> {
         let at = self.replies.iter().position(|(answered, _)| *answered == token)?;
@@ -292,18 +356,60 @@ impl Rig {
         self.writes.clear();
         self.asked.clear();
         self.replies.clear();
+        self.drained.clear();
+        self.advanced.clear();
+        self.expiries.clear();
+    }
+
+    /// What is known of the log before its files are read.
+    pub fn on_disk(&self) -> LogOnDisk {
+        LogOnDisk {
+            id: self.settings.id,
+            directory: DIRECTORY,
+            shards: self.settings.shard_numbers().collect(),
+            ends: self.settings.ends(),
+            lowest_kept: self.files.lowest_kept,
+            highest_prepared: self.files.highest_prepared,
+            files: self.files.numbers(),
+        }
+    }
+
+    /// How the log, which is down, can take puts again.
+    pub fn plan_repair(&self) -> RepairPlan {
+        let mut repair = Repair::new(self.on_disk(), &self.recover(), self.now.wall_ms);
+        let mut input = None;
+        loop {
+            match repair.step(input.take()) {
+                RepairStep::Read { segment } => input = Some(self.files.read(segment, ReadPlace::Whole)),
+                RepairStep::Done(plan) => return *plan,
+            }
+        }
+    }
+
+    /// The chores of a repair in which these losses are accepted.
+    pub fn repair_chores(&self, losses: &[Loss]) -> Vec<RepairChore> {
+        let mut plan = self.plan_repair();
+        plan.forget_lost(losses);
+        plan.chores(self.salt(plan.next_segment()))
+    }
+
+    /// Does one of them.
+    pub fn do_repair_chore(&mut self, chore: &RepairChore) {
+        match chore {
+            RepairChore::Seal { segment, offset, footer } => {
+                self.files.write(*segment, *offset, footer);
+                self.files.truncate(*segment, offset + footer.len() as u64);
+            }
+            RepairChore::Create { segment, bytes } => {
+                self.files.highest_prepared = self.files.highest_prepared.max(*segment);
+                self.files.segments.insert(*segment, bytes.to_vec());
+            }
+        }
     }
 
     /// What recovery finds, before anything is done about it.
     pub fn recover(&self) -> Recovered {
-        let mut recovery = Recovery::new(LogOnDisk {
-            id: self.settings.id,
-            directory: DIRECTORY,
-            shards: self.settings.shards.iter().map(|shard| shard.0).collect(),
-            lowest_kept: self.files.lowest_kept,
-            highest_prepared: self.files.highest_prepared,
-            files: self.files.numbers(),
-        });
+        let mut recovery = Recovery::new(self.on_disk());
         let mut input = None;
         loop {
             match recovery.step(input.take()) {
@@ -392,6 +498,38 @@ impl Rig {
         Ok(texts)
     }
 
+    /// What of a shard is readable, as sequence and text, and what is lost; of a log that has expired nothing.
+    ///
+    /// # Panics
+    /// When a read is answered with another error, or does not get on.
+    pub fn read_around(&self, shard: u32) -> (Vec<(u64, String)>, Vec<Loss>) {
+        let (mut texts, mut losses, mut at) = (Vec::new(), Vec::new(), 0);
+        while at < self.tip(shard) {
+            // Whoever begins at the horizon is told of what is lost there, too.
+            let position = if at == 0 { Position::TrimHorizon } else { Position::AtSequence(at) };
+            match self.read(shard, position, 1 << 20) {
+                Ok(outcome) => {
+                    let begins = outcome.start_sequence == at || (at == 0 && self.files.lowest_kept > 1);
+                    assert!(begins && outcome.next_sequence > at, "shard {shard} at {at}: {outcome:?}");
+                    for batch in &outcome.batches {
+                        let records = (batch.header().first_sequence..).zip(batch.records());
+                        let wanted = records.filter(|(sequence, _)| *sequence >= at);
+                        texts
+                            .extend(wanted.map(|(at, record)| (at, String::from_utf8_lossy(record.data).into_owned())));
+                    }
+                    at = outcome.next_sequence;
+                }
+                Err(error) => {
+                    assert_eq!(error.code, ErrorCode::Damaged, "{error:?}");
+                    assert!(error.detail >= at && error.detail_2 >= error.detail, "{error:?} at {at}");
+                    losses.push(Loss { shard, first_sequence: error.detail, last_sequence: error.detail_2 });
+                    at = error.detail_2 + 1;
+                }
+            }
+        }
+        (texts, losses)
+    }
+
     /// Everything before it is durable.
     pub fn tip(&self, shard: u32) -> u64 {
         self.log().tip(shard).expect("the shard is of this log").durable_sequence
@@ -415,3 +553,8 @@ pub fn numbered(id: u64, number: u64) -> ProducerStamp {
 pub const DIRECTORY: u64 = 0xd1ec;
 /// Files are not made longer than this in memory, whatever the log is told; they grow as they are written.
 const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// An open shard that takes every hash key: which record belongs where is looked at elsewhere.
+pub fn whole(number: u32) -> LogShard {
+    LogShard { number, range: HashRange::FULL, closed: None }
+}

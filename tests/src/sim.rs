@@ -19,7 +19,9 @@ pub mod hostile;
 pub mod lanes;
 pub mod producer;
 pub mod reader;
+pub mod reshard;
 pub mod subscriber;
+pub mod terms;
 pub mod trace;
 pub mod world;
 

@@ -150,14 +150,16 @@ impl Watched {
     }
 
     fn pushed(&self) -> Amount {
-        self.fan_out.shards_pushed().get(&(self.log.id(), 0)).copied().unwrap_or_default()
+        self.fan_out.shard_pushed(self.log.id(), 0)
     }
 }
 
 #[test]
 fn what_was_pushed_stays_counted_until_its_consumer_goes() {
     let mut rig = Rig::new(1);
-    (0..5).for_each(|_| drop(rig.put(0, &[TEXT; 2])));
+    for _ in 0..5 {
+        rig.put(0, &[TEXT; 2]);
+    }
     let mut ground = Watched::over(rig);
     assert_eq!(ground.consumer("a"), None, "it was never here");
     ground.subscribe(1, "a", 1, Position::AtSequence(0), PLENTY);

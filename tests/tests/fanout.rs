@@ -5,13 +5,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use rheos_core::catalog::StreamTerms;
 use rheos_core::fanout::{Ask, FanOut, FanOutEffect, SubscriptionId};
 use rheos_core::limits::{PUSH_QUANTUM_BYTES, SCAN_BYTES, SCANS_MAX};
-use rheos_core::log::ReadStart;
+use rheos_core::log::{ClosedShard, ReadStart};
 use rheos_core::reader::{ReadOutcome, ReadStep, ReadTask};
 use rheos_protocol::batch::Batch;
 use rheos_protocol::error::WireError;
-use rheos_protocol::message::{Position, PushEnd};
+use rheos_protocol::message::{Limit, Position, PushEnd, StreamLimits};
 use rheos_tests::random::Random;
 use rheos_tests::rig::Rig;
 
@@ -88,6 +89,23 @@ impl Ground {
         self.rig.put(shard, texts);
         self.log = self.rig.take_log();
         self.fan_out.advanced(self.log.id(), shard);
+    }
+
+    fn set_push_limit(&mut self, push_bytes: Limit) {
+        let log = std::mem::replace(&mut self.log, Rig::new(1).take_log());
+        self.rig.give_log(log);
+        let limits = StreamLimits { push_bytes, ..StreamLimits::NONE };
+        self.rig.set_terms(StreamTerms { limits, ..self.rig.settings.terms });
+        self.log = self.rig.take_log();
+        self.fan_out.limits_changed(self.log.id());
+    }
+
+    /// Lets time pass and does what is due then.
+    fn wait(&mut self, ms: u64) {
+        self.rig.now.boot_ms += ms;
+        self.rig.now.wall_ms += ms;
+        self.fan_out.tick(self.rig.now);
+        self.run();
     }
 
     fn poll(&mut self) -> Option<FanOutEffect> {
@@ -409,8 +427,7 @@ fn a_closed_shard_ends_with_its_children() {
     let mut rig = Rig::new(2);
     rig.put(0, &["last"]);
     rig.stop();
-    rig.settings.shards[0].2 = false;
-    rig.settings.children.insert(0, vec![7, 8]);
+    rig.settings.shards[0].closed = Some(ClosedShard { end_sequence: 1, closed_ms: 0, children: vec![7, 8] });
     rig.start().expect("it was stopped");
     let mut ground = Ground::over(rig);
     let ids = [0, 1].map(|at| ground.subscribe(at + 1, 0, Position::AtSequence(at), PLENTY));
@@ -462,4 +479,55 @@ fn a_scan_is_bounded_with_what_it_meets_of_others() {
         reads += 1;
     }
     assert!((2..=7).contains(&reads) && at == 7, "{reads} reads to {at}");
+}
+
+/// A limited consumer is given a second's worth at once and the limit from then on, whatever its credit; one without
+/// a limit, of another stream's log, is not held up by it.
+#[test]
+fn a_limit_of_pushes_delays_and_queues_nothing() {
+    let mut ground = Ground::new(2, filled(2, 60, 50_000));
+    ground.set_push_limit(Limit::of(200_000));
+    let slow = ground.subscribe(1, 0, Position::AtSequence(0), PLENTY);
+    ground.run();
+    let at_once = ground.bytes[&slow];
+    assert!((150_000..=270_000).contains(&at_once), "{at_once} bytes at once");
+    assert!(!ground.turn(), "it is simply not due");
+    for second in 1..=8 {
+        (0..10).for_each(|_| ground.wait(100));
+        let given = ground.bytes[&slow];
+        let most = 200_000 * (second + 1) + 70_000;
+        assert!((200_000 * second - 70_000..=most).contains(&given), "{given} bytes after {second} s");
+    }
+    // It subscribes anew: the bucket is the consumer's.
+    let before = ground.bytes[&slow];
+    let place = ground.places[&slow];
+    let again = ground.subscribe_as("own-1", 2, SubscriptionId { peer: 2, id: 0 }, Position::AtSequence(place), PLENTY);
+    ground.run();
+    assert_eq!(ground.ends[&slow], PushEnd::Superseded);
+    assert!(ground.bytes.get(&again).copied().unwrap_or(0) <= 70_000, "it was given its second's worth before");
+    // Another shard, and another consumer, have buckets of their own.
+    let other = ground.subscribe(3, 1, Position::AtSequence(0), PLENTY);
+    ground.run();
+    assert!(ground.bytes[&other] >= 150_000);
+    // Without the limit there is nothing to wait for.
+    ground.set_push_limit(Limit::Unlimited);
+    ground.run();
+    assert_eq!((ground.places[&again], ground.places[&other]), (60, 60));
+    assert!(ground.bytes[&slow] == before);
+}
+
+/// Who waits for its bucket and leaves, or whose stream goes, is not called afterwards.
+#[test]
+fn who_waits_for_its_bucket_may_leave() {
+    let mut ground = Ground::new(1, filled(1, 40, 50_000));
+    ground.set_push_limit(Limit::of(100_000));
+    let one = ground.subscribe(1, 0, Position::AtSequence(0), PLENTY);
+    let two = ground.subscribe(2, 0, Position::AtSequence(0), PLENTY);
+    ground.run();
+    ground.fan_out.unsubscribe(one);
+    ground.fan_out.disconnect(2);
+    let (of_one, of_two) = (ground.bytes[&one], ground.bytes[&two]);
+    (0..50).for_each(|_| ground.wait(100));
+    assert_eq!((ground.bytes[&one], ground.bytes[&two]), (of_one, of_two));
+    assert!(ground.fan_out.is_empty());
 }

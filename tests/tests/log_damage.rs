@@ -96,6 +96,34 @@ fn damage_in_the_middle_is_named_and_the_rest_is_read() {
     }
 }
 
+/// Damage to a shard's first records is named to whoever begins at the horizon or at a time before them.
+#[test]
+fn what_is_lost_at_the_beginning_is_named() {
+    for clean_stop in [false, true] {
+        let mut rig = Rig::new(2);
+        rig.put(1, &["other"]);
+        rig.put(0, &["a", "b"]);
+        rig.wait(10);
+        rig.put(0, &["c"]);
+        rig.put(1, &["another"]);
+        if clean_stop {
+            rig.stop();
+        }
+        rig.kill();
+        let first = commits(&rig, 1)[1];
+        flip(&mut rig, 1, first.offset as usize + 220, 0);
+        let _refused_or_not = rig.start();
+        let at = rig.now.wall_ms;
+        for position in [Position::TrimHorizon, Position::AtTimestamp(at - 10), Position::AtTimestamp(1)] {
+            let error = rig.read(0, position, 1 << 20).expect_err("they are lost");
+            assert_eq!((error.code, error.detail, error.detail_2), (ErrorCode::Damaged, 0, 1), "{position:?}");
+        }
+        assert_eq!(rig.read_from(0, 2), Ok(vec!["c".to_owned()]));
+        let whole = rig.read(1, Position::TrimHorizon, 1 << 20).expect("it is whole");
+        assert_eq!((whole.start_sequence, whole.next_sequence), (0, 2));
+    }
+}
+
 #[test]
 fn every_subset_of_a_torn_write_is_cut_and_said_or_whole() {
     let mut before = Rig::new(1);
@@ -158,6 +186,49 @@ fn one_header_is_enough_and_none_is_refused() {
         if !is_refused {
             assert_eq!(rig.read_all(0).map(|texts| texts.len()), Ok(5));
         }
+    }
+}
+
+#[test]
+fn a_segment_that_was_in_use_is_no_spare_although_it_is_empty() {
+    let mut rig = Rig::new(1);
+    rig.segment_bytes = Some(64 << 10);
+    rig.put(0, &[&"u".repeat(20_000)]);
+    rig.kill();
+    assert_eq!(rig.files.highest_prepared, 2, "the second was asked for because the first is in use");
+    rig.files.segments.remove(&2);
+    let file = rig.files.segments.get_mut(&1).expect("it is there");
+    file[4096..].fill(0);
+    let why = rig.start().expect_err("its records were acked");
+    assert!(why.contains("was in use"), "{why}");
+    assert!(rig.files.segments.contains_key(&1), "and it is not deleted");
+}
+
+#[test]
+fn an_older_segment_that_cannot_be_read_stops_no_puts_and_expires() {
+    for footer_alone in [false, true] {
+        let mut rig = Rig::new(1);
+        for text in ["a", "b", "c"] {
+            rig.put(0, &[text]);
+            rig.stop();
+            rig.start().expect("it was stopped");
+        }
+        rig.kill();
+        if footer_alone {
+            let last = rig.files.segments[&1].len() - 4000;
+            flip(&mut rig, 1, last, 0);
+        } else {
+            rig.files.unreadable.insert(1);
+        }
+        assert_eq!(rig.start(), Ok(None));
+        assert_eq!(rig.put(0, &["d"]), 3);
+        assert_eq!(rig.read_from(0, 1).map(|texts| texts.len()), Ok(3));
+        assert_eq!(rig.read_all(0).is_err(), !footer_alone);
+        // It leaves as its successor tells, and the others after it.
+        rig.wait(86_500_000);
+        rig.wait(1_000);
+        rig.wait(1_000);
+        assert_eq!(rig.files.numbers().into_iter().collect::<Vec<_>>(), [4]);
     }
 }
 

@@ -273,7 +273,7 @@ fn a_silent_shard_keeps_its_place_when_all_its_records_have_expired() {
     let mut rig = Rig::new(2);
     rig.segment_bytes = Some(64 << 10);
     rig.put(1, &["old", "older"]);
-    let day = rig.settings.retention_ms;
+    let day = rig.settings.terms.retention_ms;
     let long = "l".repeat(30_000);
     for _ in 0..6 {
         rig.wait(day / 4);
@@ -303,7 +303,7 @@ fn what_has_expired_is_trimmed_and_not_damaged_when_only_the_active_segment_is_l
     rig.put(1, &["old", "older"]);
     rig.stop();
     rig.start().expect("it was stopped");
-    rig.wait(rig.settings.retention_ms + 1_000);
+    rig.wait(rig.settings.terms.retention_ms + 1_000);
     rig.put(0, &["new"]);
     rig.wait(1_000);
     assert_eq!(rig.files.lowest_kept, 2);
@@ -321,7 +321,7 @@ fn the_only_segment_of_a_start_expires_like_any_other() {
         }
         assert_eq!(rig.restart(), Ok(None));
         rig.put(0, &["newer"]);
-        rig.wait(rig.settings.retention_ms + 1_000);
+        rig.wait(rig.settings.terms.retention_ms + 1_000);
         rig.put(0, &["new"]);
         rig.wait(1_000);
         assert_eq!(rig.files.lowest_kept, 2, "clean stop: {clean}");
@@ -443,7 +443,7 @@ fn the_newest_segment_is_kept_until_its_successor_is_durable() {
     assert_eq!(rig.put(0, &["old", "older"]), 0);
     rig.stop();
     rig.start().expect("it was stopped");
-    rig.wait(rig.settings.retention_ms + 1_000);
+    rig.wait(rig.settings.terms.retention_ms + 1_000);
     rig.completes = false;
     rig.send(0, NOBODY, &["new"]);
     assert_eq!(rig.writes.len(), 1, "the next segment is opened, and nothing of it is on the disk");

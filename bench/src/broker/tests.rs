@@ -174,6 +174,7 @@ impl Memory {
                     retention_ms: 0,
                     record_bytes_max: 1 << 20,
                     shards: shards.collect(),
+                    settings: Default::default(),
                 });
                 Reply::Stream(streams.last().expect("it was just added").clone())
             }
@@ -198,6 +199,7 @@ impl Memory {
             next = batch.next_sequence();
         }
         Reply::Batches(Batches {
+            children: None,
             start_sequence: start,
             next_sequence: next,
             tip_sequence: stored.last().map_or(0, Batch::next_sequence),

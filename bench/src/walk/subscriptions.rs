@@ -105,6 +105,7 @@ mod tests {
             retention_ms: 0,
             record_bytes_max: 0,
             shards: HashRange::even(10).zip(0..).map(shard).collect(),
+            settings: Default::default(),
         };
         let wish = Wish { stream, consumer: "c".to_owned(), epoch: 1, position: Position::Latest };
         for connections in [1, 3, 10] {

@@ -10,6 +10,8 @@
 //!   producer count x { u64 producer id | u32 shard | u32 epoch | u64 next number | u32 puts remembered |
 //!                      puts remembered x { u64 first sequence | u64 arrival ms } }   oldest first
 //! ```
+//!
+//! The highest bit of the puts remembered says that later ones may have been stored and are lost.
 
 use bytes::{BufMut, BytesMut};
 use rheos_protocol::wire::{FieldReader, Malformed};
@@ -21,6 +23,9 @@ use crate::producer::{ProducerTable, StoredPuts};
 pub const SHARD_BYTES: usize = 24;
 /// Bytes before the first shard.
 pub const COUNTS_BYTES: usize = 8;
+
+/// In the count of a producer's puts: later ones may be lost.
+const INTERRUPTED: u32 = 1 << 31;
 
 /// Where one shard stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,11 +103,13 @@ impl CarryOver {
         for _ in 0..producer_count {
             let (id, shard, epoch) = (fields.u64()?, fields.u32()?, fields.u32()?);
             let next_number = fields.u64()?;
-            let count = fields.u32()? as usize;
+            let count = fields.u32()?;
+            let (is_interrupted, count) = (count & INTERRUPTED != 0, (count & !INTERRUPTED) as usize);
             if count > PRODUCER_PUTS_MAX {
                 return Err(fields.wrong("a producer has too many puts"));
             }
             let mut puts = StoredPuts::new(epoch, next_number);
+            puts.is_interrupted = is_interrupted;
             for _ in 0..count {
                 puts.push((fields.u64()?, fields.u64()?));
             }
@@ -130,7 +137,7 @@ pub fn encode(shards: impl ExactSizeIterator<Item = ShardState>, producers: &Pro
         out.put_u32_le(shard);
         out.put_u32_le(puts.epoch);
         out.put_u64_le(puts.next_number);
-        out.put_u32_le(puts.len() as u32);
+        out.put_u32_le(puts.len() as u32 | if puts.is_interrupted { INTERRUPTED } else { 0 });
         for (first_sequence, arrival_ms) in puts.iter() {
             out.put_u64_le(first_sequence);
             out.put_u64_le(arrival_ms);

@@ -28,11 +28,14 @@ mod envelope;
 mod key;
 mod plan;
 mod record;
+mod reshard;
+mod tags;
+mod terms;
 
 use std::collections::BTreeMap;
 
 use rheos_protocol::hash::HashRange;
-use rheos_protocol::message::{ShardDescription, StreamDescription, StreamSummary};
+use rheos_protocol::message::{ShardDescription, StreamDescription, StreamFilter, StreamLimits, StreamSummary};
 use rheos_protocol::name::StreamName;
 
 pub use consumer::{ConsumerRecord, admit_consumer, consumer_exists, consumer_not_found, next_epoch, plan_consumer};
@@ -42,6 +45,11 @@ pub use plan::{
     SHARDS_OF_BROKER_MAX, TOMBSTONE_SECONDS, admit_shards, creation_second, plan_stream, stream_exists,
     stream_not_found, tombstone_may_go,
 };
+pub use reshard::{
+    MadeShard, RESHARD_RETRY_MS, Reshard, ReshardPlan, plan_merge, plan_reshard, plan_scale, plan_split,
+};
+pub use tags::Tags;
+pub use terms::StreamTerms;
 
 /// Most logs of one stream: one for each lane that a broker can have.
 pub const LOGS_OF_STREAM_MAX: u32 = 256;
@@ -61,14 +69,16 @@ pub struct StreamRecord {
     pub incarnation: u64,
     /// Creation in ms since 1970. Its second differs from that of every other life of the name.
     pub created_ms: u64,
-    /// How long records are kept, in ms.
-    pub retention_ms: u64,
-    /// Largest data of one record in bytes.
-    pub record_bytes_max: u32,
+    /// What may be changed of it while it is served.
+    pub terms: StreamTerms,
     /// How many logs hold the stream; they are numbered from 0.
     pub log_count: u32,
     /// The shards, sorted by number. Closed ones stay for as long as they hold records.
     pub shards: Vec<ShardRecord>,
+    /// The reshard that has begun and is not done.
+    pub resharding: Option<Reshard>,
+    /// Its tags.
+    pub tags: Tags,
     /// Places in `shards` of the open ones, sorted by their stretch of the hash space.
     open: Vec<u32>,
 }
@@ -88,6 +98,8 @@ pub struct ShardRecord {
     pub adjacent_parent: Option<u32>,
     /// The log that holds it.
     pub log: u32,
+    /// When it was opened, in ms since 1970; never before its parents were.
+    pub opened_ms: u64,
 }
 
 /// Whether a shard takes puts.
@@ -99,6 +111,8 @@ pub enum ShardState {
     Closed {
         /// The sequence after its last record.
         end_sequence: u64,
+        /// When it was closed, in ms since 1970.
+        closed_ms: u64,
     },
 }
 
@@ -131,7 +145,7 @@ impl StreamRecord {
     pub fn children_of_log(&self, log: u32) -> BTreeMap<u32, Vec<u32>> {
         let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
         for child in &self.shards {
-            for parent in [child.parent, child.adjacent_parent].into_iter().flatten() {
+            for parent in child.parents() {
                 if self.shard(parent).is_some_and(|parent| parent.log == log) {
                     children.entry(parent).or_default().push(child.shard);
                 }
@@ -140,21 +154,34 @@ impl StreamRecord {
         children
     }
 
+    /// Whether a listing that looks for such streams shows this one.
+    pub fn passes(&self, filter: &StreamFilter) -> bool {
+        let has = |(key, value): &(String, Option<String>)| self.tags.has(key, value.as_deref());
+        self.name.as_str().starts_with(&filter.name_prefix) && filter.tags.iter().all(has)
+    }
+
+    /// The stream with other tags; `None` when they are the same.
+    pub fn with_tags(&self, tags: Tags) -> Option<StreamRecord> {
+        (tags != self.tags).then(|| StreamRecord { tags, ..self.clone() })
+    }
+
     /// The creation second: the part of every Kinesis sequence number that tells lives of a name apart.
     pub fn created_second(&self) -> u64 {
         self.created_ms / 1_000
     }
 
-    /// The stream as a client sees it; `lane_of` says which lane serves a log in this run.
-    pub fn describe(&self, lane_of: impl Fn(u32) -> u16) -> StreamDescription {
+    /// The stream as a client sees it; `lane_of` says which lane serves a log in this run, and `inherited` are the
+    /// broker's limits.
+    pub fn describe(&self, lane_of: impl Fn(u32) -> u16, inherited: StreamLimits) -> StreamDescription {
         let shards = self.shards.iter().map(|shard| shard.describe(lane_of(shard.log))).collect();
         StreamDescription {
             name: self.name.as_str().to_owned(),
             incarnation: self.incarnation,
             created_ms: self.created_ms,
-            retention_ms: self.retention_ms,
-            record_bytes_max: self.record_bytes_max,
+            retention_ms: self.terms.retention_ms,
+            record_bytes_max: self.terms.record_bytes_max,
             shards,
+            settings: self.terms.settings(inherited),
         }
     }
 
@@ -165,7 +192,7 @@ impl StreamRecord {
             incarnation: self.incarnation,
             created_ms: self.created_ms,
             open_shards: u32::try_from(self.open.len()).expect("a stream has at most 10,000 open shards"),
-            retention_ms: self.retention_ms,
+            retention_ms: self.terms.retention_ms,
         }
     }
 }
@@ -174,6 +201,11 @@ impl ShardRecord {
     /// Whether it takes puts.
     pub fn is_open(&self) -> bool {
         self.state == ShardState::Open
+    }
+
+    /// The shards it was split or merged from.
+    pub fn parents(&self) -> impl Iterator<Item = u32> + use<> {
+        [self.parent, self.adjacent_parent].into_iter().flatten()
     }
 
     fn describe(&self, lane: u16) -> ShardDescription {

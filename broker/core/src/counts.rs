@@ -41,7 +41,7 @@ pub enum Refusal {
     StorageFull,
     /// The log takes no puts for good.
     ReadOnly,
-    /// The shard is closed.
+    /// The shard is closed, or about to be.
     ShardClosed,
     /// A record belongs to another shard.
     WrongShard,
@@ -84,7 +84,7 @@ impl Refusal {
             ErrorCode::Busy | ErrorCode::OverLimit => Refusal::Throttled,
             ErrorCode::StorageFull => Refusal::StorageFull,
             ErrorCode::ReadOnly => Refusal::ReadOnly,
-            ErrorCode::ShardClosed => Refusal::ShardClosed,
+            ErrorCode::ShardClosed | ErrorCode::Resharding => Refusal::ShardClosed,
             ErrorCode::WrongShard => Refusal::WrongShard,
             ErrorCode::RecordTooLarge => Refusal::RecordTooLarge,
             ErrorCode::Behind => Refusal::Behind,

@@ -18,6 +18,8 @@
 //! What must hold:
 //! - a subscription is given what is durable, whole batches, each beginning where the last one ended;
 //! - it is never given more than its credit and one batch;
+//! - where pushes are limited, a consumer is given no more of a shard than the limit and one batch: a subscription
+//!   is simply not due until its bucket has tokens, and nothing is queued for it;
 //! - it ends once, with one reason, after which nothing more is pushed to it;
 //! - nothing is said to a peer that has gone;
 //! - of two subscriptions of one consumer to one shard the newer epoch stays.
@@ -26,6 +28,7 @@
 //! as often as it has room to do it.
 
 mod counts;
+mod paces;
 mod pieces;
 mod scans;
 mod turns;
@@ -47,6 +50,7 @@ use crate::reader::ReadTask;
 
 pub use counts::ConsumerCounted;
 use counts::Counts;
+use paces::Paces;
 use pieces::Pieces;
 use scans::Scan;
 use turns::Turns;
@@ -142,9 +146,10 @@ pub struct FanOut {
     /// The subscriptions to each shard.
     shards: BTreeMap<(LogId, u32), BTreeSet<SubscriptionId>>,
     /// Who is subscribed as which consumer: by incarnation, shard and name.
-    seats: BTreeMap<(u64, u32, Arc<str>), SubscriptionId>,
+    seats: BTreeMap<Seat, SubscriptionId>,
     turns: Turns,
     pieces: Pieces,
+    paces: Paces,
     scans: BTreeMap<u64, Scan>,
     next_scan: u64,
     /// Subscriptions that need a scan and found all in use, or others waiting; oldest first.
@@ -173,7 +178,12 @@ struct Subscription {
     pushed: Amount,
     /// Arrival of the record at its place, or of the last one before it, once it was given something.
     next_arrival_ms: Option<u64>,
+    /// It has been given what it may have, and is in line again at this time.
+    due_boot_ms: Option<u64>,
 }
+
+/// Who is subscribed: incarnation, shard and name of the consumer.
+type Seat = (u64, u32, Arc<str>);
 
 /// Where a subscription stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -231,6 +241,7 @@ impl FanOut {
             waited_in_vain: false,
             pushed: Amount::default(),
             next_arrival_ms: None,
+            due_boot_ms: None,
         };
         self.subscriptions.insert(id, subscription);
         self.turns.enter(id.peer);
@@ -242,7 +253,7 @@ impl FanOut {
         let Some(subscription) = self.subscriptions.get_mut(&id) else { return };
         let most = CREDIT_BYTES_MAX as i64;
         subscription.credit = subscription.credit.saturating_add(i64::try_from(bytes).unwrap_or(most)).min(most);
-        if subscription.credit > 0 && !subscription.waits_for_scan {
+        if subscription.may_be_given() {
             self.turns.line_up(id);
         }
     }
@@ -277,6 +288,15 @@ impl FanOut {
         self.counts.forget_consumer(incarnation, consumer);
     }
 
+    /// What may be pushed of a log has changed: who has waited by the old limit is looked at by the new one.
+    pub fn limits_changed(&mut self, log: LogId) {
+        for id in self.subscriptions_that(|it| it.log == log && it.due_boot_ms.is_some()) {
+            let subscription = self.subscriptions.get_mut(&id).expect("it was just seen");
+            self.paces.forget(subscription.due_boot_ms.take().expect("it was just seen"), id);
+            self.turns.line_up(id);
+        }
+    }
+
     /// A stream was deleted.
     pub fn delete(&mut self, incarnation: u64, why: &WireError) {
         for id in self.subscriptions_that(|it| it.log.incarnation == incarnation) {
@@ -284,6 +304,16 @@ impl FanOut {
         }
         self.pieces.forget(incarnation);
         self.counts.forget_stream(incarnation);
+    }
+
+    /// A closed shard has gone with its last records. Who has not read to its end is told that it will not.
+    pub fn shard_gone(&mut self, log: LogId, shard: u32) {
+        let message = format!("shard {shard} was closed and its records have expired; its children go on");
+        let why = WireError::new(ErrorCode::ShardNotFound, message);
+        for id in self.subscriptions_that(|it| it.log == log && it.shard == shard) {
+            self.end(id, PushEnd::Error(why.clone()));
+        }
+        self.counts.forget_shard(log, shard);
     }
 
     /// The broker stops: clients are to come again after the wait.
@@ -298,7 +328,7 @@ impl FanOut {
         let Some(watching) = self.shards.get(&(log, shard)) else { return false };
         for id in watching {
             let subscription = &self.subscriptions[id];
-            if subscription.credit > 0 && !subscription.waits_for_scan {
+            if subscription.may_be_given() {
                 self.turns.line_up(*id);
             }
         }
@@ -313,6 +343,7 @@ impl FanOut {
     /// Time has passed.
     pub fn tick(&mut self, now: Now) {
         self.pieces.expire(now.boot_ms);
+        self.paces.expire(now.boot_ms);
     }
 
     /// What is to be done next. `room` says how many bytes a peer takes now; one that takes none is not
@@ -323,6 +354,7 @@ impl FanOut {
         log_of: impl Fn(LogId) -> Option<&'a Log>,
         mut room: impl FnMut(u64) -> usize,
     ) -> Option<FanOutEffect> {
+        self.line_up_due(now);
         loop {
             if let Some(said) = self.said.pop_front() {
                 return Some(said);
@@ -344,6 +376,11 @@ impl FanOut {
                 Turn::Over => {}
             }
         }
+    }
+
+    /// Whether a subscription waits for nothing but time.
+    pub fn waits_for_time(&self) -> bool {
+        self.paces.is_waited_for()
     }
 
     /// Subscriptions that there are.
@@ -427,12 +464,15 @@ impl FanOut {
         let Subscription { shard, credit, .. } = self.subscriptions[&id];
         let tip = log.tip(shard).expect("a shard outlives its subscriptions");
         if next >= tip.durable_sequence {
-            if tip.closed && next == tip.durable_sequence {
-                self.end(id, PushEnd::ShardEnd(log.children(shard).to_vec()));
+            if let (Some(children), true) = (log.children(shard), next == tip.durable_sequence) {
+                self.end(id, PushEnd::ShardEnd(children.to_vec()));
             }
             return Turn::Over;
         }
         if credit <= 0 {
+            return Turn::Over;
+        }
+        if self.is_paced(now, id, log) {
             return Turn::Over;
         }
         let bytes_max = (PUSH_BYTES_TARGET as usize).min(credit as usize);
@@ -460,12 +500,36 @@ impl FanOut {
         subscription.waited_in_vain = false;
         subscription.pushed += part.amount;
         subscription.next_arrival_ms = Some(part.next_arrival_ms);
+        if let Some(rate) = log.push_rate() {
+            self.paces.spend(subscription.seat(), rate, part.amount.bytes, now.boot_ms);
+        }
         let behind_ms = match part.next_sequence >= tip.durable_sequence {
             true => 0,
             false => now.wall_ms.saturating_sub(part.next_arrival_ms),
         };
         let tip_sequence = tip.durable_sequence;
         Turn::Pushed(FanOutEffect::Push { id, shard, behind_ms, tip_sequence, batches: part.batches }, id, part.bytes)
+    }
+
+    /// Whether a subscription has been given what it may have for now; then it is in line again when it may have more.
+    fn is_paced(&mut self, now: Now, id: SubscriptionId, log: &Log) -> bool {
+        let Some(rate) = log.push_rate() else { return false };
+        let subscription = self.subscriptions.get_mut(&id).expect("the caller has seen it");
+        let Some(wait_ms) = self.paces.wait_ms(&subscription.seat(), rate, now.boot_ms) else { return false };
+        let due_boot_ms = now.boot_ms + wait_ms;
+        if let Some(before) = subscription.due_boot_ms.replace(due_boot_ms) {
+            self.paces.forget(before, id);
+        }
+        self.paces.wait(due_boot_ms, id);
+        true
+    }
+
+    /// Puts those in line whose time has come.
+    fn line_up_due(&mut self, now: Now) {
+        while let Some(id) = self.paces.next_due(now.boot_ms) {
+            self.subscriptions.get_mut(&id).expect("who ends is forgotten there too").due_boot_ms = None;
+            self.turns.line_up(id);
+        }
     }
 
     /// The place of a subscription is known: its request is answered, if it was not before.
@@ -506,7 +570,10 @@ impl FanOut {
         if watching.is_empty() {
             self.shards.remove(&(gone.log, gone.shard));
         }
-        let seat = (gone.log.incarnation, gone.shard, Arc::clone(&gone.consumer));
+        if let Some(due_boot_ms) = gone.due_boot_ms {
+            self.paces.forget(due_boot_ms, id);
+        }
+        let seat = gone.seat();
         if self.seats.get(&seat) == Some(&id) {
             self.seats.remove(&seat);
         }
@@ -522,6 +589,17 @@ impl FanOut {
 
     fn subscriptions_that(&self, is_meant: impl Fn(&Subscription) -> bool) -> Vec<SubscriptionId> {
         self.subscriptions.iter().filter(|(_, it)| is_meant(it)).map(|(id, _)| *id).collect()
+    }
+}
+
+impl Subscription {
+    fn seat(&self) -> Seat {
+        (self.log.incarnation, self.shard, Arc::clone(&self.consumer))
+    }
+
+    /// Whether it is in its turn given what there is; if not, it is put in line by what it waits for.
+    fn may_be_given(&self) -> bool {
+        self.credit > 0 && !self.waits_for_scan && self.due_boot_ms.is_none()
     }
 }
 
@@ -601,7 +679,8 @@ mod tests {
     use rheos_protocol::hash::HashRange;
 
     use super::*;
-    use crate::log::LogSettings;
+    use crate::catalog::StreamTerms;
+    use crate::log::{LogSettings, LogShard};
     use crate::recovery::{LogOnDisk, Recovery, RecoveryStep};
 
     const NOW: Now = Now { boot_ms: 0, wall_ms: 1_700_000_000_000 };
@@ -609,10 +688,11 @@ mod tests {
     /// A log of one shard that has no file yet.
     fn empty_log() -> Log {
         let (id, files) = (LogId { incarnation: 1, log: 0 }, Default::default());
-        let on_disk = LogOnDisk { id, directory: 7, shards: vec![0], lowest_kept: 1, highest_prepared: 0, files };
+        let ends = Default::default();
+        let on_disk = LogOnDisk { id, directory: 7, shards: vec![0], ends, lowest_kept: 1, highest_prepared: 0, files };
         let RecoveryStep::Done(recovered) = Recovery::new(on_disk).step(None) else { panic!("it has no file") };
-        let (shards, children) = (vec![(0, HashRange::FULL, true)], Default::default());
-        let settings = LogSettings { id, shards, record_bytes_max: 1 << 20, retention_ms: 86_400_000, children };
+        let shards = vec![LogShard { number: 0, range: HashRange::FULL, closed: None }];
+        let settings = LogSettings { id, shards, terms: StreamTerms::new(86_400_000, 1 << 20) };
         Log::new(NOW, settings, *recovered)
     }
 

@@ -6,7 +6,8 @@
 //! ```
 //! use rheos_core::arrival::Now;
 //! use rheos_core::budget::LaneBudget;
-//! use rheos_core::log::{Effect, Event, Log, LogId, LogSettings};
+//! use rheos_core::catalog::StreamTerms;
+//! use rheos_core::log::{Effect, Event, Log, LogId, LogSettings, LogShard};
 //! use rheos_core::recovery::{LogOnDisk, Recovery, RecoveryStep};
 //! use rheos_protocol::batch::{BatchBuilder, ProducerStamp, PutBatch};
 //! use rheos_protocol::hash::HashRange;
@@ -14,11 +15,11 @@
 //!
 //! // A log that has no file yet.
 //! let id = LogId { incarnation: 1, log: 0 };
-//! let files = Default::default();
-//! let on_disk = LogOnDisk { id, directory: 7, shards: vec![0], lowest_kept: 1, highest_prepared: 0, files };
+//! let (ends, files) = Default::default();
+//! let on_disk = LogOnDisk { id, directory: 7, shards: vec![0], ends, lowest_kept: 1, highest_prepared: 0, files };
 //! let RecoveryStep::Done(recovered) = Recovery::new(on_disk).step(None) else { panic!("there is nothing to read") };
-//! let shards = vec![(0, HashRange::FULL, true)];
-//! let settings = LogSettings { id, shards, record_bytes_max: 1 << 20, retention_ms: 86_400_000, children: Default::default() };
+//! let shards = vec![LogShard { number: 0, range: HashRange::FULL, closed: None }];
+//! let settings = LogSettings { id, shards, terms: StreamTerms::new(86_400_000, 1 << 20) };
 //! let now = Now { boot_ms: 0, wall_ms: 1_700_000_000_000 };
 //! let (mut log, mut lane, mut effects) = (Log::new(now, settings, *recovered), LaneBudget::default(), Vec::new());
 //!
@@ -43,6 +44,7 @@
 #![forbid(unsafe_code)]
 
 pub mod arrival;
+pub mod bucket;
 pub mod budget;
 pub mod carry_over;
 pub mod catalog;
@@ -50,6 +52,7 @@ pub mod commit;
 pub mod counts;
 pub mod fanout;
 pub mod footer;
+pub mod gap;
 pub mod held_back;
 pub mod index;
 pub mod lanes;
@@ -59,5 +62,6 @@ pub mod producer;
 pub mod reader;
 pub mod readiness;
 pub mod recovery;
+pub mod reshard;
 pub mod segment;
 pub mod tail;

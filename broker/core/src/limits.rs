@@ -55,8 +55,14 @@ pub const TAIL_MS_MAX: u64 = 60_000;
 pub const PREPARE_RETRY_MS: u64 = 1_000;
 /// Wait that a put is told when the lane's budget is used up.
 pub const BUSY_RETRY_MS: u32 = 20;
+/// Wait that a put is told while its shard is being closed, which takes a commit and a change of the catalog.
+pub const CLOSING_RETRY_MS: u32 = 2;
 /// Whoever has read a shard within this time counts as reading it.
 pub const READ_SEEN_MS: u64 = 60_000;
+/// Longest wait that is told to who is over a limit; who comes again too early is told the rest.
+pub const OVER_LIMIT_WAIT_MS_MAX: u64 = 30_000;
+/// Most segments of a log that are looked at and given up in one go.
+pub const TRIM_SEGMENTS_MAX: u64 = 256;
 /// A forward jump of the wall clock up to this is followed at once.
 pub const CLOCK_JUMP_MS_MAX: u64 = 60_000;
 /// A larger jump is followed when it has lasted this long.

@@ -20,12 +20,16 @@
 //! and reports back as [`Event`]s.
 
 mod append;
+mod ceilings;
 mod commit;
 mod counted;
 mod read;
+mod reshard;
+mod retention;
 mod segments;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 use rheos_protocol::batch::{Batch, PutBatch};
@@ -35,6 +39,7 @@ use rheos_protocol::hash::HashRange;
 use crate::arrival::{ArrivalClock, Now};
 use crate::budget::LaneBudget;
 use crate::carry_over::{self, ShardState};
+use crate::catalog::StreamTerms;
 use crate::commit::CommitHeader;
 use crate::counts::{LogCounts, ShardCounts};
 use crate::limits::{CLOSE_MS, SETTLE_MS};
@@ -44,8 +49,10 @@ use crate::tail::Tail;
 
 pub use counted::ShardCounted;
 pub use read::{ReadStart, ShardTip};
+pub use retention::Expiry;
 pub use segments::SegmentFacts;
 
+use ceilings::Ceilings;
 use commit::Submitted;
 use segments::Segments;
 
@@ -63,14 +70,45 @@ pub struct LogId {
 pub struct LogSettings {
     /// Which log.
     pub id: LogId,
-    /// Its shards: number, stretch of the hash space, whether open.
-    pub shards: Vec<(u32, HashRange, bool)>,
-    /// Largest data of one record.
-    pub record_bytes_max: u32,
-    /// How long records are kept.
-    pub retention_ms: u64,
-    /// The children of its closed shards.
-    pub children: BTreeMap<u32, Vec<u32>>,
+    /// Its shards, sorted by number.
+    pub shards: Vec<LogShard>,
+    /// What may change while it is served; its part where they are about the stream as a whole.
+    pub terms: StreamTerms,
+}
+
+impl LogSettings {
+    /// The numbers of its shards.
+    pub fn shard_numbers(&self) -> impl Iterator<Item = u32> + '_ {
+        self.shards.iter().map(|shard| shard.number)
+    }
+
+    /// Where its closed shards end.
+    pub fn ends(&self) -> BTreeMap<u32, u64> {
+        let end_of = |shard: &LogShard| Some((shard.number, shard.closed.as_ref()?.end_sequence));
+        self.shards.iter().filter_map(end_of).collect()
+    }
+}
+
+/// What the catalog says about a shard of a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogShard {
+    /// Its number.
+    pub number: u32,
+    /// Its stretch of the hash space.
+    pub range: HashRange,
+    /// How it ended, if it is closed.
+    pub closed: Option<ClosedShard>,
+}
+
+/// What the catalog says about a closed shard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClosedShard {
+    /// The sequence after its last record.
+    pub end_sequence: u64,
+    /// When it was closed, in ms since 1970.
+    pub closed_ms: u64,
+    /// The shards that take what it took.
+    pub children: Vec<u32>,
 }
 
 /// What has happened.
@@ -120,6 +158,29 @@ pub enum Event {
         /// What is now known of the oldest segment.
         lowest: SegmentFacts,
     },
+    /// How long the files of segments are that were to be measured, as far as they are there.
+    Measured {
+        /// Number and bytes.
+        sizes: Vec<(u64, u64)>,
+    },
+    /// These shards are to be closed: nothing new is admitted to them from here on.
+    /// [`Effect::Drained`] follows.
+    Close {
+        /// Their numbers.
+        shards: Vec<u32>,
+    },
+    /// Shards that were to be closed stay open.
+    Reopen,
+    /// The catalog has changed the log's shards: some are closed, others are new, or have gone.
+    Resharded {
+        /// What it says now.
+        shards: Vec<LogShard>,
+    },
+    /// The stream's terms have changed.
+    Terms {
+        /// What they are now.
+        terms: StreamTerms,
+    },
     /// Time has passed. Comes a few times a second while [`Log::is_open`].
     Tick,
     /// Finish what is staged, seal and stop.
@@ -166,15 +227,22 @@ pub enum Effect {
         /// The footer, whole blocks.
         footer: Bytes,
     },
-    /// Remove the segments below this one, after the catalog knows; [`Event::Trimmed`] follows.
-    Trim {
-        /// The lowest segment to be kept.
-        lowest: u64,
+    /// Remove segments that have expired, after the catalog knows; [`Event::Trimmed`] follows.
+    Trim(Expiry),
+    /// Find out how long the files of these segments are; [`Event::Measured`] follows.
+    Measure {
+        /// Their numbers.
+        segments: Range<u64>,
     },
     /// A commit has made more records of a watched shard durable. Comes after the replies of the commit.
     Advanced {
         /// The shard.
         shard: u32,
+    },
+    /// Everything that was admitted to the shards that are to be closed is on the disk.
+    Drained {
+        /// Each with the sequence after its last record; or why they cannot be closed.
+        ends: Result<Vec<(u32, u64)>, WireError>,
     },
     /// The log takes no more puts; for the operator.
     ReadOnly {
@@ -218,6 +286,8 @@ pub struct Log {
     shards: Vec<Shard>,
     producers: ProducerTable,
     clock: ArrivalClock,
+    /// What arrived before has expired, for good.
+    trimmed_ms: u64,
     staged: VecDeque<Staged>,
     stage: Stage,
     health: Health,
@@ -233,6 +303,8 @@ pub struct Log {
     quiet_since_boot_ms: u64,
     /// Whether the last commit was an empty one, which proves the one before it.
     settled: bool,
+    /// Whether somebody waits for the shards that are to be closed.
+    draining: bool,
     counts: LogCounts,
 }
 
@@ -240,7 +312,7 @@ pub struct Log {
 struct Shard {
     number: u32,
     range: HashRange,
-    closed: bool,
+    admission: Admission,
     /// Given to the next record that is staged.
     next_sequence: u64,
     /// Everything before it is on the disk.
@@ -251,6 +323,17 @@ struct Shard {
     /// Whether that is to be said of the commit that is being looked at.
     advanced: bool,
     counts: ShardCounts,
+    /// What is left of its ceilings, once something was taken of one.
+    ceilings: Option<Box<Ceilings>>,
+}
+
+/// Whether a shard takes puts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Admission {
+    Open,
+    /// No more, until it is known whether it is closed.
+    Closing,
+    Closed(ClosedShard),
 }
 
 #[derive(Debug)]
@@ -292,25 +375,8 @@ impl Log {
     /// The log as recovery has found it, or a new one.
     pub fn new(now: Now, settings: LogSettings, recovered: Recovered) -> Log {
         let state = recovered.state;
-        let shards = settings
-            .shards
-            .iter()
-            .map(|&(number, range, open)| {
-                let kept = state.shard(number).copied();
-                let next_sequence = kept.map_or(0, |state| state.next_sequence);
-                Shard {
-                    number,
-                    range,
-                    closed: !open || kept.is_some_and(|state| state.closed),
-                    next_sequence,
-                    durable_sequence: next_sequence,
-                    last_arrival_ms: kept.map_or(0, |state| state.last_arrival_ms),
-                    watched: false,
-                    advanced: false,
-                    counts: ShardCounts::default(),
-                }
-            })
-            .collect::<Vec<_>>();
+        let shards =
+            settings.shards.iter().map(|shard| Shard::new(shard, state.shard(shard.number))).collect::<Vec<_>>();
         assert!(shards.is_sorted_by(|a, b| a.number < b.number), "shards come sorted by number");
         let health = match recovered.refused {
             Some(why) => Health::ReadOnly { why },
@@ -318,6 +384,7 @@ impl Log {
         };
         Log {
             clock: ArrivalClock::new(now, state.last_arrival_ms()),
+            trimmed_ms: settings.terms.trimmed_ms,
             shards,
             producers: state.producers,
             staged: VecDeque::new(),
@@ -330,6 +397,7 @@ impl Log {
             last_checksum: recovered.last_checksum,
             quiet_since_boot_ms: now.boot_ms,
             settled: true,
+            draining: false,
             counts: LogCounts::default(),
             settings,
         }
@@ -356,10 +424,22 @@ impl Log {
             }
             Event::SegmentFailed { ask, why } => self.segment_failed(now, ask, &why, budget, effects),
             Event::Sealed { segment } => self.segments.sealed(segment),
-            Event::Trimmed { lowest } => self.segments.trimmed(lowest),
+            Event::Trimmed { lowest } => {
+                self.segments.trimmed(lowest);
+                self.expire(now, effects);
+            }
+            Event::Measured { sizes } => {
+                self.segments.measured(&sizes);
+                self.expire(now, effects);
+            }
+            Event::Terms { terms } => self.change_terms(now, terms, effects),
+            Event::Close { shards } => self.close_shards(&shards),
+            Event::Reopen => self.reopen_shards(),
+            Event::Resharded { shards } => self.resharded(&shards, effects),
             Event::Tick => self.tick(now, budget, effects),
             Event::Stop => self.stop(now, budget, effects),
         }
+        self.tell_when_drained(effects);
         self.look_ahead(now, effects);
     }
 
@@ -432,9 +512,7 @@ impl Log {
     fn tick(&mut self, now: Now, budget: &mut LaneBudget, effects: &mut Vec<Effect>) {
         self.tail.expire(now.boot_ms, budget);
         self.clock.follow(now);
-        if let Some(lowest) = self.segments.expired(self.horizon_ms(now)) {
-            effects.push(Effect::Trim { lowest });
-        }
+        self.expire(now, effects);
         let quiet_ms = now.boot_ms.saturating_sub(self.quiet_since_boot_ms);
         let idle = matches!(self.stage, Stage::Idle) && self.staged.is_empty();
         let writes = matches!(self.health, Health::Serving | Health::Stopping);
@@ -446,11 +524,6 @@ impl Log {
         } else if self.settled && quiet_ms >= CLOSE_MS {
             self.close_segment(effects);
         }
-    }
-
-    /// What arrived before this time has expired.
-    fn horizon_ms(&self, now: Now) -> u64 {
-        self.clock.now_ms(now).saturating_sub(self.settings.retention_ms)
     }
 
     fn stop(&mut self, now: Now, budget: &mut LaneBudget, effects: &mut Vec<Effect>) {
@@ -506,7 +579,7 @@ impl Log {
     fn shard_states(&self) -> impl ExactSizeIterator<Item = ShardState> {
         self.shards.iter().map(|shard| ShardState {
             shard: shard.number,
-            closed: shard.closed,
+            closed: matches!(shard.admission, Admission::Closed(_)),
             next_sequence: shard.durable_sequence,
             last_arrival_ms: shard.last_arrival_ms,
         })

@@ -43,13 +43,15 @@ pub struct StoredPuts {
     pub epoch: u32,
     /// Number after the last stored put.
     pub next_number: u64,
+    /// Whether puts from that number on may have been stored too, and are lost.
+    pub is_interrupted: bool,
     places: VecDeque<PutPlace>,
 }
 
 impl StoredPuts {
     /// No places known; `next_number` is the number after the last stored put.
     pub fn new(epoch: u32, next_number: u64) -> StoredPuts {
-        StoredPuts { epoch, next_number, places: VecDeque::new() }
+        StoredPuts { epoch, next_number, is_interrupted: false, places: VecDeque::new() }
     }
 
     /// Adds the place of the newest put; the oldest is forgotten beyond 64. The number is the caller's to raise.
@@ -73,6 +75,12 @@ impl StoredPuts {
     /// The places, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = PutPlace> + '_ {
         self.places.iter().copied()
+    }
+
+    /// Forgets the places up to the last of those that are lost.
+    fn forget_lost(&mut self, is_lost: impl Fn(u64) -> bool) {
+        let kept = self.places.iter().rposition(|(sequence, _)| is_lost(*sequence)).map_or(0, |lost| lost + 1);
+        self.places.drain(..kept);
     }
 
     fn place(&self, number: u64) -> Option<PutPlace> {
@@ -161,11 +169,15 @@ impl ProducerTable {
         producer.pending.truncate(kept);
     }
 
-    /// A put that recovery has found on the disk.
+    /// A put that recovery has found on the disk. When puts before it are missing, their places and all
+    /// before them are forgotten.
     pub fn replay(&mut self, stamp: ProducerStamp, shard: u32, place: PutPlace) {
         let key = (stamp.id, shard);
-        match self.producers.get_mut(&key) {
-            Some(producer) if producer.stored.epoch == stamp.epoch => producer.stored.next_number = stamp.number,
+        match self.producers.get_mut(&key).map(|producer| &mut producer.stored) {
+            // Nothing of it is lost in between.
+            Some(stored) if stored.epoch == stamp.epoch && stored.next_number == stamp.number => {
+                stored.is_interrupted = false;
+            }
             _ => {
                 self.forget(key);
                 self.insert(key, StoredPuts::new(stamp.epoch, stamp.number));
@@ -175,10 +187,40 @@ impl ProducerTable {
         self.touch(key);
     }
 
+    /// A put of which recovery has found that it was stored and is lost: no place of the producer is known
+    /// any more.
+    pub fn replay_lost(&mut self, stamp: ProducerStamp, shard: u32) {
+        let key = (stamp.id, shard);
+        self.forget(key);
+        self.insert(key, StoredPuts::new(stamp.epoch, stamp.number.saturating_add(1)));
+    }
+
+    /// From here on any puts of any producer may be stored and lost: what is known of each keeps its answer,
+    /// and what would come next is unknown.
+    pub fn interrupt(&mut self) {
+        self.producers.values_mut().for_each(|producer| producer.stored.is_interrupted = true);
+    }
+
+    /// Forgets where the lost puts are, and those before them of the same producer: they were stored, and are
+    /// not to be acked again.
+    pub fn forget_lost(&mut self, is_lost: impl Fn(u32, u64) -> bool) {
+        for ((_, shard), producer) in &mut self.producers {
+            let before = producer.stored.len();
+            producer.stored.forget_lost(|sequence| is_lost(*shard, sequence));
+            self.places -= before - producer.stored.len();
+        }
+    }
+
     /// A producer from a carry-over; less recent than those restored after it.
     pub fn restore(&mut self, id: u64, shard: u32, stored: StoredPuts) {
         self.forget((id, shard));
         self.insert((id, shard), stored);
+    }
+
+    /// Forgets the puts to shards that are not kept.
+    pub fn forget_shards(&mut self, is_kept: impl Fn(u32) -> bool) {
+        let gone: Vec<Key> = self.producers.keys().filter(|(_, shard)| !is_kept(*shard)).copied().collect();
+        gone.into_iter().for_each(|key| self.forget(key));
     }
 
     /// The producers that have stored something, least recent first.
@@ -250,6 +292,7 @@ fn order_of(producer: &Producer, number: u64) -> PutOrder {
     }
     match producer.pending.get((number - stored_next) as usize) {
         Some(place) => PutOrder::Known(*place),
+        None if producer.stored.is_interrupted => PutOrder::Unknown,
         None if number > producer.expected() => PutOrder::Behind(producer.expected()),
         None if producer.pending.len() == PUTS_IN_FLIGHT_MAX => PutOrder::TooMany,
         None => PutOrder::Next,
@@ -293,6 +336,41 @@ mod tests {
         assert_eq!(table.order(put(36), 0), PutOrder::Known((360, 1)));
         assert_eq!(table.order(put(99), 0), PutOrder::Known((990, 1)));
         assert_eq!(table.order(put(101), 0), PutOrder::Behind(100));
+    }
+
+    #[test]
+    fn after_missing_puts_only_what_follows_them_is_known() {
+        let mut table = ProducerTable::default();
+        for number in [0, 1, 2, 7, 8] {
+            table.replay(put(number), 0, (number * 10, 1));
+        }
+        assert_eq!(table.order(put(8), 0), PutOrder::Known((80, 1)));
+        assert_eq!(table.order(put(7), 0), PutOrder::Known((70, 1)));
+        assert_eq!(table.order(put(6), 0), PutOrder::TooOld);
+        assert_eq!(table.order(put(9), 0), PutOrder::Next);
+    }
+
+    #[test]
+    fn what_may_be_lost_is_neither_acked_again_nor_stored_again() {
+        let mut table = ProducerTable::default();
+        for number in 0..5 {
+            table.replay(put(number), 0, (number * 10, 1));
+        }
+        table.interrupt();
+        assert_eq!(table.order(put(0), 0), PutOrder::Known((0, 1)));
+        assert_eq!(table.order(put(5), 0), PutOrder::Unknown, "it may have been stored and lost");
+        assert_eq!(table.order(put(9), 0), PutOrder::Unknown);
+        table.forget_lost(|shard, sequence| shard == 0 && (10..=20).contains(&sequence));
+        assert_eq!(table.order(put(0), 0), PutOrder::TooOld);
+        assert_eq!(table.order(put(2), 0), PutOrder::TooOld);
+        assert_eq!(table.order(put(3), 0), PutOrder::Known((30, 1)));
+        // What follows on the disk proves that nothing of it was lost in between.
+        table.replay(put(5), 0, (50, 1));
+        assert_eq!(table.order(put(6), 0), PutOrder::Next);
+        // Another life of the producer begins anew.
+        table.interrupt();
+        assert_eq!(table.order(ProducerStamp { epoch: 1, ..put(0) }, 0), PutOrder::Next);
+        assert_eq!(table.order(ProducerStamp { epoch: 1, ..put(1) }, 0), PutOrder::Behind(0));
     }
 
     #[test]

@@ -33,7 +33,7 @@ use crate::log::{LogId, ShardTip};
 use crate::segment::{HEAD_BYTES, Header};
 
 use damage::{damaged, trimmed};
-use search::carry_of;
+use search::{blocks, carry_of, head_of};
 
 /// What a read looks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,6 +156,9 @@ pub struct ReadTask {
     memory: VecDeque<Window>,
     state: State,
     gathered: Gathered,
+    /// Where the shard stands before what is looked at, while the target is a time: what begins after it
+    /// has a hole before it.
+    passed: Option<u64>,
     /// Whether batches of other shards are kept too.
     keeps_others: bool,
     /// The position asked for has expired: the answer is where the shard begins now.
@@ -193,6 +196,13 @@ impl Gathered {
 #[derive(Debug)]
 enum State {
     Start,
+    /// The head of the lowest segment was asked for, for what the shard begins with.
+    EntryHead,
+    /// Its carry-over was asked for.
+    EntryCarry {
+        header: Header,
+        salt: u64,
+    },
     /// The target lies in `low .. high`, if anywhere; the head of the middle one was asked for.
     SearchHead {
         low: u64,
@@ -276,6 +286,7 @@ impl ReadTask {
             memory,
             state: State::Start,
             gathered,
+            passed: None,
             keeps_others: false,
             trimmed: false,
         }
@@ -297,6 +308,11 @@ impl ReadTask {
         };
         match state {
             State::Start => self.start(),
+            State::EntryHead => self.entry_head(&bytes),
+            State::EntryCarry { header, salt } => {
+                self.passed = carry_of(&header, salt, &bytes, self.shard).map(|entered| entered.next_sequence);
+                self.search(self.sealed.start, self.sealed.end)
+            }
             State::SearchHead { low, high, middle } => self.search_head(low, high, middle, &bytes),
             State::SearchCarry { low, high, middle, header, salt } => {
                 self.search_carry(low, high, middle, &header, salt, &bytes)
@@ -325,7 +341,23 @@ impl ReadTask {
         if self.memory.front().is_some_and(|window| window.begins_here) {
             return self.leave_sealed();
         }
+        match (self.target, self.sealed.start) {
+            (Target::Sequence(_), _) => {}
+            (Target::Arrival(_), 1) => self.passed = Some(0),
+            (Target::Arrival(_), lowest) => return self.ask(State::EntryHead, lowest, HEAD, true),
+        }
         self.search(self.sealed.start, self.sealed.end)
+    }
+
+    fn entry_head(&mut self, bytes: &[u8]) -> ReadStep {
+        let lowest = self.sealed.start;
+        match head_of(self.segment(lowest), bytes) {
+            Some((header, salt)) => {
+                let place = blocks(HEAD_BYTES, header.carry_over_len as usize);
+                self.ask(State::EntryCarry { header, salt }, lowest, place, true)
+            }
+            None => self.search(self.sealed.start, self.sealed.end),
+        }
     }
 
     fn is_before_target(&self, batch: &Batch) -> bool {
@@ -343,6 +375,11 @@ impl ReadTask {
             (None, Target::Sequence(sequence)) => Some(sequence),
             (None, Target::Arrival(_)) => None,
         }
+    }
+
+    /// The sequence that comes next when nothing is missing, where that is known.
+    fn expected(&self) -> Option<u64> {
+        self.wanted().or(self.passed)
     }
 
     fn next_segment(&mut self, segment: u64) -> ReadStep {
@@ -367,6 +404,10 @@ impl ReadTask {
                 }
                 Target::Sequence(sequence) if sequence < self.tip => {
                     self.fail(damaged(sequence, self.tip, "no segment holds it"))
+                }
+                // The shard's last record came after the time that is looked for.
+                Target::Arrival(_) if self.passed.is_some_and(|passed| passed < self.tip) => {
+                    self.fail(damaged(self.passed.unwrap_or(0), self.tip, "no segment holds it"))
                 }
                 _ => ReadStep::Done(Ok(ReadOutcome {
                     start_sequence: self.tip,

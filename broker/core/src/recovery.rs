@@ -13,25 +13,31 @@
 //!
 //! A state machine: it says what it needs to read and is given it.
 
+mod older;
+mod repair;
+mod salvage;
 mod scan;
 mod verdict;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::{Bytes, BytesMut};
 
 use crate::carry_over::CarryOver;
 use crate::commit::{Commit, SegmentId};
 use crate::footer::{self, SegmentEnd, Trailer};
+use crate::gap::GapMark;
 use crate::index::SegmentIndex;
 use crate::limits::BLOCK_BYTES;
 use crate::log::{LogId, SegmentFacts};
 use crate::reader::ReadPlace;
 use crate::segment::{HEAD_BYTES, Header, Label, Predecessor};
 
+pub use older::first_arrival_ms;
+pub use repair::{Loss, Repair, RepairChore, RepairPlan, RepairStep};
 pub use verdict::{Here, Named, Verdict, verdict};
 
-use scan::{Scanned, commits_in, scan};
+use scan::{Head, Scanned, Start, commits_in, scan};
 
 /// What is known of a log before its files are read.
 #[derive(Debug, Clone)]
@@ -42,6 +48,8 @@ pub struct LogOnDisk {
     pub directory: u64,
     /// Its shards.
     pub shards: Vec<u32>,
+    /// Where its closed shards end, by the catalog.
+    pub ends: BTreeMap<u32, u64>,
     /// Segments below this number have expired.
     pub lowest_kept: u64,
     /// No segment above this number was ever made.
@@ -185,8 +193,31 @@ enum State {
         segment: u64,
         end: Predecessor,
     },
-    LowestFacts,
+    LowestHead,
+    LowestFacts {
+        head: Bytes,
+    },
+    /// The head of a segment after the lowest, `at` places after the first file.
+    LowestSuccessor {
+        at: usize,
+    },
     Over,
+}
+
+impl State {
+    /// Whether what is read concerns segments before the newest alone.
+    fn is_behind_the_end(&self) -> bool {
+        matches!(
+            self,
+            State::InheritedTrailer(_)
+                | State::InheritedContent(..)
+                | State::OlderTrailer { .. }
+                | State::OlderWhole { .. }
+                | State::LowestHead
+                | State::LowestFacts { .. }
+                | State::LowestSuccessor { .. }
+        )
+    }
 }
 
 impl Recovery {
@@ -212,11 +243,13 @@ impl Recovery {
     pub fn step(&mut self, input: Option<Result<Bytes, String>>) -> RecoveryStep {
         let state = std::mem::replace(&mut self.state, State::Over);
         let bytes = match input {
+            Some(Ok(bytes)) => bytes,
+            // What cannot be read there is as good as damaged: reading it says so, and the log goes on.
+            Some(Err(_)) if state.is_behind_the_end() => Bytes::new(),
             Some(Err(why)) => {
                 self.refuse(format!("a segment cannot be read: {why}"));
                 return self.finish();
             }
-            Some(Ok(bytes)) => bytes,
             None => Bytes::new(),
         };
         match state {
@@ -237,7 +270,9 @@ impl Recovery {
             State::Whole(newest) => self.whole(newest, &bytes),
             State::OlderTrailer { segment, end } => self.older_trailer(segment, end, &bytes),
             State::OlderWhole { segment, end } => self.older_whole(segment, end, &bytes),
-            State::LowestFacts => self.lowest_facts(&bytes),
+            State::LowestHead => self.lowest_head(bytes),
+            State::LowestFacts { head } => self.lowest_facts(&head, &bytes),
+            State::LowestSuccessor { at } => self.lowest_successor(at, &bytes),
             State::Over => panic!("a recovery that is done is not stepped"),
         }
     }
@@ -272,6 +307,9 @@ impl Recovery {
         let id = self.id(segment);
         let label = match Label::decode(bytes) {
             Ok(label) if label.segment == id && label.directory == self.log.directory => label,
+            Err(_) if GapMark::decode(bytes).is_ok() => {
+                return self.refuse_newest(segment, "is lost, and its repair was not finished");
+            }
             // A file gets its name after its label is on the disk, so this is no leftover of a crash.
             Ok(_) => return self.refuse_newest(segment, "belongs to another log or data directory"),
             Err(bad) => return self.refuse_newest(segment, &format!("has no valid label ({bad})")),
@@ -280,6 +318,9 @@ impl Recovery {
             Ok(header) => {
                 let place = ReadPlace::At(HEAD_BYTES, (header.first_offset() - HEAD_BYTES) as usize);
                 self.ask(State::Carry(Newest { id, salt: label.salt, header }), segment, place)
+            }
+            Err(_) if segment < self.log.highest_prepared => {
+                self.refuse_newest(segment, "was in use and has no valid header")
             }
             Err(_) => {
                 let place = ReadPlace::At(0, SPARE_START_BYTES);
@@ -329,7 +370,8 @@ impl Recovery {
     /// head is rotten, which a second commit or a footer proves.
     fn torn_head(&mut self, newest: Newest, bytes: &Bytes) -> RecoveryStep {
         let segment = newest.id.segment;
-        if own_trailer(newest, bytes).is_none() && commits_in(newest.id, newest.salt, bytes) < 2 {
+        let in_use = segment < self.log.highest_prepared || own_trailer(newest, bytes).is_some();
+        if !in_use && commits_in(newest.id, newest.salt, bytes) < 2 {
             return self.torn_first_write(segment);
         }
         self.refuse(format!("the carry-over at the head of segment {segment} is damaged"));
@@ -424,10 +466,11 @@ impl Recovery {
         // The state may come from the footer by now; the scan begins at the head.
         let inherited =
             bytes.get(HEAD_BYTES as usize..).and_then(|rest| header.decode_carry_over(rest, newest.salt).ok());
-        let head_is_whole = inherited.is_some();
+        let head = if inherited.is_some() { Head::Whole } else { Head::NoCarryOver };
         let inherited = inherited.or(self.inherited.take()).unwrap_or_default();
         self.recovered.state = with_shards(inherited, &self.log.shards);
-        let scanned = scan(newest.id, newest.salt, &header, head_is_whole, bytes, named, &mut self.recovered.state);
+        let start = Start::after(&header, head);
+        let scanned = scan(newest.id, newest.salt, start, bytes, named, &mut self.recovered.state);
         if let Some(why) = &scanned.refused {
             self.refuse(why.clone());
             // What is lost is lost, and its sequences are not given again.
@@ -454,55 +497,6 @@ impl Recovery {
         self.older(newest)
     }
 
-    /// A footer may be missing from older segments too, when the broker stopped before it was written.
-    fn older(&mut self, newer: Newest) -> RecoveryStep {
-        let segment = newer.id.segment - 1;
-        match newer.header.predecessor {
-            Some(end) if self.files.contains(&segment) => {
-                self.ask(State::OlderTrailer { segment, end }, segment, ReadPlace::LastBlock)
-            }
-            _ => self.look_at_lowest(),
-        }
-    }
-
-    fn older_trailer(&mut self, segment: u64, end: Predecessor, bytes: &Bytes) -> RecoveryStep {
-        match Trailer::decode(bytes, self.id(segment)) {
-            Ok(trailer) if is_end_of(&trailer, Some(end)) => self.look_at_lowest(),
-            _ => self.ask(State::OlderWhole { segment, end }, segment, ReadPlace::Whole),
-        }
-    }
-
-    fn older_whole(&mut self, segment: u64, end: Predecessor, bytes: &Bytes) -> RecoveryStep {
-        let id = self.id(segment);
-        let Some((salt, header, mut state)) = open_whole(id, bytes) else {
-            // Its records are damaged, and reading them says so; the log's end is not touched by that.
-            return self.look_at_lowest();
-        };
-        let scanned = scan(id, salt, &header, true, bytes, Some(end.end), &mut state);
-        if scanned.refused.is_none() {
-            self.seal_chore(id, salt, &scanned, &state);
-        }
-        self.keep_in_memory(id, salt, scanned);
-        self.older(Newest { id, salt, header })
-    }
-
-    fn look_at_lowest(&mut self) -> RecoveryStep {
-        match self.files.first() {
-            Some(&segment) if segment < self.recovered.segments.newest => {
-                self.ask(State::LowestFacts, segment, ReadPlace::LastBlock)
-            }
-            _ => self.finish(),
-        }
-    }
-
-    fn lowest_facts(&mut self, bytes: &Bytes) -> RecoveryStep {
-        let segment = self.recovered.segments.lowest;
-        let trailer = Trailer::decode(bytes, self.id(segment)).ok();
-        let last_arrival_ms = trailer.map(|trailer| trailer.last_arrival_ms);
-        self.recovered.segments.lowest_facts = Some(SegmentFacts { segment, last_arrival_ms });
-        self.finish()
-    }
-
     fn seal_chore(&mut self, id: SegmentId, salt: u64, scanned: &Scanned, state: &CarryOver) {
         let mut carry_out = BytesMut::new();
         state.encode(&mut carry_out);
@@ -520,6 +514,7 @@ impl Recovery {
     }
 
     fn finish(&mut self) -> RecoveryStep {
+        self.compare_ends();
         let empty = Recovered {
             state: CarryOver::default(),
             segments: RecoveredSegments::default(),
@@ -530,6 +525,26 @@ impl Recovery {
             chores: Vec::new(),
         };
         RecoveryStep::Done(Box::new(std::mem::replace(&mut self.recovered, empty)))
+    }
+
+    /// What is closed was on the disk up to its end when the catalog closed it, and nothing has come since.
+    fn compare_ends(&mut self) {
+        let wrong = self.recovered.state.shards.iter().find_map(|found| {
+            let (shard, next) = (found.shard, found.next_sequence);
+            match self.log.ends.get(&shard) {
+                Some(end) if *end == next => None,
+                Some(end) => {
+                    Some(format!("shard {shard} was closed at sequence {end}, and its records end before {next}"))
+                }
+                None if found.closed && self.log.shards.contains(&shard) => {
+                    Some(format!("shard {shard} was closed at sequence {next}, and the catalog has it open"))
+                }
+                None => None,
+            }
+        });
+        if let Some(why) = wrong {
+            self.refuse(why);
+        }
     }
 
     fn ask(&mut self, state: State, segment: u64, place: ReadPlace) -> RecoveryStep {
@@ -546,7 +561,7 @@ impl Recovery {
 /// records are. `None` when its label or head is damaged.
 pub(crate) fn rebuild(segment: SegmentId, bytes: &Bytes, named_end: Option<u64>) -> Option<(u64, u64, SegmentIndex)> {
     let (salt, header, mut state) = open_whole(segment, bytes)?;
-    let scanned = scan(segment, salt, &header, true, bytes, named_end, &mut state);
+    let scanned = scan(segment, salt, Start::after(&header, Head::Whole), bytes, named_end, &mut state);
     Some((salt, scanned.end.offset, scanned.index))
 }
 

@@ -12,14 +12,15 @@ use std::path::PathBuf;
 
 use bytes::{Bytes, BytesMut};
 use rheos_core::carry_over::{CarryOver, ShardState};
-use rheos_core::catalog::{ConsumerRecord, KeyRecord, plan_consumer, plan_key};
+use rheos_core::catalog::{ConsumerRecord, KeyRecord, StreamRecord, plan_consumer, plan_key, plan_stream};
 use rheos_core::commit::{Commit, CommitHeader, HeaderDigest, SegmentId};
 use rheos_core::footer::{self, SegmentEnd, Trailer};
+use rheos_core::gap::GapMark;
 use rheos_core::index::{IndexEntry, SegmentIndex};
 use rheos_core::producer::StoredPuts;
 use rheos_core::segment::{HEAD_BYTES, HEADER_OFFSET, Header, Label, Predecessor, encode_head};
 use rheos_protocol::batch::{Batch, BatchBuilder, ProducerStamp, PutBatch};
-use rheos_protocol::message::{Access, CreateKey, KeyPolicy};
+use rheos_protocol::message::{Access, CreateKey, CreateStream, KeyPolicy};
 use rheos_protocol::record::Record;
 
 #[test]
@@ -60,6 +61,8 @@ fn what_is_golden_is_decoded() {
     assert_eq!(trailer.decode_content(&stored_footer), Ok((index(), state())));
     assert_eq!(trailer.entries_of(&stored_footer, 5), Ok(index().of_shard(5).to_vec()));
 
+    assert_eq!(GapMark::decode(&stored("gap-mark")), Ok(gap_mark()));
+    assert_eq!(StreamRecord::decode(&stored("catalog-stream")), Ok(stream()));
     assert_eq!(ConsumerRecord::decode(&stored("catalog-consumer")), Ok(consumer()));
     assert_eq!(KeyRecord::decode(&stored("catalog-key")), Ok(key()));
 }
@@ -90,6 +93,8 @@ fn table() -> Vec<(&'static str, Vec<u8>)> {
         ("commit", block(&[&commit_header().encode(SALT).0[..], batch().bytes()].concat())),
         ("commit-empty", block(&empty)),
         ("footer", footer.to_vec()),
+        ("gap-mark", gap_mark().encode().to_vec()),
+        ("catalog-stream", stream().encode()),
         ("catalog-consumer", consumer().encode()),
         ("catalog-key", key().encode()),
     ]
@@ -103,6 +108,10 @@ fn block(bytes: &[u8]) -> Vec<u8> {
 
 fn label() -> Label {
     Label { directory: 0xd1ec_7023, segment: SEGMENT, salt: SALT }
+}
+
+fn gap_mark() -> GapMark {
+    GapMark { directory: 0xd1ec_7023, segment: SEGMENT }
 }
 
 fn header() -> Header {
@@ -183,6 +192,12 @@ fn end() -> SegmentEnd {
         last_checksum: empty_header().encode(SALT).1,
         last_data_offset: OFFSET,
     }
+}
+
+fn stream() -> StreamRecord {
+    let create =
+        CreateStream { name: "clicks".to_owned(), shards: 2, retention_ms: 86_400_000, record_bytes_max: 1 << 20 };
+    plan_stream(&create, ARRIVAL_MS, SEGMENT.incarnation, 2, None).expect("it is in order")
 }
 
 fn consumer() -> ConsumerRecord {

@@ -39,15 +39,15 @@ mod read;
 mod store;
 mod tables;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use crossbeam::channel::{self, Receiver, Sender, TrySendError};
-use rheos_core::catalog::{ConsumerRecord, KeyRecord, LOGS_OF_STREAM_MAX, LogRecord, StreamRecord};
+use rheos_core::catalog::{ConsumerRecord, KeyRecord, LOGS_OF_STREAM_MAX, LogRecord, Reshard, StreamRecord};
 use rheos_protocol::error::{ErrorCode, WireError};
-use rheos_protocol::message::{CreateKey, CreateStream};
+use rheos_protocol::message::{CreateKey, CreateStream, Tag, UpdateStream};
 use rheos_protocol::name::{ConsumerName, StreamName};
 use tokio::sync::oneshot;
 
@@ -57,7 +57,7 @@ use crate::start_error::StartError;
 
 use queue::{Message, Request};
 use store::Store;
-use tables::{Change, Outcome, Raise};
+use tables::{Change, Life, Outcome, Raise};
 
 /// Most changes that wait for the catalog's thread.
 pub const CHANGES_WAITING_MAX: usize = 4_096;
@@ -182,6 +182,101 @@ impl Catalog {
     /// `StreamNotFound`, and those of every change.
     pub async fn delete_stream(&self, name: &StreamName) -> Result<Arc<StreamRecord>, WireError> {
         Ok(self.change(Change::Delete { name: name.clone() }).await?.into_stream())
+    }
+
+    /// Writes down the intent to reshard a stream.
+    ///
+    /// # Errors
+    ///
+    /// `StreamNotFound`, `Resharding` while another has begun, those of
+    /// [`plan_reshard`](rheos_core::catalog::plan_reshard), `LimitExceeded` for a broker with too many shards, and
+    /// those of every change.
+    pub async fn begin_reshard(&self, stream: &StreamName, reshard: Reshard) -> Result<Arc<StreamRecord>, WireError> {
+        Ok(self.change(Change::BeginReshard { stream: stream.clone(), reshard }).await?.into_stream())
+    }
+
+    /// Closes the parents of the reshard that has begun, each at its end in `ends`, and opens the children.
+    /// Changes nothing when that was done before.
+    ///
+    /// # Errors
+    ///
+    /// `StreamNotFound` when this life of the stream is gone, and those of every change.
+    pub async fn finish_reshard(
+        &self,
+        stream: &StreamRecord,
+        ends: BTreeMap<u32, u64>,
+        now_ms: u64,
+    ) -> Result<Arc<StreamRecord>, WireError> {
+        let change = Change::FinishReshard { life: Life::of(stream), ends, now_ms };
+        Ok(self.change(change).await?.into_stream())
+    }
+
+    /// Takes the intent to reshard a stream back. Changes nothing when there is none.
+    ///
+    /// # Errors
+    ///
+    /// As for [`finish_reshard`](Self::finish_reshard).
+    pub async fn abandon_reshard(&self, stream: &StreamRecord) -> Result<Arc<StreamRecord>, WireError> {
+        Ok(self.change(Change::AbandonReshard { life: Life::of(stream) }).await?.into_stream())
+    }
+
+    /// Forgets those of these closed shards, whose records have expired, that may go.
+    ///
+    /// # Errors
+    ///
+    /// As for [`finish_reshard`](Self::finish_reshard).
+    pub async fn forget_shards(
+        &self,
+        stream: &StreamRecord,
+        expired: BTreeSet<u32>,
+    ) -> Result<Arc<StreamRecord>, WireError> {
+        Ok(self.change(Change::ForgetShards { life: Life::of(stream), expired }).await?.into_stream())
+    }
+
+    /// Changes the terms of the stream of this name, of which everything before `horizon_ms` has expired. Changes
+    /// nothing when they are so already.
+    ///
+    /// # Errors
+    ///
+    /// `StreamNotFound`, `BadRequest`, and those of every change.
+    pub async fn update_stream(
+        &self,
+        stream: &StreamName,
+        update: UpdateStream,
+        horizon_ms: u64,
+    ) -> Result<Arc<StreamRecord>, WireError> {
+        Ok(self.change(Change::Update { stream: stream.clone(), update, horizon_ms }).await?.into_stream())
+    }
+
+    /// Changes tags of the stream of this name.
+    ///
+    /// # Errors
+    ///
+    /// `StreamNotFound`, `BadRequest`, `LimitExceeded`, and those of every change.
+    pub async fn tag_stream(
+        &self,
+        stream: &StreamName,
+        set: Vec<Tag>,
+        remove: Vec<String>,
+    ) -> Result<Arc<StreamRecord>, WireError> {
+        let change = Change::Tag { stream: stream.clone(), consumer: None, set, remove };
+        Ok(self.change(change).await?.into_stream())
+    }
+
+    /// Changes tags of a consumer.
+    ///
+    /// # Errors
+    ///
+    /// As for a stream's, and `ConsumerNotFound`.
+    pub async fn tag_consumer(
+        &self,
+        stream: &StreamName,
+        consumer: &ConsumerName,
+        set: Vec<Tag>,
+        remove: Vec<String>,
+    ) -> Result<Arc<ConsumerRecord>, WireError> {
+        let change = Change::Tag { stream: stream.clone(), consumer: Some(consumer.clone()), set, remove };
+        Ok(self.change(change).await?.into_consumer())
     }
 
     /// Writes down that `segment` of a log is about to be made. Changes nothing when a higher one was.

@@ -1,12 +1,13 @@
 //! The data directory: what it must be before the broker trusts it, and the lock that keeps it ours.
 //!
 //! ```text
-//! DIR/FORMAT                                  whose it is and which format it has (written once)
+//! DIR/FORMAT                                  whose it is and which format and history it has
 //!     LOCK                                    flock'ed by the broker that runs
 //!     admin.url                               how a client on this host connects
 //!     keys/                                   secrets, 0700
 //!     catalog.redb  ballast  probe
 //!     logs/INCARNATION/LOG/SEGMENT.segment
+//!     logs/INCARNATION/LOG/accepted-losses.json   after a repair
 //!     aside/                                  found, not known, kept
 //! ```
 //!
@@ -139,6 +140,18 @@ impl DataDirectory {
     /// repair that lost some. Part of every token.
     pub fn history(&self) -> u64 {
         self.format.history
+    }
+
+    /// Begins another history, because records are given up for lost.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses; after a failure it may have begun all the same.
+    pub(crate) fn raise_history(&mut self) -> Result<(), durable::DurableError> {
+        let format = Format { history: self.format.history + 1, ..self.format };
+        durable::create_file(&self.layout.format_path(), format.to_string().as_bytes(), FILE_MODE)?;
+        self.format = format;
+        Ok(())
     }
 
     /// Whether segments are to be opened with `O_DIRECT`. False only with `--dev` and for tools.

@@ -15,7 +15,7 @@ mod storage;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,9 +25,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use crossbeam::channel::{self, Receiver, RecvTimeoutError, Sender};
 use rheos_core::commit::SegmentId;
-use rheos_core::footer::Trailer;
-use rheos_core::limits::BLOCK_BYTES;
-use rheos_core::log::{LogId, SegmentFacts};
+use rheos_core::log::{Expiry, LogId, SegmentFacts};
+use rheos_core::reader::ReadPlace;
+use rheos_core::recovery::first_arrival_ms;
+use rheos_core::segment::HEAD_BYTES;
 use rheos_protocol::error::ErrorCode;
 use tracing::{info, warn};
 
@@ -35,8 +36,10 @@ use crate::catalog::Catalog;
 use crate::directory::DataDirectory;
 use crate::durable;
 use crate::lane::{Arrival, Inboxes, name};
+use crate::recover::read_place;
 use crate::stopping::Stopping;
 
+pub(crate) use ends::write_footer;
 use ends::{Ends, Footer};
 use prepare::{Pace, Preparing, next_of};
 use storage::StorageWatch;
@@ -55,8 +58,10 @@ pub(crate) enum FileJob {
     Discard { log: LogId, segment: u64 },
     /// Write a footer and cut the file after it; answered with [`Arrival::Sealed`].
     Seal { log: LogId, segment: u64, offset: u64, footer: Bytes },
-    /// Remove the segments below this one; answered with [`Arrival::Trimmed`].
-    Trim { log: LogId, lowest: u64 },
+    /// Remove segments that have expired; answered with [`Arrival::Trimmed`].
+    Trim { log: LogId, expiry: Expiry },
+    /// Find out how long segments are; answered with [`Arrival::Measured`].
+    Measure { log: LogId, segments: Range<u64> },
     /// Remove everything of a stream that was deleted.
     RemoveStream { incarnation: u64 },
     /// Move a segment that the catalog does not know out of the way.
@@ -130,7 +135,7 @@ struct Worker {
     /// Footers that are to be written and spares that are to go, of the jobs at hand.
     ends: Ends,
     /// Expired segments that could not be given up, and when that is tried again.
-    late_trims: VecDeque<(Instant, LogId, u64)>,
+    late_trims: VecDeque<(Instant, LogId, Expiry)>,
     pace: Pace,
 }
 
@@ -192,7 +197,8 @@ impl Worker {
                 let (path, flags) = (self.path(log, segment), self.directory.segment_flags());
                 self.ends.seal(Footer { log, segment, path, flags, offset, bytes: footer });
             }
-            FileJob::Trim { log, lowest } => self.trim(log, lowest),
+            FileJob::Trim { log, expiry } => self.trim(log, expiry),
+            FileJob::Measure { log, segments } => self.measure(log, segments),
             FileJob::RemoveStream { incarnation } => {
                 self.ends.settle(&self.inboxes);
                 self.remove_stream(incarnation);
@@ -267,7 +273,9 @@ impl Worker {
         self.inboxes.of_log(log).push(Arrival::Prepared { log, ask, outcome });
     }
 
-    fn trim(&mut self, log: LogId, lowest: u64) {
+    fn trim(&mut self, log: LogId, expiry: Expiry) {
+        let facts = expiry.lowest_kept(|segment| self.facts(log, segment));
+        let lowest = facts.segment;
         let raise = || prepare::raise_lowest(&self.catalog, log, lowest);
         // What makes room on a full disk may need a little of it.
         let raised = raise().or_else(|error| if self.storage.release_ballast() { raise() } else { Err(error) });
@@ -277,30 +285,38 @@ impl Worker {
             Err(error) if error.code == ErrorCode::StreamNotFound => return,
             Err(error) => {
                 warn!(log = %name(log), lowest, "cannot give up expired segments yet: {}", error.message);
-                return self.late_trims.push_back((Instant::now() + TRIM_RETRY, log, lowest));
+                return self.late_trims.push_back((Instant::now() + TRIM_RETRY, log, expiry));
             }
         }
-        let trailer = self.trailer(log, lowest);
-        let facts = SegmentFacts { segment: lowest, last_arrival_ms: trailer.map(|trailer| trailer.last_arrival_ms) };
         // The lane is told first: a read that then finds the file gone and begins anew does not ask for it again.
         self.inboxes.of_log(log).push(Arrival::Trimmed { log, lowest: facts });
-        self.remove_segment(log, lowest - 1);
+        (expiry.from..lowest).for_each(|segment| self.remove_segment(log, segment));
+    }
+
+    /// What is not there, because it has just expired, has no length.
+    fn measure(&self, log: LogId, segments: Range<u64>) {
+        let bytes_of = |segment| std::fs::metadata(self.path(log, segment)).ok().map(|file| (segment, file.len()));
+        let sizes = segments.filter_map(bytes_of).collect();
+        self.inboxes.of_log(log).push(Arrival::Measured { log, sizes });
     }
 
     fn trim_late(&mut self) {
         while self.late_trims.front().is_some_and(|(at, ..)| *at <= Instant::now()) {
-            let (_, log, lowest) = self.late_trims.pop_front().expect("it was just seen");
-            self.trim(log, lowest);
+            let (_, log, expiry) = self.late_trims.pop_front().expect("it was just seen");
+            self.trim(log, expiry);
         }
     }
 
-    fn trailer(&self, log: LogId, segment: u64) -> Option<Trailer> {
-        let id = SegmentId { incarnation: log.incarnation, log: log.log, segment };
-        let file = File::open(self.path(log, segment)).ok()?;
-        let offset = file.metadata().ok()?.len().checked_sub(BLOCK_BYTES)?;
-        let mut block = vec![0; BLOCK_BYTES as usize];
-        file.read_exact_at(&mut block, offset).ok()?;
-        Trailer::decode(&block, id).ok()
+    /// What is known of a segment; where its footer is lost, it expires with the first of a later one.
+    fn facts(&self, log: LogId, segment: u64) -> SegmentFacts {
+        let id = |segment| SegmentId { incarnation: log.incarnation, log: log.log, segment };
+        let read = |segment, place| File::open(self.path(log, segment)).and_then(|file| read_place(&file, place));
+        let (head, last_block) = (read(segment, HEAD).unwrap_or_default(), read(segment, ReadPlace::LastBlock));
+        let facts = SegmentFacts::of(id(segment), &head, &last_block.unwrap_or_default());
+        let mut later = segment + 1..=segment + SUCCESSORS_MAX;
+        let first_of = |segment| first_arrival_ms(id(segment), &read(segment, HEAD).ok()?);
+        let last_arrival_ms = facts.last_arrival_ms.or_else(|| later.find_map(first_of));
+        SegmentFacts { last_arrival_ms, ..facts }
     }
 
     fn remove_segment(&self, log: LogId, segment: u64) {
@@ -361,5 +377,9 @@ pub(crate) fn set_aside(directory: &DataDirectory, from: &Path, place: &str) {
     }
 }
 
+/// The head of a segment file.
+const HEAD: ReadPlace = ReadPlace::At(0, HEAD_BYTES as usize);
+/// How many segments after one without a footer are asked when its records came.
+const SUCCESSORS_MAX: u64 = 64;
 /// How many things of one name may be set aside.
 const ASIDE_NAMES_MAX: usize = 1_000;

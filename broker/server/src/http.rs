@@ -13,8 +13,9 @@ mod crowd;
 mod router;
 
 use std::net::TcpListener;
-use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
 
 use tokio::sync::{Mutex, watch};
 
@@ -38,8 +39,12 @@ pub(crate) struct HttpParts {
 /// The thread, and how it is told where the broker stands.
 pub(crate) struct HttpThread {
     standing: watch::Sender<Standing>,
-    thread: JoinHandle<()>,
+    /// Closed when it has ended.
+    ended: mpsc::Receiver<()>,
 }
+
+/// How long the thread is waited for when the broker ends.
+const END_MAX: Duration = Duration::from_millis(200);
 
 impl HttpThread {
     /// Starts the thread, on the cores of the calling one; also gives the way to the metrics.
@@ -72,8 +77,15 @@ impl HttpThread {
                 () = listen(listener, tls, BOUNDS, answer) => {}
             }
         };
-        let thread = thread::Builder::new().name("http".to_owned()).spawn(move || runtime.block_on(work));
-        Ok((HttpThread { standing, thread: thread.map_err(failed("start the thread of"))? }, metrics))
+        let (end, ended) = mpsc::channel();
+        let thread = thread::Builder::new().name("http".to_owned()).spawn(move || {
+            runtime.block_on(work);
+            // Whoever looks at files for a page is not waited for: the disk may not answer.
+            runtime.shutdown_background();
+            drop(end);
+        });
+        drop(thread.map_err(failed("start the thread of"))?);
+        Ok((HttpThread { standing, ended }, metrics))
     }
 
     /// Says where the broker stands from now on.
@@ -81,10 +93,9 @@ impl HttpThread {
         self.standing.send_replace(standing);
     }
 
-    /// Ends the thread, and with it every connection.
+    /// Ends the thread, and with it every connection. One that does not end soon is left: it holds nothing up.
     pub(crate) fn end(self) {
         drop(self.standing);
-        // What it was asked last concerns nobody any more.
-        let _ = self.thread.join();
+        let _ = self.ended.recv_timeout(END_MAX);
     }
 }

@@ -16,11 +16,14 @@
 //! all have.
 
 mod afar;
+mod commits;
 mod inbox;
 mod logs;
 mod pushes;
 mod replies;
 mod report;
+mod reshard;
+mod terms;
 mod turned_away;
 
 use std::future::poll_fn;
@@ -37,11 +40,12 @@ use rheos_core::fanout::SubscriptionId;
 use rheos_core::held_back::HeldBack;
 use rheos_core::lanes::lane_of;
 use rheos_core::limits::COMMITS_AT_STOP_MAX;
-use rheos_core::log::{Effect, Event, Log, LogId, ReadStart, Write};
+use rheos_core::log::{Effect, Event, Log, LogId, ReadStart};
 use rheos_core::recovery::{LogOnDisk, Recovery, RecoveryStep};
 use rheos_protocol::batch::PutBatch;
 use rheos_protocol::error::{ErrorCode, WireError};
-use rheos_protocol::message::{Read, Subscribe};
+use rheos_protocol::message::{Read, StreamLimits, Subscribe};
+use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tracing::{debug, error};
 
@@ -53,13 +57,14 @@ use crate::files::{FileJob, FileThread};
 use crate::mesh::MeshEnd;
 use crate::metrics::LaneCounts;
 use crate::net::NetUse;
+use crate::reshard::Expired;
 use crate::stopping::{GOING_AWAY_WAIT_MS, Stopping, going_away};
 use crate::streams::Streams;
 
-pub(crate) use inbox::{Answer, Arrival, Inbox, Inboxes, Reading, Subscribing};
+pub(crate) use inbox::{Answer, Arrival, Ends, Inbox, Inboxes, Reading, Resharding, Subscribing};
 pub(crate) use logs::settings_of;
 
-use logs::{Logs, Slot, Writing};
+use logs::{Logs, Slot};
 use pushes::{Pushed, Pushes};
 use replies::Replies;
 use turned_away::TurnedAway;
@@ -68,7 +73,7 @@ use turned_away::TurnedAway;
 const TICK: Duration = Duration::from_millis(100);
 
 /// Logs that are closed are told so only once in so many times: their segments expire all the same.
-const TICKS_OF_CLOSED: u32 = 600;
+const TICKS_OF_CLOSED: u32 = 300;
 
 /// The lane's own task.
 pub(crate) struct Lane {
@@ -87,6 +92,8 @@ pub(crate) struct Lane {
     held_back: HeldBack,
     budget: LaneBudget,
     consumers: Consumers,
+    limits: StreamLimits,
+    expired: mpsc::Sender<Expired>,
     directory_id: u64,
     number: LaneNumber,
     stopping: bool,
@@ -117,6 +124,10 @@ pub(crate) struct LaneParts {
     pub(crate) files: FileThread,
     pub(crate) blocks: Blocks,
     pub(crate) consumers: Consumers,
+    /// What streams have where they set nothing else.
+    pub(crate) limits: StreamLimits,
+    /// Where closed shards are reported whose records have expired.
+    pub(crate) expired: mpsc::Sender<Expired>,
     pub(crate) streams: Streams,
     /// What the lane's connections hold.
     pub(crate) net_use: NetUse,
@@ -137,8 +148,20 @@ impl Lane {
     /// # Errors
     /// When the kernel gives it no ring.
     pub(crate) fn new(parts: LaneParts, recovered: Vec<RecoveredStream>) -> io::Result<Lane> {
-        let LaneParts { number, directory_id, inbox, files, blocks, consumers, streams, net_use, mesh, stopping } =
-            parts;
+        let LaneParts {
+            number,
+            directory_id,
+            inbox,
+            files,
+            blocks,
+            consumers,
+            limits,
+            expired,
+            streams,
+            net_use,
+            mesh,
+            stopping,
+        } = parts;
         let ring = CommitRing::new(COMMITS_AT_STOP_MAX as u32)?;
         let wait = RingWait::new(&ring)?;
         let mut ticks = interval(TICK);
@@ -163,6 +186,8 @@ impl Lane {
             held_back: HeldBack::default(),
             budget: LaneBudget::default(),
             consumers,
+            limits,
+            expired,
             directory_id,
             number,
             stopping: false,
@@ -261,6 +286,17 @@ impl Lane {
                 self.create(now, record);
                 let _ = done.send(());
             }
+            Arrival::Resharding(resharding) => self.resharding(now, resharding),
+            Arrival::StreamUpdated { record, done } => {
+                self.update(now, record);
+                let _ = done.send(());
+            }
+            Arrival::HorizonOf { incarnation, told } => drop(told.send(self.horizon_ms(now, incarnation))),
+            Arrival::Measured { log, sizes } => {
+                if let Some(slot) = self.logs.of_id(log) {
+                    self.step(now, slot, Event::Measured { sizes });
+                }
+            }
             Arrival::StreamDeleted { record, done } => {
                 self.delete(&record);
                 let _ = done.send(());
@@ -316,13 +352,15 @@ impl Lane {
     fn read(&mut self, now: Now, read: &Read) -> Result<Reading, WireError> {
         let slot = self.logs.of_shard(read.incarnation, read.shard)?;
         let log = &mut self.logs.at(slot).expect("a stream's slots are taken").log;
-        let start = log.read(now, read.shard, read.position, read.bytes_max as usize)?;
+        let bytes_max = log.admit_read(now, read.shard, read.bytes_max as usize)?;
+        let start = log.read(now, read.shard, read.position, bytes_max)?;
         let tip = log.tip(read.shard)?;
         // What has to come from the disk is counted when it has.
         if let ReadStart::Ready(outcome) = &start {
             log.count_read(now, read.shard, outcome.given(), outcome.iterator_age_ms(tip, now.wall_ms));
         }
-        Ok(Reading { log: log.id(), tip, start })
+        let children = log.children(read.shard).map(<[u32]>::to_vec);
+        Ok(Reading { log: log.id(), tip, children, start })
     }
 
     fn subscribing(&mut self, subscribing: Subscribing) {
@@ -356,7 +394,7 @@ impl Lane {
     fn create(&mut self, now: Now, record: Arc<StreamRecord>) {
         let LaneNumber { lane, lanes } = self.number;
         let here = (0..record.log_count).filter(|log| lane_of(record.incarnation, *log, lanes) == lane);
-        let logs = here.map(|log| new_log(now, &record, log, self.directory_id)).collect();
+        let logs = here.map(|log| new_log(now, &record, log, self.directory_id, self.limits)).collect();
         let slots = self.logs.add(record, logs);
         // Its creation was on the way when the stop began: nobody else tells these logs.
         if self.stopping {
@@ -391,46 +429,6 @@ impl Lane {
         }
     }
 
-    fn take_completions(&mut self, now: Now, cx: &mut Context<'_>) -> bool {
-        if self.wait.poll(&mut self.ring, cx).is_pending() {
-            return false;
-        }
-        let mut ends = std::mem::take(&mut self.ends);
-        self.ring.reap(&mut ends);
-        let ended = Instant::now();
-        self.replies.set_time(ended);
-        for WriteDone { token, buffer, written } in ends.drain(..) {
-            let slot = Slot(token as usize);
-            let owned = self.logs.at(slot).expect("a slot is kept until its write has ended");
-            let writing = owned.writing.take().expect("a write that ends was begun");
-            if written.as_ref().is_ok_and(|count| *count == buffer.len()) {
-                self.counts.commits += 1;
-                self.counts.commit_bytes += buffer.len() as u64;
-                self.counts.commit_payload_bytes += writing.payload_bytes;
-                self.counts.commit.add(ended - writing.began);
-            }
-            if owned.dropped {
-                owned.log.write_ended(&mut self.budget);
-                self.logs.remove(slot);
-            } else {
-                let event = match written {
-                    Ok(count) if count == buffer.len() => Event::Durable,
-                    Ok(count) => Event::WriteFailed { why: format!("{count} of {} bytes were written", buffer.len()) },
-                    Err(error) => Event::WriteFailed { why: error.to_string() },
-                };
-                if let Event::WriteFailed { why } = &event {
-                    let log = owned.log.id();
-                    let stream = self.logs.stream_name(log);
-                    error!(stream, log = %name(log), "a write failed, what it held is not acknowledged yet: {why}");
-                }
-                self.step(now, slot, event);
-            }
-            self.pool.put(buffer);
-        }
-        self.ends = ends;
-        true
-    }
-
     fn take_tick(&mut self, now: Now, cx: &mut Context<'_>) -> bool {
         if self.ticks.poll_tick(cx).is_pending() {
             return false;
@@ -440,6 +438,7 @@ impl Lane {
         self.ticked = (self.ticked + 1) % TICKS_OF_CLOSED;
         if self.ticked == 0 {
             slots.extend(self.logs.slots());
+            slots.iter().for_each(|slot| self.report_expired(now, *slot));
         } else {
             self.logs.open_slots(&mut slots);
         }
@@ -454,17 +453,6 @@ impl Lane {
             self.progress.left(self.number.lane, self.logs.unstopped());
         }
         true
-    }
-
-    fn begin_commits(&mut self, now: Now) -> bool {
-        let mut any = false;
-        while self.budget.has_commit_slot() {
-            let Some(slot) = self.logs.next_wanting() else { break };
-            let before = self.ring.in_flight();
-            self.step(now, slot, Event::Flush);
-            any |= self.ring.in_flight() > before;
-        }
-        any
     }
 
     /// One event for one log, and everything that follows from it.
@@ -505,12 +493,14 @@ impl Lane {
             Effect::Seal { segment, offset, footer } => {
                 self.files.push(FileJob::Seal { log, segment, offset, footer });
             }
-            Effect::Trim { lowest } => self.files.push(FileJob::Trim { log, lowest }),
+            Effect::Trim(expiry) => self.files.push(FileJob::Trim { log, expiry }),
+            Effect::Measure { segments } => self.files.push(FileJob::Measure { log, segments }),
             Effect::Advanced { shard } => {
                 if !self.pushes.fan_out.advanced(log, shard) {
                     owned.log.unwatch(shard);
                 }
             }
+            Effect::Drained { ends } => owned.tell_ends(ends),
             Effect::ReadOnly { why } => {
                 let stream = self.logs.stream_name(log);
                 error!(stream, log = %name(log), "takes no more puts until the broker is started again, reads go on: {why}");
@@ -520,21 +510,6 @@ impl Lane {
                 debug!(log = %name(log), "sealed");
             }
         }
-    }
-
-    fn write(&mut self, slot: Slot, write: &Write) {
-        let mut buffer = self.pool.take(write.len);
-        buffer.extend_from_slice(&write.head);
-        buffer.extend_from_slice(&write.header);
-        for batch in &write.batches {
-            buffer.extend_from_slice(batch);
-        }
-        buffer.extend_zeroed(write.len - buffer.len());
-        let owned = self.logs.at(slot).expect("effects are performed before a slot is freed");
-        let file = owned.files.get(&write.segment).expect("a segment is written after it was made");
-        let payload_bytes = write.batches.iter().map(|batch| batch.len() as u64).sum();
-        owned.writing = Some(Writing { began: Instant::now(), payload_bytes });
-        self.ring.write(slot.0 as u64, file, write.offset, buffer);
     }
 
     /// Performs the answers of a log that is going: nothing else of it is to be done.
@@ -550,12 +525,13 @@ impl Lane {
 }
 
 /// A log of a stream that has just been made: there is nothing to recover.
-fn new_log(now: Now, record: &StreamRecord, log: u32, directory: u64) -> Log {
-    let settings = settings_of(record, log);
+fn new_log(now: Now, record: &StreamRecord, log: u32, directory: u64, limits: StreamLimits) -> Log {
+    let settings = settings_of(record, log, limits);
     let on_disk = LogOnDisk {
         id: settings.id,
         directory,
-        shards: settings.shards.iter().map(|shard| shard.0).collect(),
+        shards: settings.shard_numbers().collect(),
+        ends: settings.ends(),
         lowest_kept: rheos_core::catalog::FIRST_SEGMENT,
         highest_prepared: rheos_core::catalog::FIRST_SEGMENT - 1,
         files: Default::default(),

@@ -13,7 +13,8 @@ use std::{io, process};
 
 use quinn::{Endpoint, EndpointConfig, TokioRuntime};
 use rheos_core::lanes::lane_of;
-use tokio::sync::{Mutex, Semaphore, oneshot};
+use rheos_protocol::message::StreamLimits;
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task;
 
 use crate::blocks::{Blocks, BlocksAsked};
@@ -28,6 +29,7 @@ use crate::lane::{Arrival, Inboxes, Lane, LaneNumber, LaneParts, RecoveredStream
 use crate::mesh::{Mesh, MeshEnd};
 use crate::metrics::Metrics;
 use crate::net::{self, Connections, Door, Net, NetUse, READ_MEMORY_KIB};
+use crate::reshard::{Expired, Resharder};
 use crate::start_error::StartError;
 use crate::stopping::{Stopping, going_away};
 use crate::streams::Streams;
@@ -46,7 +48,11 @@ pub(crate) struct Shared {
     pub(crate) stopping: Stopping,
     pub(crate) files: FileThread,
     pub(crate) directory: Arc<DataDirectory>,
+    pub(crate) resharder: Resharder,
+    /// Where lanes report closed shards whose records have expired.
+    pub(crate) expired: mpsc::Sender<Expired>,
     pub(crate) metrics: Metrics,
+    pub(crate) limits: StreamLimits,
     pub(crate) mtu: u16,
     pub(crate) dev: bool,
 }
@@ -73,7 +79,7 @@ impl Lanes {
         let mesh = (lanes > 1).then(|| Mesh::new(lanes)).transpose();
         let mesh = mesh.map_err(StartError::io("make the way between", "the lanes"))?;
         let (blocks, asked): (Vec<_>, Vec<_>) = (0..lanes).map(|_| Blocks::new(Arc::clone(&shared.directory))).unzip();
-        let (blocks, changes): (Arc<[Blocks]>, _) = (blocks.into(), Arc::new(Mutex::new(())));
+        let blocks: Arc<[Blocks]> = blocks.into();
         let mut started = Lanes { threads: Vec::new(), serving: Vec::new(), inboxes: shared.inboxes.clone() };
         for (((lane, socket), asked), streams) in (0..).zip(sockets).zip(asked).zip(deal(streams, lanes)) {
             let (serving, told) = oneshot::channel();
@@ -84,7 +90,6 @@ impl Lanes {
                 mesh: mesh.clone(),
                 blocks: Arc::clone(&blocks),
                 asked,
-                changes: Arc::clone(&changes),
                 streams,
             };
             let name = format!("lane-{lane}");
@@ -145,7 +150,6 @@ struct LanePlan {
     mesh: Option<Mesh>,
     blocks: Arc<[Blocks]>,
     asked: BlocksAsked,
-    changes: Arc<Mutex<()>>,
     streams: Vec<RecoveredStream>,
 }
 
@@ -199,7 +203,7 @@ async fn say_goodbye(endpoint: &Endpoint) {
 
 /// To be called in the lane's runtime.
 fn start_lane(plan: LanePlan) -> Result<(Endpoint, task::JoinHandle<()>), StartError> {
-    let LanePlan { number, socket, shared, mesh, blocks, asked, changes, streams } = plan;
+    let LanePlan { number, socket, shared, mesh, blocks, asked, streams } = plan;
     let LaneNumber { lane, lanes } = number;
     let inbox = shared.inboxes.of_lane(lane).clone();
     let directory_id = shared.directory.id();
@@ -215,6 +219,8 @@ fn start_lane(plan: LanePlan) -> Result<(Endpoint, task::JoinHandle<()>), StartE
         files: shared.files.clone(),
         blocks: own_blocks,
         consumers: shared.consumers.clone(),
+        limits: shared.limits,
+        expired: shared.expired,
         streams: shared.streams.clone(),
         net_use: NetUse::new(&door, &read_memory),
         mesh: end,
@@ -236,12 +242,13 @@ fn start_lane(plan: LanePlan) -> Result<(Endpoint, task::JoinHandle<()>), StartE
         blocks,
         files: shared.files,
         directory_id,
+        limits: shared.limits,
         lane,
         lanes,
         dev: shared.dev,
         put_streams: AtomicU64::new(0),
         peers: AtomicU64::new(0),
-        changes,
+        resharder: shared.resharder,
         read_memory,
         metrics: shared.metrics,
     };

@@ -13,6 +13,7 @@
 //!     lanes: 1,
 //!     metrics_open: false,
 //!     mtu: 1452,
+//!     limits: rheos_protocol::message::StreamLimits::NONE,
 //!     cores: Vec::new(),
 //!     ready: Box::new(|ready| eprintln!("clients can connect to {}", ready.address)),
 //! })
@@ -26,6 +27,7 @@ pub mod catalog;
 mod clock;
 mod connection_ids;
 mod consumers;
+mod contents;
 mod cores;
 pub mod directory;
 pub mod disk;
@@ -35,10 +37,13 @@ mod http;
 pub mod identity;
 mod lane;
 mod lanes;
+mod log_files;
 mod mesh;
 mod metrics;
 mod net;
 mod recover;
+mod repair;
+mod reshard;
 mod serve;
 mod service;
 mod signals;
@@ -52,8 +57,10 @@ pub mod transport;
 mod verify;
 
 pub use authority_file::{AuthorityFile, authority_file};
+pub use contents::LostRecords;
 pub use cores::default_lanes;
 pub use identity::CertificateFiles;
+pub use repair::{LogRepair, RepairError, RepairReport, StreamRepair, plan_repair};
 pub use serve::{Ready, ServeError, ServeOptions, serve};
 pub use stopping::Unfinished;
 pub use verify::{LogReport, StreamReport, VerifyReport, verify};

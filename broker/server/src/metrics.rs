@@ -120,3 +120,45 @@ async fn ended(standing: &mut StandingWatch) {
 fn ending() -> WireError {
     WireError::retry_after(ErrorCode::GoingAway, 1_000, "the broker is stopping; ask the next one")
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::directory::DirectoryOptions;
+
+    fn some_directory(scratch: &std::path::Path) -> Arc<DataDirectory> {
+        Arc::new(DataDirectory::open(&scratch.join("data"), DirectoryOptions { dev: true }).expect("there is room"))
+    }
+
+    #[tokio::test]
+    async fn all_who_ask_together_are_given_one_page() {
+        let scratch = tempfile::tempdir().expect("there is room");
+        let (standing, watch) = watch::channel(Standing::Starting);
+        let (metrics, collector) = channel(watch, &some_directory(scratch.path()));
+        let ask = || {
+            tokio::spawn({
+                let metrics = metrics.clone();
+                async move { metrics.page().await }
+            })
+        };
+        let asked: Vec<_> = (0..ASKED_MAX).map(|_| ask()).collect();
+        tokio::task::yield_now().await;
+        let refused = ask().await.expect("it does not panic").expect_err("too many wait");
+        assert_eq!(refused.code, ErrorCode::Busy);
+        let making = tokio::spawn(collector.run());
+        let mut pages = Vec::new();
+        for asked in asked {
+            pages.push(asked.await.expect("it does not panic").expect("it is made"));
+        }
+        assert!(pages[0].windows(13).any(|text| text == b"rheos_ready 0"));
+        assert!(pages.iter().all(|page| page.as_ptr() == pages[0].as_ptr()), "one page was made for all");
+        // Whoever asks later sees what is later.
+        let later = metrics.page().await.expect("it is made");
+        assert_ne!(later.as_ptr(), pages[0].as_ptr());
+        drop(standing);
+        making.await.expect("it ends when nobody says any more where the broker stands");
+        assert_eq!(metrics.page().await.expect_err("it has ended").code, ErrorCode::GoingAway);
+    }
+}

@@ -31,8 +31,9 @@ use rheos_core::catalog::StreamRecord;
 use rheos_core::lanes::lanes_of;
 use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::limits::HELLO_MS_MAX;
+use rheos_protocol::message::StreamLimits;
 use rheos_protocol::name::ConsumerName;
-use tokio::sync::{Mutex, Semaphore, oneshot};
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::blocks::Blocks;
@@ -43,6 +44,7 @@ use crate::identity::{BrokerIdentity, Principal};
 use crate::lane::{Arrival, Inbox, Inboxes};
 use crate::mesh::Mesh;
 use crate::metrics::Metrics;
+use crate::reshard::Resharder;
 use crate::stopping::{Stopping, going_away};
 use crate::streams::Streams;
 
@@ -70,6 +72,8 @@ pub(crate) struct Net {
     pub(crate) blocks: Arc<[Blocks]>,
     pub(crate) files: FileThread,
     pub(crate) directory_id: u64,
+    /// What streams have where they set nothing else.
+    pub(crate) limits: StreamLimits,
     pub(crate) lane: u16,
     pub(crate) lanes: u16,
     /// Any credential will do: for trying things out on loopback.
@@ -77,9 +81,8 @@ pub(crate) struct Net {
     pub(crate) put_streams: AtomicU64,
     /// Subscription streams of this lane's connections so far.
     pub(crate) peers: AtomicU64,
-    /// Held while the catalog is changed, so that lanes and whoever looks things up in memory hear of
-    /// changes in the catalog's order. The same on all lanes.
-    pub(crate) changes: Arc<Mutex<()>>,
+    /// Changes the shards of streams, and says whose turn it is to change the catalog. The same on all lanes.
+    pub(crate) resharder: Resharder,
     /// Bytes of batches that reads may hold at once, in KiB.
     pub(crate) read_memory: Arc<Semaphore>,
     pub(crate) metrics: Metrics,

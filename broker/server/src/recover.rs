@@ -17,6 +17,7 @@ use rheos_core::limits::{BLOCK_BYTES, SEGMENT_FILE_BYTES_MAX};
 use rheos_core::log::LogId;
 use rheos_core::reader::ReadPlace;
 use rheos_core::recovery::{LogOnDisk, Recovered, Recovery, RecoveryStep};
+use rheos_protocol::message::StreamLimits;
 use tracing::warn;
 
 use crate::directory::{DataDirectory, Layout, lock_segment, waiting_message};
@@ -66,45 +67,58 @@ impl Found {
     }
 }
 
-/// Reads a log's files as far as recovery wants them.
-///
-/// # Errors
-/// When a segment is still being written by another process after a minute.
-pub(crate) fn recover_log(
+/// What is known of a log before its files are read.
+pub(crate) fn on_disk(
     directory: &DataDirectory,
     stream: &StreamRecord,
     log: u32,
     record: LogRecord,
     files: BTreeSet<u64>,
-) -> Result<Recovered, StartError> {
-    let id = LogId { incarnation: stream.incarnation, log };
-    let on_disk = LogOnDisk {
-        id,
+) -> LogOnDisk {
+    let settings = settings_of(stream, log, StreamLimits::NONE);
+    LogOnDisk {
+        id: settings.id,
         directory: directory.id(),
-        shards: settings_of(stream, log).shards.iter().map(|shard| shard.0).collect(),
+        shards: settings.shard_numbers().collect(),
+        ends: settings.ends(),
         lowest_kept: record.lowest_kept,
         highest_prepared: record.highest_prepared,
         files,
-    };
-    let mut recovery = Recovery::new(on_disk);
+    }
+}
+
+/// Reads a log's files as far as recovery wants them.
+///
+/// # Errors
+/// When a segment is still being written by another process after a minute.
+pub(crate) fn recover_log(directory: &DataDirectory, log: LogOnDisk) -> Result<Recovered, StartError> {
+    let id = log.id;
     let mut opened: BTreeMap<u64, File> = BTreeMap::new();
+    recover_from(log, |segment, place| {
+        if let std::collections::btree_map::Entry::Vacant(vacant) = opened.entry(segment) {
+            match open_at_rest(&directory.layout().segment_path(id.incarnation, id.log, segment)) {
+                Ok(file) => drop(vacant.insert(file)),
+                Err(Opening::Start(error)) => return Err(error),
+                Err(Opening::Io(error)) => return Ok(Err(error)),
+            }
+        }
+        Ok(read_place(&opened[&segment], place))
+    })
+}
+
+/// Recovers a log whose bytes come from `read`; its outer error ends the recovery, the inner one is the disk's.
+pub(crate) fn recover_from<E>(
+    log: LogOnDisk,
+    mut read: impl FnMut(u64, ReadPlace) -> Result<io::Result<Bytes>, E>,
+) -> Result<Recovered, E> {
+    let mut recovery = Recovery::new(log);
     let mut step = recovery.step(None);
     loop {
         match step {
             RecoveryStep::Done(recovered) => return Ok(*recovered),
             RecoveryStep::Read { segment, place } => {
-                if let std::collections::btree_map::Entry::Vacant(vacant) = opened.entry(segment) {
-                    let path = directory.layout().segment_path(id.incarnation, id.log, segment);
-                    match open_at_rest(&path) {
-                        Ok(file) => drop(vacant.insert(file)),
-                        Err(Opening::Start(error)) => return Err(error),
-                        Err(Opening::Io(error)) => {
-                            step = recovery.step(Some(Err(error.to_string())));
-                            continue;
-                        }
-                    }
-                }
-                step = recovery.step(Some(read_place(&opened[&segment], place).map_err(|error| error.to_string())));
+                let bytes = read(segment, place)?;
+                step = recovery.step(Some(bytes.map_err(|error| error.to_string())));
             }
         }
     }

@@ -10,7 +10,9 @@ use rheos_core::catalog::LogRecord;
 use rheos_core::limits::LANES_MAX;
 use rheos_core::log::{Log, LogId};
 use rheos_core::recovery::Chore;
+use rheos_protocol::message::StreamLimits;
 use rustix::process::{Resource, getrlimit, setrlimit};
+use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use crate::catalog::{Catalog, CatalogAtStart};
@@ -24,7 +26,8 @@ use crate::identity::{BrokerIdentity, CertificateFiles};
 use crate::lane::{Inboxes, RecoveredStream, name, settings_of};
 use crate::lanes::{Lanes, Shared};
 use crate::net::Connections;
-use crate::recover::{Found, recover_log};
+use crate::recover::{Found, on_disk, recover_log};
+use crate::reshard::{EXPIRED_WAITING_MAX, Resharder};
 use crate::service;
 use crate::signals::Signals;
 use crate::sockets::Sockets;
@@ -54,6 +57,8 @@ pub struct ServeOptions {
     pub mtu: u16,
     /// The core of each lane, in their order. When empty they take the last ones that the process may use.
     pub cores: Vec<usize>,
+    /// The limits of streams that set nothing else.
+    pub limits: StreamLimits,
     /// Called once, when clients can connect.
     pub ready: Box<dyn FnOnce(&Ready) + Send>,
 }
@@ -131,7 +136,7 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
         metrics_open: options.metrics_open,
     })?;
     let (catalog, at_start) = catalog.opened()?;
-    let mut recovered = recover(&directory, &at_start)?;
+    let mut recovered = recover(&directory, &at_start, options.limits)?;
     identity.write_admin_url(&directory, address)?;
 
     let (inboxes, stopping) = (Inboxes::new(options.lanes), Stopping::new(options.lanes));
@@ -153,6 +158,14 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
 
     let (catalog_at_end, mtu, dev) = (catalog.clone(), options.mtu, options.dev);
     let (identity, connections) = (Arc::new(identity), Connections::default());
+    let (expired, reported) = mpsc::channel(EXPIRED_WAITING_MAX);
+    let resharder = Resharder {
+        catalog: catalog.clone(),
+        streams: streams.clone(),
+        inboxes: inboxes.clone(),
+        changes: Arc::default(),
+        lanes: options.lanes,
+    };
     let (all_lanes, ending) = (inboxes.clone(), stopping.clone());
     let served = Arc::new(Served { streams: streams.clone(), consumers: consumers.clone(), inboxes: inboxes.clone() });
     let shared = Shared {
@@ -166,7 +179,10 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
         stopping,
         files,
         directory,
+        resharder: resharder.clone(),
+        expired,
         metrics,
+        limits: options.limits,
         mtu,
         dev,
     };
@@ -179,6 +195,8 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
     let outcome: Result<(), StartError> = runtime.block_on(async {
         lanes.serving().await?;
         signals.serving();
+        tokio::spawn(resharder.clone().forget_expired(reported));
+        tokio::spawn(async move { resharder.finish_all(at_start.streams).await });
         http.stands(Standing::Serving(served));
         let ready = Ready { took: began.elapsed(), ..ready };
         service::serving(&format!("serves {} streams at {address}", ready.streams));
@@ -210,7 +228,11 @@ struct RecoveredBroker {
     unfinished: Vec<PathBuf>,
 }
 
-fn recover(directory: &DataDirectory, at_start: &CatalogAtStart) -> Result<RecoveredBroker, StartError> {
+fn recover(
+    directory: &DataDirectory,
+    at_start: &CatalogAtStart,
+    limits: StreamLimits,
+) -> Result<RecoveredBroker, StartError> {
     let mut found = Found::list(directory.layout())?;
     let mut recovered = RecoveredBroker { streams: Vec::new(), chores: Vec::new(), unfinished: Vec::new() };
     for stream in &at_start.streams {
@@ -220,7 +242,7 @@ fn recover(directory: &DataDirectory, at_start: &CatalogAtStart) -> Result<Recov
             let id = LogId { incarnation: stream.incarnation, log };
             let record = at_start.logs.get(&(id.incarnation, log)).copied().unwrap_or(LogRecord::NEW);
             let files = found.segments.remove(&id).unwrap_or_default();
-            let mut state = recover_log(directory, stream, log, record, files)?;
+            let mut state = recover_log(directory, on_disk(directory, stream, log, record, files))?;
             if let Some(cut) = &state.cut {
                 warn!(stream = %stream.name, log = %name(id), "{cut}");
             }
@@ -228,10 +250,11 @@ fn recover(directory: &DataDirectory, at_start: &CatalogAtStart) -> Result<Recov
                 warn!(stream = %stream.name, log = %name(id), "takes no puts, reads go on: {why}");
             }
             recovered.chores.extend(state.chores.drain(..).map(|chore| (id, chore)));
-            logs.push(Log::new(clock::now(), settings_of(stream, log), state));
+            logs.push(Log::new(clock::now(), settings_of(stream, log, limits), state));
         }
         recovered.streams.push(RecoveredStream { record: Arc::clone(stream), logs });
     }
+    witness_newest(&mut recovered.streams);
     let known = |path: &PathBuf| {
         at_start.streams.iter().any(|stream| path.starts_with(directory.layout().incarnation_dir(stream.incarnation)))
     };
@@ -241,6 +264,12 @@ fn recover(directory: &DataDirectory, at_start: &CatalogAtStart) -> Result<Recov
         set_aside(directory, &path, &format!("{incarnation:016x}"));
     }
     Ok(recovered)
+}
+
+/// Every log believes the wall clock up to the newest record of the broker, whichever log that is in.
+fn witness_newest(streams: &mut [RecoveredStream]) {
+    let newest_ms = streams.iter().flat_map(|stream| &stream.logs).map(Log::last_arrival_ms).max().unwrap_or(0);
+    streams.iter_mut().flat_map(|stream| &mut stream.logs).for_each(|log| log.witness(newest_ms));
 }
 
 fn start_chores(files: &FileThread, chores: Vec<(LogId, Chore)>, condemned: &[u64]) {

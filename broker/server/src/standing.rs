@@ -100,3 +100,37 @@ impl Served {
 fn is_read_only(directory: &DataDirectory) -> bool {
     directory.layout().space().is_ok_and(|space| space.is_read_only)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Waker};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lane_that_does_not_answer_holds_nobody_up_for_long() {
+        let inboxes = Inboxes::new(3);
+        let served =
+            Arc::new(Served { streams: Streams::new(&[]), consumers: Consumers::new(&[]), inboxes: inboxes.clone() });
+        let asking = tokio::spawn({
+            let served = Arc::clone(&served);
+            async move { (served.ask_lanes(Arrival::Readiness).await, Instant::now()) }
+        });
+        let asked_at = Instant::now();
+        tokio::task::yield_now().await;
+        // The second lane answers, the third goes without a word.
+        let ready = LaneReadiness { logs: 7, read_only_logs: 0, storage_low: false };
+        for lane in [1, 2] {
+            let mut arrivals = Vec::new();
+            inboxes.of_lane(lane).take(&mut arrivals, &Context::from_waker(Waker::noop()));
+            let [Arrival::Readiness(_)] = &arrivals[..] else { panic!("it is asked once: {arrivals:?}") };
+            if lane == 1 {
+                let Some(Arrival::Readiness(answer)) = arrivals.pop() else { unreachable!("it was just seen") };
+                answer.send(ready).expect("somebody waits");
+            }
+        }
+        let (answers, answered_at) = asking.await.expect("it does not panic");
+        assert_eq!(answers, [None, Some(ready), None]);
+        assert_eq!(answered_at - asked_at, LANES_WAIT_MAX);
+    }
+}

@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use rheos_core::catalog::{StreamRecord, stream_not_found};
 use rheos_protocol::error::WireError;
-use rheos_protocol::message::StreamSummary;
+use rheos_protocol::message::{StreamFilter, StreamSummary};
 use rheos_protocol::name::StreamName;
 
 /// All streams; every clone is the same.
@@ -49,6 +49,15 @@ impl Streams {
         }
     }
 
+    /// Takes the new record of a life of a stream, at once for everybody; of one that is gone, nothing.
+    pub(crate) fn change(&self, record: Arc<StreamRecord>) {
+        let mut known = self.write();
+        if let Some(there) = known.by_incarnation.get_mut(&record.incarnation) {
+            *there = Arc::clone(&record);
+            known.by_name.insert(record.name.as_str().to_owned(), record);
+        }
+    }
+
     pub(crate) fn remove(&self, record: &StreamRecord) {
         let mut known = self.write();
         if known.by_incarnation.remove(&record.incarnation).is_some() {
@@ -67,23 +76,29 @@ impl Streams {
         self.read().by_incarnation.get(&incarnation).cloned()
     }
 
-    /// Up to `limit` streams whose names sort after `after`, and whether more follow.
-    pub(crate) fn page(&self, after: &str, limit: usize) -> (Vec<StreamSummary>, bool) {
+    /// Up to `limit` streams that pass the filter and whose names sort after `after`, and whether more follow.
+    pub(crate) fn page(&self, filter: &StreamFilter, after: &str, limit: usize) -> (Vec<StreamSummary>, bool) {
         let known = self.read();
-        let following = known.by_name.range::<str, _>((Bound::Excluded(after), Bound::Unbounded));
-        page(following.map(|(_, record)| record), limit)
+        // Names with the prefix stand together, and none before the prefix itself.
+        let prefix = filter.name_prefix.as_str();
+        let from = if prefix > after { Bound::Included(prefix) } else { Bound::Excluded(after) };
+        let following = known.by_name.range::<str, _>((from, Bound::Unbounded)).map(|(_, record)| record);
+        let alike = following.take_while(|record| record.name.as_str().starts_with(prefix));
+        page(alike.filter(|record| record.passes(filter)), limit)
     }
 
     /// The same of those streams alone that are named, in order of their names.
     pub(crate) fn page_of(
         &self,
         names: impl IntoIterator<Item = impl AsRef<str>>,
+        filter: &StreamFilter,
         after: &str,
         limit: usize,
     ) -> (Vec<StreamSummary>, bool) {
         let known = self.read();
         let following = names.into_iter().filter(|name| name.as_ref() > after);
-        page(following.filter_map(|name| known.by_name.get(name.as_ref())), limit)
+        let known = following.filter_map(|name| known.by_name.get(name.as_ref()));
+        page(known.filter(|record| record.passes(filter)), limit)
     }
 
     /// The first `limit` streams, those that were made first before later ones, and what there is in all.
@@ -115,7 +130,7 @@ fn page<'a>(mut following: impl Iterator<Item = &'a Arc<StreamRecord>>, limit: u
 #[cfg(test)]
 mod tests {
     use rheos_core::catalog::plan_stream;
-    use rheos_protocol::message::CreateStream;
+    use rheos_protocol::message::{CreateStream, Tag};
 
     use super::*;
 
@@ -143,12 +158,50 @@ mod tests {
     fn a_page_of_some_streams_is_in_order_and_goes_on() {
         let streams = Streams::new(&["a", "b", "c", "d"].map(|name| record(name, u64::from(name.as_bytes()[0]))));
         let of = |names: &[&str], after: &str, limit| {
-            let (page, more) = streams.page_of(names, after, limit);
+            let (page, more) = streams.page_of(names, &StreamFilter::default(), after, limit);
             (page.into_iter().map(|stream| stream.name).collect::<String>(), more)
         };
         assert_eq!(of(&["a", "c", "none"], "", 9), ("ac".to_owned(), false));
         assert_eq!(of(&["a", "c", "d"], "", 2), ("ac".to_owned(), true));
         assert_eq!(of(&["a", "c", "d"], "c", 2), ("d".to_owned(), false));
         assert_eq!(of(&[], "", 2), (String::new(), false));
+    }
+
+    #[test]
+    fn a_page_holds_what_passes_and_goes_on_after_it() {
+        let tagged = |name: &str, tags: &[(&str, &str)]| {
+            let plain = record(name, u64::from(name.as_bytes()[name.len() - 1]));
+            let tags: Vec<Tag> =
+                tags.iter().map(|(key, value)| Tag { key: key.to_string(), value: value.to_string() }).collect();
+            let tags = plain.tags.change(&tags, &[]).expect("they may be");
+            Arc::new(plain.with_tags(tags).unwrap_or_else(|| StreamRecord::clone(&plain)))
+        };
+        let streams = Streams::new(&[
+            tagged("a", &[("team", "x")]),
+            tagged("ab", &[("team", "y"), ("env", "prod")]),
+            tagged("abc", &[("team", "x"), ("env", "test")]),
+            tagged("b", &[]),
+        ]);
+        let page = |prefix: &str, tags: &[(&str, Option<&str>)], after: &str, limit| {
+            let tags = tags.iter().map(|(key, value)| (key.to_string(), value.map(str::to_owned))).collect();
+            let filter = StreamFilter { name_prefix: prefix.to_owned(), tags };
+            let all = ["a", "ab", "abc", "b", "gone"];
+            let names = |(page, more): (Vec<StreamSummary>, bool)| {
+                (page.into_iter().map(|stream| stream.name).collect::<Vec<_>>().join(" "), more)
+            };
+            let found = names(streams.page(&filter, after, limit));
+            assert_eq!(names(streams.page_of(all, &filter, after, limit)), found, "both ways lead to the same");
+            found
+        };
+        let found = |names: &str, more| (names.to_owned(), more);
+        assert_eq!(page("ab", &[], "", 9), found("ab abc", false));
+        assert_eq!(page("ab", &[], "", 1), found("ab", true));
+        assert_eq!(page("ab", &[], "ab", 1), found("abc", false));
+        assert_eq!(page("ab", &[], "b", 9), found("", false));
+        assert_eq!(page("", &[("team", Some("x"))], "", 1), found("a", true));
+        assert_eq!(page("", &[("team", Some("x"))], "a", 1), found("abc", false), "what follows does not pass");
+        assert_eq!(page("", &[("team", None), ("env", None)], "", 9), found("ab abc", false));
+        assert_eq!(page("a", &[("env", Some("prod"))], "", 9), found("ab", false));
+        assert_eq!(page("", &[("none", None)], "", 9), found("", false));
     }
 }

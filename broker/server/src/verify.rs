@@ -2,27 +2,21 @@
 //!
 //! It changes no segment. Opening the catalog of a broker that was killed may repair that file.
 
-use std::fs::File;
-use std::io;
 use std::path::Path;
 
-use bytes::Bytes;
 use rheos_core::catalog::LogRecord;
-use rheos_core::log::{Log, LogId, ReadStart};
-use rheos_core::reader::{ReadPlace, ReadStep};
-use rheos_protocol::error::ErrorCode;
-use rheos_protocol::message::Position;
+use rheos_core::log::LogId;
+use rheos_protocol::message::StreamLimits;
 use serde::Serialize;
 
 use crate::catalog::Catalog;
-use crate::clock;
-use crate::directory::{DataDirectory, Layout};
+use crate::contents::{Contents, LostRecords, read_log};
+use crate::directory::DataDirectory;
 use crate::lane::settings_of;
-use crate::recover::{Found, read_place, recover_log};
+use crate::log_files::LogFiles;
+use crate::recover::{Found, on_disk, recover_log};
+use crate::repair::AcceptedLosses;
 use crate::start_error::StartError;
-
-/// Bytes of batches that are read at once.
-const READ_BYTES: usize = 8 << 20;
 
 /// What is in a data directory.
 #[derive(Debug, Serialize)]
@@ -59,12 +53,14 @@ pub struct LogReport {
     pub torn: Option<String>,
     /// Why a start would take no puts for it.
     pub refused: Option<String>,
-    /// What is lost, a line for each stretch of sequences.
-    pub damaged: Vec<String>,
+    /// What is lost, by shard and in order.
+    pub damaged: Vec<LostRecords>,
+    /// What is lost and was accepted as that in a repair.
+    pub accepted: Vec<LostRecords>,
 }
 
 impl VerifyReport {
-    /// Whether everything that was acknowledged is there.
+    /// Whether everything that was acknowledged is there, but for what somebody has accepted as lost.
     pub fn is_whole(&self) -> bool {
         self.streams.iter().flat_map(|stream| &stream.logs).all(|log| log.refused.is_none() && log.damaged.is_empty())
     }
@@ -89,24 +85,15 @@ pub fn verify(path: &Path, mut progress: impl FnMut(u64)) -> Result<VerifyReport
             let known = at_start.logs.get(&(id.incarnation, log)).copied().unwrap_or(LogRecord::NEW);
             let files = found.segments.remove(&id).unwrap_or_default();
             let segments = files.len();
-            let recovered = recover_log(&directory, record, log, known, files)?;
-            let mut report = LogReport {
-                log,
-                segments,
-                batches: 0,
-                records: 0,
-                bytes: 0,
-                torn: recovered.cut.clone(),
-                refused: recovered.refused.clone(),
-                damaged: Vec::new(),
-            };
-            // Expired records are nobody's loss: what is kept is read whatever its age.
-            let settings = rheos_core::log::LogSettings { retention_ms: u64::MAX, ..settings_of(record, log) };
-            let log = Log::new(clock::now(), settings, recovered);
-            for shard in record.shards_of_log(id.log) {
-                read_shard(directory.layout(), &log, shard.shard, &mut report, &mut progress);
-            }
-            logs.push(report);
+            let recovered = recover_log(&directory, on_disk(&directory, record, log, known, files))?;
+            let (torn, refused) = (recovered.cut.clone(), recovered.refused.clone());
+            let files = LogFiles::new(directory.layout(), id);
+            let read = |segment, place| files.read(segment, place);
+            let contents = read_log(&settings_of(record, log, StreamLimits::NONE), recovered, read, &mut progress);
+            let accepted = AcceptedLosses::read(directory.layout(), id)?;
+            let Contents { batches, records, bytes, lost } = contents;
+            let (accepted, damaged) = lost.into_iter().partition(|lost| accepted.hold(&lost.loss()));
+            logs.push(LogReport { log, segments, batches, records, bytes, torn, refused, damaged, accepted });
         }
         streams.push(StreamReport { name: record.name.to_string(), logs });
     }
@@ -114,48 +101,4 @@ pub fn verify(path: &Path, mut progress: impl FnMut(u64)) -> Result<VerifyReport
     let unknown = found.incarnations.iter().filter(condemned).map(|incarnation| format!("{incarnation:016x}"));
     let strange = found.strange.iter().map(|name| name.to_string_lossy().into_owned());
     Ok(VerifyReport { streams, unknown: unknown.chain(strange).collect() })
-}
-
-fn read_shard(layout: &Layout, log: &Log, shard: u32, report: &mut LogReport, progress: &mut impl FnMut(u64)) {
-    let mut position = Position::TrimHorizon;
-    loop {
-        let outcome = match log.read(clock::now(), shard, position, READ_BYTES) {
-            Ok(ReadStart::Ready(outcome)) => Ok(outcome),
-            Ok(ReadStart::Disk(mut task)) => {
-                let mut step = task.step(None);
-                loop {
-                    match step {
-                        ReadStep::Done(outcome) => break outcome,
-                        ReadStep::Read { segment, place, .. } => {
-                            step = task.step(Some(read(layout, log.id(), segment, place).map_err(|e| e.to_string())));
-                        }
-                    }
-                }
-            }
-            Err(error) => Err(error),
-        };
-        position = match outcome {
-            Ok(outcome) if outcome.batches.is_empty() => return,
-            Ok(outcome) => {
-                for batch in &outcome.batches {
-                    report.batches += 1;
-                    report.records += u64::from(batch.header().record_count);
-                    report.bytes += batch.bytes().len() as u64;
-                    progress(batch.bytes().len() as u64);
-                }
-                Position::AtSequence(outcome.next_sequence)
-            }
-            Err(error) => {
-                report.damaged.push(format!("shard {shard}: {}", error.message));
-                match error.code {
-                    ErrorCode::Damaged => Position::AtSequence(error.detail_2 + 1),
-                    _ => return,
-                }
-            }
-        };
-    }
-}
-
-fn read(layout: &Layout, log: LogId, segment: u64, place: ReadPlace) -> io::Result<Bytes> {
-    read_place(&File::open(layout.segment_path(log.incarnation, log.log, segment))?, place)
 }

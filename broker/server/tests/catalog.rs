@@ -4,7 +4,11 @@
 
 #[path = "catalog/access.rs"]
 mod access;
+#[path = "catalog/reshards.rs"]
+mod reshards;
 mod scratch;
+#[path = "catalog/settings.rs"]
+mod settings;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,7 +23,7 @@ use rheos_broker::directory::{DataDirectory, DirectoryOptions};
 use rheos_broker::start_error::StartError;
 use rheos_core::catalog::{LogRecord, StreamRecord};
 use rheos_protocol::error::ErrorCode;
-use rheos_protocol::message::CreateStream;
+use rheos_protocol::message::{CreateStream, Limit, LimitsUpdate, StreamLimits, Tag, UpdateStream};
 use rheos_protocol::name::StreamName;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
@@ -39,6 +43,11 @@ fn child() {
         let name = format!("stream-{number}");
         let stream = run(catalog.create_stream(create(&name, 3), NOW_MS, 2)).expect("there is room");
         catalog.raise_highest_prepared_blocking(stream.incarnation, 1, number + 1).expect("there is room");
+        let limits = LimitsUpdate { in_records: Some(Limit::of(number + 1)), ..LimitsUpdate::default() };
+        let update = UpdateStream { limits, ..UpdateStream::of(name.as_str()) };
+        run(catalog.update_stream(&stream.name, update, 0)).expect("it is there");
+        let tag = Tag { key: "number".to_owned(), value: number.to_string() };
+        run(catalog.tag_stream(&stream.name, vec![tag], Vec::new())).expect("it is there");
         if number % 3 == 2 {
             run(catalog.delete_stream(&stream.name)).expect("it is there");
         }
@@ -104,7 +113,7 @@ fn streams_are_made_deleted_and_kept_over_a_restart() {
     let new = |stream: &StreamRecord, log| ((stream.incarnation, log), LogRecord::NEW);
     assert_eq!(logs, [new(&orders, 0), new(&orders, 1), new(&audit, 0), new(&audit, 1)]);
     assert_eq!(at_start.condemned, [gone.incarnation]);
-    assert_eq!(at_start.streams[0].describe(|log| log as u16).shards.len(), 4);
+    assert_eq!(at_start.streams[0].describe(|log| log as u16, StreamLimits::NONE).shards.len(), 4);
     catalog.close();
 }
 
@@ -254,6 +263,8 @@ fn a_kill_takes_nothing_that_was_answered() {
             assert_eq!(stream.is_some(), number % 3 != 2, "{wanted}");
             let Some(stream) = stream else { continue };
             assert_eq!(at_start.logs[&(stream.incarnation, 1)].highest_prepared, number + 1, "{wanted}");
+            assert_eq!(stream.terms.limits.in_records, Limit::of(number + 1), "{wanted}");
+            assert!(stream.tags.has("number", Some(&number.to_string())), "{wanted}");
         }
         // One more may have been made and not answered.
         assert!(at_start.streams.iter().all(|stream| {

@@ -20,10 +20,12 @@ use crate::key::KeyCommand;
 use crate::man::ManCommand;
 use crate::ping::PingCommand;
 use crate::put::PutCommand;
+use crate::repair::RepairCommand;
 use crate::serve::ServeCommand;
 use crate::stream::StreamCommand;
 use crate::tail::TailCommand;
 use crate::tls::TlsCommand;
+use crate::top::TopCommand;
 use crate::verify::VerifyCommand;
 
 /// Streams of records on one machine: durable, ordered, fast.
@@ -46,7 +48,7 @@ Begin with:
   rheos get flights --from -15m --follow
   rheos consumer register flights board && rheos tail flights --consumer board
 
-`rheos help COMMAND` and `rheos help exit-codes`, `positions` or `environment` say more.";
+rheos help COMMAND says more; COMMAND may be exit-codes, positions, templates or environment, too.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -57,6 +59,7 @@ pub(crate) enum Command {
     Put(PutCommand),
     Get(GetCommand),
     Tail(TailCommand),
+    Top(TopCommand),
     #[command(subcommand)]
     Consumer(ConsumerCommand),
     #[command(subcommand)]
@@ -69,6 +72,7 @@ pub(crate) enum Command {
     Tls(TlsCommand),
     Ping(PingCommand),
     Verify(VerifyCommand),
+    Repair(RepairCommand),
     Completions(CompletionsCommand),
     Man(ManCommand),
     Help(HelpCommand),
@@ -78,12 +82,12 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
-    /// Connection string: rheos://ID:SECRET@HOST:4567?ca=sha256:HEX, or dev:ADDRESS for a broker on this
-    /// host in development mode (best in the environment: what is typed, others can see)
+    /// Connection string of the broker, or dev:ADDRESS for one on this host in development mode; best in
+    /// the environment, as others can see what is typed
     #[arg(long, global = true, env = "RHEOS_URL", hide_env_values = true, value_name = "URL")]
     pub(crate) url: Option<String>,
 
-    /// Data directory of the broker; on this host, its admin.url says how to connect
+    /// Data directory of a broker on this host
     #[arg(
         long,
         global = true,
@@ -94,8 +98,7 @@ pub(crate) struct Global {
     )]
     pub(crate) data: PathBuf,
 
-    /// Context to use (see rheos context). Which broker, strongest first: --url, --data, --context,
-    /// RHEOS_URL, RHEOS_CONTEXT, RHEOS_DATA, the context in use, ./rheos-data
+    /// Context to use; rheos help environment says which of these is the strongest
     #[arg(long, global = true, env = "RHEOS_CONTEXT", hide_env_values = true, value_name = "NAME", add = completions::contexts())]
     pub(crate) context: Option<String>,
 

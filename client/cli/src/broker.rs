@@ -1,6 +1,7 @@
 //! Which broker a command talks to, and the connection to it.
 
 mod found;
+mod outage;
 
 use std::io;
 use std::path::Path;
@@ -8,6 +9,7 @@ use std::path::Path;
 use rheos_client::{Client, ConnectOptions};
 
 pub(crate) use found::{Named, found};
+pub(crate) use outage::Outage;
 
 use crate::arguments::{Global, Place};
 use crate::contexts::Contexts;
@@ -51,14 +53,14 @@ pub(crate) fn options(global: &Global) -> Result<ConnectOptions, Failure> {
 
 /// What named the broker, and what to do when it is not there.
 fn origin(global: &Global) -> String {
-    let context = |name: &str| format!("context {name} says so (rheos context show {name})");
+    let context = |name: &str| format!("the address is from context {name} (rheos context show {name})");
     match global.place {
-        Place::Url => "--url or RHEOS_URL says so".to_owned(),
+        Place::Url => "the address is from --url or RHEOS_URL".to_owned(),
         Place::Context => context(global.context.as_deref().unwrap_or_default()),
         Place::Unsaid if let Ok(Some(name)) = current_context() => context(&name),
         Place::Data | Place::Unsaid => {
             let data = global.data.display();
-            format!("{data}/{ADMIN_URL} says so, and rheos serve --data {data} starts it")
+            format!("the address is from {data}/{ADMIN_URL}; rheos serve --data {data} starts that broker")
         }
     }
 }

@@ -5,7 +5,9 @@ use std::io::IsTerminal;
 pub(crate) const RESET: &str = "\x1b[0m";
 pub(crate) const BOLD: &str = "\x1b[1m";
 pub(crate) const BOLD_RED: &str = "\x1b[1;31m";
-pub(crate) const BOLD_YELLOW: &str = "\x1b[1;33m";
+/// For warnings: yellow cannot be read on white.
+pub(crate) const BOLD_MAGENTA: &str = "\x1b[1;35m";
+pub(crate) const BOLD_GREEN: &str = "\x1b[1;32m";
 
 /// Whether this is a terminal whose user has nothing against colours (<https://no-color.org>).
 pub(crate) fn is_coloured(stream: &impl IsTerminal) -> bool {

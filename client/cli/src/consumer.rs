@@ -1,5 +1,7 @@
 //! `rheos consumer`: who is registered to have a stream pushed.
 
+mod tag;
+
 use clap::{Args, Subcommand};
 use rheos_client::{Client, ConsumerDescription};
 use serde_json::{Value, json};
@@ -11,12 +13,14 @@ use crate::failure::Failure;
 use crate::output;
 use crate::units::show_time_ms;
 
-/// Register, list and deregister consumers of a stream
+/// Register, list, tag and deregister consumers of a stream
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConsumerCommand {
     Register(RegisterCommand),
     List(ListCommand),
     Deregister(DeregisterCommand),
+    Tag(tag::TagCommand),
+    Untag(tag::UntagCommand),
 }
 
 /// Register a consumer: every shard of the stream can be pushed to it
@@ -54,6 +58,8 @@ pub(crate) async fn run(command: &ConsumerCommand, global: &Global) -> Result<()
         ConsumerCommand::Register(command) => register(command, &client, global.output).await,
         ConsumerCommand::List(command) => list(command, &client, global.output).await,
         ConsumerCommand::Deregister(command) => deregister(command, &client, global.output).await,
+        ConsumerCommand::Tag(command) => tag::tag(command, &client, global.output).await,
+        ConsumerCommand::Untag(command) => tag::untag(command, &client, global.output).await,
     };
     client.close().await;
     outcome

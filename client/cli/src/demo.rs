@@ -27,13 +27,11 @@ mod trades;
 mod view;
 mod witness;
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
 
 use board::{Board, SharedBoard};
@@ -45,20 +43,26 @@ use report::Report;
 use view::Sampler;
 
 use crate::arguments::{Global, Output};
-use crate::colours::wants_colours;
+use crate::colours::{BOLD_GREEN, RESET, is_coloured};
 use crate::failure::{Failure, warn};
 use crate::output;
-use crate::put::Format;
+use crate::put::{self, Format};
+use crate::stop::stop_signal;
 
 /// Most records of one demo: all that is known of them is kept in memory, about 200 bytes each.
 const RECORDS_MAX: u64 = 5_000_000;
+
+/// Most records a second. Far more than a demo on one machine puts.
+const RATE_MAX: f64 = 500_000.0;
+/// The signal that Ctrl-C stands for.
+const INTERRUPT: u8 = 2;
 
 /// See it at work: put, push, kill the broker, recover, and prove that nothing is lost
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct DemoCommand {
-    /// Records to put a second
-    #[arg(long, value_name = "N", default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..=500_000))]
+    /// How many records to put, such as 20k/s: 1 to 500,000 a second
+    #[arg(long, value_name = "RATE", default_value = "5k/s", value_parser = parse_rate)]
     rate: u64,
     /// How long it takes, about
     #[arg(long, value_name = "N", default_value_t = 25, value_parser = clap::value_parser!(u64).range(4..=3_600))]
@@ -90,9 +94,17 @@ pushed and what polling readers read: once, in order, unchanged. The exit code i
 
 Examples:
   rheos demo
-  rheos demo --rate 20000 --seconds 60
+  rheos demo --rate 20k/s --seconds 60
   rheos demo --input flights.csv --key-from carrier
   rheos demo --keep --output json";
+
+fn parse_rate(text: &str) -> Result<u64, String> {
+    let rate = put::parse_rate(text)?.per_second().round();
+    match (1.0..=RATE_MAX).contains(&rate) {
+        true => Ok(rate as u64),
+        false => Err(format!("{text} is not 1 to {RATE_MAX} a second")),
+    }
+}
 
 pub(crate) fn run(command: &DemoCommand, global: &Global) -> Result<(), Failure> {
     if global.is_place_typed {
@@ -113,7 +125,7 @@ pub(crate) fn run(command: &DemoCommand, global: &Global) -> Result<(), Failure>
     let what = records.what();
     let place = Place::make(command.dir.as_deref())?;
     let board = SharedBoard::new(Board::new(course::SHARDS as usize, &consumers::NAMES));
-    let outcome = crate::on_runtime(perform(&place, plan, records, &board, global.output == Output::Text));
+    let outcome = crate::on_runtime(perform(&place, plan, records, &board, global.output.is_text()));
     let finish = match outcome {
         Ok(finish) => finish,
         Err(Ended::Fault(failure)) => return Err(with_evidence(&failure, &place)),
@@ -161,20 +173,14 @@ async fn perform(
 
 /// Waits until a signal or a key tells the demo to stop, and gives the signal's number.
 async fn told_to_stop(stop: &Notify) -> Result<u8, Failure> {
-    let listen = |kind| signal(kind).map_err(|error| Failure::new(format!("cannot listen for signals: {error}")));
-    let [interrupt, terminate, hangup] = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
-    let (mut interrupts, mut terminates, mut hangups) = (listen(interrupt)?, listen(terminate)?, listen(hangup)?);
-    let kind = tokio::select! {
-        _ = interrupts.recv() => interrupt,
-        () = stop.notified() => interrupt,
-        _ = terminates.recv() => terminate,
-        _ = hangups.recv() => hangup,
-    };
-    Ok(u8::try_from(kind.as_raw_value()).expect("signals have small numbers"))
+    tokio::select! {
+        signal = stop_signal() => signal,
+        () = stop.notified() => Ok(INTERRUPT),
+    }
 }
 
 fn tell(report: &Report, how: Output) -> Result<(), Failure> {
-    if how == Output::Json {
+    if !how.is_text() {
         return output::json(&report.as_json());
     }
     output::line(&format!("\nProof\n{}\n{}", report.as_text().trim_end(), report.about_data()))?;
@@ -201,8 +207,6 @@ fn with_evidence(failure: &Failure, place: &Place) -> Failure {
 }
 
 fn good(text: &str) -> String {
-    match wants_colours() && std::io::stdout().is_terminal() {
-        true => format!("\x1b[1;32m{text}\x1b[0m"),
-        false => text.to_owned(),
-    }
+    let (colour, plain) = if is_coloured(&std::io::stdout()) { (BOLD_GREEN, RESET) } else { ("", "") };
+    format!("{colour}{text}{plain}")
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use rheos_client::{Error, PutRefused};
 
-use crate::colours::{BOLD_RED, BOLD_YELLOW, RESET, is_coloured};
+use crate::colours::{BOLD_MAGENTA, BOLD_RED, RESET, is_coloured};
 use crate::exit::Exit;
 
 /// The end of a command that failed.
@@ -97,7 +97,7 @@ pub(crate) fn note(message: &str) {
 
 /// Says something that does not end the command.
 pub(crate) fn warn(message: &str) {
-    tell("warning", BOLD_YELLOW, message);
+    tell("warning", BOLD_MAGENTA, message);
 }
 
 /// One line on standard error. It cannot be told to anybody when that fails.

@@ -6,7 +6,7 @@
 mod follow;
 
 use clap::Args;
-use rheos_client::{Client, Error, Position, ReadBatches, Reader, StreamDescription};
+use rheos_client::{Client, Error, Lineage, Position, ReadBatches, Reader, StreamDescription};
 
 use crate::arguments::Global;
 use crate::broker::{self, Named, found};
@@ -15,6 +15,7 @@ use crate::failure::{Failure, warn};
 use crate::printer::{Printer, Printing, Span, about_templates};
 use crate::units::{POSITIONS, parse_number, parse_position};
 use crate::until::{End, check};
+use follow::Following;
 
 /// Print the records of a stream
 #[derive(Debug, Args)]
@@ -69,7 +70,13 @@ pub(crate) async fn run(command: &GetCommand, global: &Global) -> Result<(), Fai
     let mut printer = command.printing.printer(global.output, span);
     let outcome = match shards(command, &stream) {
         Err(failure) => Err(failure),
-        Ok(shards) if follows => follow::follow(&client, &stream, shards, command.from, end, &mut printer).await,
+        Ok(shards) if follows => {
+            let lineage = match command.shards.is_empty() {
+                true => Lineage::of_all(&stream),
+                false => Lineage::of_some(&stream, shards),
+            };
+            Following::new(&client, stream, lineage, command.from, end).print_all(&mut printer).await
+        }
         Ok(shards) => {
             let readers = readers(&client, &stream, shards.into_iter().map(|shard| (shard, command.from)));
             print_all(readers?, end, &mut printer).await

@@ -9,9 +9,10 @@ use crate::exit::EXITS;
 use crate::failure::Failure;
 use crate::near::suggestion_or;
 use crate::output;
+use crate::printer::about_templates;
 use crate::units::POSITIONS;
 
-/// Show what a command does, or explain a topic: exit-codes, positions, environment
+/// Explain a command, or exit-codes, positions, templates, environment
 #[derive(Debug, Args)]
 pub(crate) struct HelpCommand {
     /// A command, such as stream create, or a topic
@@ -44,8 +45,13 @@ fn unknown(parent: &Command, word: &str) -> Failure {
     Failure::Usage(format!("{page} has no command or topic {word:?}{hint}"))
 }
 
-fn topics() -> [(&'static str, String); 3] {
-    [("exit-codes", exit_codes()), ("positions", POSITIONS.to_owned()), ("environment", ENVIRONMENT.to_owned())]
+fn topics() -> [(&'static str, String); 4] {
+    [
+        ("exit-codes", exit_codes()),
+        ("positions", POSITIONS.to_owned()),
+        ("templates", about_templates()),
+        ("environment", ENVIRONMENT.to_owned()),
+    ]
 }
 
 fn exit_codes() -> String {
@@ -57,7 +63,7 @@ fn exit_codes() -> String {
 /// What the environment says.
 pub(crate) const ENVIRONMENT: &str = "\
 Environment:
-  RHEOS_URL         as --url: a connection string, or dev:ADDRESS
+  RHEOS_URL         as --url: rheos://ID:SECRET@HOST:4567?ca=sha256:HEX, or dev:ADDRESS
   RHEOS_CONTEXT     as --context: a context to use
   RHEOS_DATA        as --data: the data directory of a broker on this host
   RHEOS_CONFIG      as --config of rheos serve, whose other settings have variables too: rheos serve --help

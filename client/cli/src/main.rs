@@ -35,13 +35,17 @@ mod ping;
 mod printer;
 mod put;
 mod raw;
+mod repair;
 mod screen;
 mod serve;
 mod settings;
+mod stop;
 mod stream;
+mod tags;
 mod tail;
 mod template;
 mod tls;
+mod top;
 mod units;
 mod until;
 mod verify;
@@ -65,6 +69,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Demo(command) => demo::run(command, global),
         Command::Serve(command) => serve::run(command, global),
         Command::Verify(command) => verify::run(command, global),
+        Command::Repair(command) => repair::run(command, global),
         Command::Context(command) => context::run(command, global),
         Command::Config(command) => config::run(command, global),
         Command::Tls(command) => tls::run(command, global),
@@ -75,6 +80,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Stream(command) => on_runtime(stream::run(command, global)),
         Command::Put(command) => on_runtime(put::run(command, global)),
         Command::Get(command) => on_runtime(get::run(command, global)),
+        Command::Top(command) => on_runtime(top::run(command, global)),
         Command::Tail(command) => on_runtime(tail::run(command, global)),
         Command::Consumer(command) => on_runtime(consumer::run(command, global)),
         Command::Key(command) => on_runtime(key::run(command, global)),

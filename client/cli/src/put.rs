@@ -6,6 +6,7 @@
 
 mod acks;
 mod feed;
+mod input;
 mod made;
 mod pace;
 mod progress;
@@ -15,35 +16,35 @@ mod source;
 mod tally;
 
 use std::num::NonZeroU64;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
-use rheos_client::Producer;
+use rheos_client::Client;
 use tokio::sync::mpsc;
 
 use acks::Acks;
-use feed::{Feed, Keys, Records};
-use made::{Made, MadeField, parse_made};
-use pace::{Pace, Rate, parse_rate};
+use feed::{Feed, Keys};
+use input::Input;
+use made::{MadeField, parse_made};
+use pace::{Pace, Rate};
 use progress::Progress;
 use settle::settle;
-use source::Source;
 use tally::Tally;
 
+pub(crate) use input::rows_of;
+pub(crate) use pace::parse_rate;
 pub(crate) use rows::Row;
 
 use crate::arguments::Global;
-use crate::broker::{self, Named, found};
+use crate::broker::{self, Named, Outage, found};
 use crate::completions;
 use crate::exit::Exit;
-use crate::failure::{Failure, warn};
+use crate::failure::{Failure, note, warn};
 use crate::raw;
 use crate::template::Template;
-use crate::units::{parse_duration_ms, parse_number};
+use crate::units::{parse_duration_ms, parse_hash_key, parse_number};
 
-/// Most chunks of rows that were read and not put yet. Each is what one read of 64 KiB brought.
-const CHUNKS_MAX: usize = 16;
 /// Most records that were put and whose outcome was not looked at yet.
 const TICKETS_MAX: usize = 64 << 10;
 
@@ -70,8 +71,8 @@ pub(crate) struct PutCommand {
     /// A CSV row after the header is a record, with the newlines in its quotes; raw is told of below
     #[arg(long, value_enum)]
     format: Option<Format>,
-    /// Make up records, in place of reading any: a text with {{n}} (1, 2, 3 ..), {{random}} (16
-    /// hexadecimal digits), {{time}} and {{time_ms}} in it
+    /// Make up records, in place of reading any: a text with {{number}} (1, 2, 3 ..),
+    /// {{random}} (16 hexadecimal digits), {{time}} and {{time_ms}} in it
     #[arg(long, conflicts_with_all = ["files", "key_from", "format"], value_parser = parse_made)]
     template: Option<Template<MadeField>>,
     /// How many records to make up
@@ -121,19 +122,12 @@ Examples:
   journalctl --follow | rheos put logs --key $(hostname)
   rheos put flights --key-from carrier flights.csv
   rheos put orders --key-from customer --acks acks.txt orders.jsonl
-  rheos put orders --template '{\"order\":{{n}},\"at\":\"{{time}}\"}' --count 1000 --rate 100/s
+  rheos put orders --template '{\"order\":{{number}},\"at\":\"{{time}}\"}' --count 1000 --rate 100/s
   rheos get orders --format raw | rheos put copy --format raw";
 
 fn parse_key(text: &str) -> Result<String, String> {
     let view = rheos_client::RecordView { partition_key: text, explicit_hash_key: None, data: b"" };
     view.check(0).map(|()| text.to_owned()).map_err(|bad| bad.to_string())
-}
-
-fn parse_hash_key(text: &str) -> Result<u128, String> {
-    let digits = text.strip_prefix("0x");
-    let number = digits.map_or_else(|| text.parse().ok(), |digits| u128::from_str_radix(digits, 16).ok());
-    number
-        .ok_or_else(|| format!("{text:?} is no hash key: write 0 to 2^128 - 1, or 0x and up to 32 hexadecimal digits"))
 }
 
 fn parse_timeout(text: &str) -> Result<Duration, String> {
@@ -142,53 +136,42 @@ fn parse_timeout(text: &str) -> Result<Duration, String> {
 }
 
 pub(crate) async fn run(command: &PutCommand, global: &Global) -> Result<(), Failure> {
-    let sources = match &command.template {
-        Some(_) => Vec::new(),
-        None => source::open(&command.files, command.format, command.key_from.as_deref())?,
-    };
+    let input = Input::open(command)?;
     let mut acks = command.acks.as_deref().map(Acks::create).transpose()?;
     let options = broker::options(global)?.delivery_timeout(command.delivery_timeout);
     let client = broker::connect_with(global, options).await?;
-    let producer = found(&client, Named::Stream(&command.stream), client.producer(&command.stream).await).await?;
-    let outcome = put(command, &producer, sources, acks.as_mut(), global).await;
+    let outcome = put(command, &client, input, acks.as_mut(), global).await;
     client.close().await;
     outcome
 }
 
 async fn put(
     command: &PutCommand,
-    producer: &Producer,
-    sources: Vec<Source>,
+    client: &Client,
+    input: Input,
     acks: Option<&mut Acks>,
     global: &Global,
 ) -> Result<(), Failure> {
-    let (progress, places) = match &command.template {
-        Some(_) => (Progress::of_records(command.count), vec!["record".to_owned()]),
-        None => {
-            let bytes = sources.iter().map(|source| source.bytes).sum();
-            (Progress::of_bytes(bytes), sources.iter().map(Source::places).collect())
-        }
-    };
-    let records = match &command.template {
-        Some(template) => Records::Made(Made::new(template.clone(), command.count)),
-        None => Records::Read(read_on_a_thread(sources, command.key_from.clone())),
-    };
+    let Input { records, progress, places } = input;
+    let producer = found(client, Named::Stream(&command.stream), client.producer(&command.stream).await).await?;
     let begun = Instant::now();
     let (tickets, pending) = mpsc::channel(TICKETS_MAX);
     let keys = Keys::new(command.key.as_deref(), command.explicit_hash_key);
-    let mut feed = Feed { producer, keys, pace: command.rate.map(Pace::new), pending: tickets };
+    let mut feed = Feed { producer: &producer, keys, pace: command.rate.map(Pace::new), pending: tickets };
     let mut tally = Tally::new(command.stream.clone(), places);
     let feeding = async {
         let fed = tokio::select! {
             fed = feed.put_all(records) => fed,
-            () = interrupted(&progress) => {
-                Err(Failure::Told(Exit::Interrupted, "interrupted before the end of the input".to_owned()))
-            }
+            failure = interrupted(&progress) => Err(failure),
         };
         // No more tickets come: what looks at them ends after the last.
         (fed, feed.into_late_max())
     };
-    let ((fed, late_max), settled) = tokio::join!(feeding, settle(pending, &mut tally, acks, &progress));
+    let putting = async { tokio::join!(feeding, settle(pending, &mut tally, acks, &progress)) };
+    let ((fed, late_max), settled) = tokio::select! {
+        ended = putting => ended,
+        never = Outage::default().watch(client, |news| progress.aside(|| warn(news))) => never,
+    };
     progress.end();
     settled?;
     tally.report(begun.elapsed(), late_max, global.output)?;
@@ -199,48 +182,16 @@ async fn put(
     verdict.and(fed)
 }
 
-/// The rows of one file, for another command that puts them.
-pub(crate) fn rows_of(
-    file: &Path,
-    format: Option<Format>,
-    key_from: Option<&str>,
-) -> Result<mpsc::Receiver<Result<Vec<Row>, String>>, Failure> {
-    let sources = source::open(&[file.to_owned()], format, key_from)?;
-    Ok(read_on_a_thread(sources, key_from.map(str::to_owned)))
-}
-
-/// Starts the thread that reads; it ends when nobody takes its rows any more.
-fn read_on_a_thread(sources: Vec<Source>, key_from: Option<String>) -> mpsc::Receiver<Result<Vec<Row>, String>> {
-    let (chunks, rows) = mpsc::channel(CHUNKS_MAX);
-    std::thread::spawn(move || rows::read_all(sources, key_from.as_deref(), &chunks));
-    rows
-}
-
 /// Ends when Ctrl-C is pressed. Pressed again, it ends the process.
-async fn interrupted(progress: &Progress) {
+async fn interrupted(progress: &Progress) -> Failure {
     if tokio::signal::ctrl_c().await.is_err() {
         return std::future::pending().await;
     }
-    progress.note("waiting for what was sent to be stored; Ctrl-C again ends at once");
+    progress.aside(|| note("waiting for what was sent to be stored; Ctrl-C again ends at once"));
     tokio::spawn(async {
         if tokio::signal::ctrl_c().await.is_ok() {
             std::process::exit(Exit::Interrupted as i32);
         }
     });
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hash_keys_are_read() {
-        let most = u128::MAX;
-        for (text, number) in [("0", 0), ("340282366920938463463374607431768211455", most), ("0xfF", 255)] {
-            assert_eq!(parse_hash_key(text), Ok(number));
-        }
-        for text in ["", "-1", "0x", "ff", "340282366920938463463374607431768211456"] {
-            assert!(parse_hash_key(text).is_err(), "{text}");
-        }
-    }
+    Failure::Told(Exit::Interrupted, "interrupted before the end of the input".to_owned())
 }

@@ -38,7 +38,6 @@ impl Paint {
     }
 
     /// Weight alone.
-    #[cfg(test)]
     pub(crate) fn plain() -> Paint {
         Paint { coloured: false }
     }
@@ -66,6 +65,11 @@ impl Paint {
     /// What helps to read what matters.
     pub(crate) fn faint(self) -> Style {
         Style::new().add_modifier(Modifier::DIM)
+    }
+
+    /// What keys act on.
+    pub(crate) fn chosen(self) -> Style {
+        Style::new().add_modifier(Modifier::BOLD | Modifier::UNDERLINED)
     }
 
     fn of(self, colour: Color) -> Style {
@@ -162,8 +166,7 @@ pub(crate) fn key_of(event: &Event) -> Option<KeyEvent> {
     }
 }
 
-/// Whether a key is one that ends a screen: Ctrl-C, q or Escape.
-pub(crate) fn is_end(key: KeyEvent) -> bool {
-    let is_interrupt = key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL);
-    is_interrupt || matches!(key.code, KeyCode::Char('q') | KeyCode::Esc)
+/// Whether a key is Ctrl-C, which sends no signal while the terminal is taken.
+pub(crate) fn is_interrupt(key: KeyEvent) -> bool {
+    key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL)
 }

@@ -35,6 +35,7 @@ Examples:
   rheos serve --data /var/lib/rheos --listen 0.0.0.0:4567
   rheos serve --tls-cert chain.pem --tls-key key.pem
   rheos serve --lanes 4 --cores 4,5,6,7
+  rheos serve --limits kinesis
   rheos serve --dev --data /tmp/rheos";
 
 pub(crate) fn run(command: &ServeCommand, global: &Global) -> Result<(), Failure> {

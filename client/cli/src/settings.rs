@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use clap::builder::BoolishValueParser;
 use clap::{Arg, ArgAction, Args, Command, ValueEnum};
 use rheos_broker::{CertificateFiles, Ready, ServeOptions};
+use rheos_client::StreamLimits;
 
 use crate::arguments::Global;
 use crate::failure::Failure;
@@ -62,6 +63,10 @@ pub(crate) struct Settings {
     /// Cores to pin the lanes to, one for each; by default the last ones this process may use
     #[arg(long, env = "RHEOS_CORES", hide_env_values = true, value_name = "LIST", value_delimiter = ',')]
     cores: Vec<usize>,
+    /// Limits of streams that set none of their own (see rheos stream limits): none, or those of Kinesis for
+    /// each shard, 1 MiB and 1000 records a second in, 2 MiB and 5 reads out, 2 MiB to each consumer
+    #[arg(long, env = "RHEOS_LIMITS", hide_env_values = true, value_name = "WHICH", default_value = "none")]
+    limits: Limits,
     /// How much is logged, on standard error
     #[arg(long, env = "RHEOS_LOG_LEVEL", hide_env_values = true, value_name = "LEVEL", default_value = "info")]
     pub(crate) log_level: LogLevel,
@@ -86,6 +91,23 @@ pub(crate) enum LogLevel {
 pub(crate) enum LogFormat {
     Text,
     Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Limits {
+    // Nothing is limited.
+    None,
+    // As Amazon Kinesis limits a shard.
+    Kinesis,
+}
+
+impl From<Limits> for StreamLimits {
+    fn from(limits: Limits) -> StreamLimits {
+        match limits {
+            Limits::None => StreamLimits::NONE,
+            Limits::Kinesis => StreamLimits::kinesis(),
+        }
+    }
 }
 
 impl Settings {
@@ -120,6 +142,7 @@ impl Settings {
             metrics_open: self.metrics_open,
             mtu: self.mtu,
             cores: self.cores.clone(),
+            limits: self.limits.into(),
             ready,
         }
     }

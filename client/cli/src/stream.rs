@@ -1,9 +1,17 @@
-//! `rheos stream`: makes, lists, describes and deletes streams.
+//! `rheos stream`: makes, lists, describes, changes, reshards and deletes streams.
 
 mod create;
 mod delete;
 mod describe;
+mod limits;
 mod list;
+mod merge;
+mod reshard;
+mod retention;
+mod scale;
+mod split;
+mod tag;
+mod tree;
 
 use clap::Subcommand;
 use rheos_client::StreamDescription;
@@ -13,13 +21,20 @@ use crate::arguments::Global;
 use crate::broker;
 use crate::failure::Failure;
 
-/// Make, list, describe and delete streams
+/// Make, list, describe, change, reshard and delete streams
 #[derive(Debug, Subcommand)]
 pub(crate) enum StreamCommand {
     Create(create::CreateCommand),
     List(list::ListCommand),
     Describe(describe::DescribeCommand),
     Delete(delete::DeleteCommand),
+    Split(split::SplitCommand),
+    Merge(merge::MergeCommand),
+    Scale(scale::ScaleCommand),
+    Retention(retention::RetentionCommand),
+    Limits(limits::LimitsCommand),
+    Tag(tag::TagCommand),
+    Untag(tag::UntagCommand),
 }
 
 pub(crate) async fn run(command: &StreamCommand, global: &Global) -> Result<(), Failure> {
@@ -29,9 +44,16 @@ pub(crate) async fn run(command: &StreamCommand, global: &Global) -> Result<(), 
     let client = broker::connect(global).await?;
     let outcome = match command {
         StreamCommand::Create(command) => create::run(command, &client, global.output).await,
-        StreamCommand::List(_) => list::run(&client, global.output).await,
+        StreamCommand::List(command) => list::run(command, &client, global.output).await,
         StreamCommand::Describe(command) => describe::run(command, &client, global.output).await,
         StreamCommand::Delete(command) => delete::run(command, &client, global.output).await,
+        StreamCommand::Split(command) => split::run(command, &client, global.output).await,
+        StreamCommand::Merge(command) => merge::run(command, &client, global.output).await,
+        StreamCommand::Scale(command) => scale::run(command, &client, global.output).await,
+        StreamCommand::Retention(command) => retention::run(command, &client, global.output).await,
+        StreamCommand::Limits(command) => limits::run(command, &client, global.output).await,
+        StreamCommand::Tag(command) => tag::tag(command, &client, global.output).await,
+        StreamCommand::Untag(command) => tag::untag(command, &client, global.output).await,
     };
     client.close().await;
     outcome
@@ -59,7 +81,9 @@ fn as_json(stream: &StreamDescription) -> Value {
         "incarnation": format!("{:016x}", stream.incarnation),
         "created_ms": stream.created_ms,
         "retention_ms": stream.retention_ms,
+        "retention_bytes": retention::bound(stream),
         "record_bytes_max": stream.record_bytes_max,
+        "limits": limits::as_json(stream),
         "shards": shards,
     })
 }

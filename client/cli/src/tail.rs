@@ -15,7 +15,7 @@ use rheos_client::{Client, Consumer, Error, Position, Positions, ReadRecord, Rec
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use crate::arguments::Global;
-use crate::broker::{self, Named, found};
+use crate::broker::{self, Named, Outage, found};
 use crate::completions;
 use crate::failure::{Failure, warn};
 use crate::printer::{Printer, Printing, Span, about_templates};
@@ -96,6 +96,7 @@ async fn tail(command: &TailCommand, global: &Global, client: &Client, consumer:
         printer: command.printing.printer(global.output, Span::Endless),
         consumer,
         ends,
+        outage: Outage::default(),
     };
     let printed = tail.print(client, &command.stream).await;
     // What was printed before something went wrong counts.
@@ -111,6 +112,7 @@ struct Tail<'a> {
     printer: Printer,
     kept: Kept<'a>,
     ends: Ends,
+    outage: Outage,
 }
 
 /// What a tail waits for.
@@ -118,7 +120,7 @@ enum Event {
     Interrupted,
     /// The moment at which it ends has passed.
     Passed,
-    /// The file of positions is to be brought up to date.
+    /// The file of positions is to be brought up to date, and the broker looked for.
     Due,
     Pushed(Result<Option<ReadRecord>, Error>),
     /// Nothing of all this, at the moment.
@@ -144,7 +146,10 @@ impl Tail<'_> {
                 Event::Interrupted | Event::Pushed(Ok(None)) => return Ok(()),
                 Event::Passed => self.ends.end_at_tips(client, stream).await?,
                 Event::Due if self.are_ends_reached() => return Ok(()),
-                Event::Due => self.keep()?,
+                Event::Due => {
+                    self.keep()?;
+                    self.outage.news(client).iter().for_each(|news| warn(news));
+                }
                 Event::Pushed(Ok(Some(read))) => self.take(&read)?,
                 Event::Pushed(Err(Error::Trimmed { shard, first_kept_sequence })) => warn(&format!(
                     "shard {shard}: records before sequence {first_kept_sequence} are no longer kept; going on there"

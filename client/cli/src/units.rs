@@ -14,9 +14,11 @@ const SIZE_UNITS: &[(&str, u64)] = &[
     ("KiB", 1 << 10),
     ("MiB", 1 << 20),
     ("GiB", 1 << 30),
+    ("TiB", 1 << 40),
     ("KB", 1_000),
     ("MB", 1_000_000),
     ("GB", 1_000_000_000),
+    ("TB", 1_000_000_000_000),
 ];
 
 /// A time such as `24h` or `7d`, in milliseconds.
@@ -27,8 +29,9 @@ pub(crate) fn parse_duration_ms(text: &str) -> Result<u64, String> {
 
 /// A size such as `1MiB`, in bytes.
 pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
-    parse_with_units(text, SIZE_UNITS)
-        .ok_or_else(|| format!("{text:?} is no size; write a number and B, KiB, MiB, GiB, KB, MB or GB, such as 1MiB"))
+    parse_with_units(text, SIZE_UNITS).ok_or_else(|| {
+        format!("{text:?} is no size; write a number and B, KiB, MiB, GiB, TiB, KB, MB, GB or TB, such as 1MiB")
+    })
 }
 
 fn parse_with_units(text: &str, units: &[(&str, u64)]) -> Option<u64> {
@@ -39,6 +42,20 @@ fn parse_with_units(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(*factor)
 }
 
+/// A hash key: `170141183460469231731687303715884105728`, or `0x80000000000000000000000000000000`.
+pub(crate) fn parse_hash_key(text: &str) -> Result<u128, String> {
+    let read = match text.strip_prefix("0x") {
+        Some(hexadecimal) if !hexadecimal.starts_with('+') => u128::from_str_radix(hexadecimal, 16).ok(),
+        Some(_) => None,
+        // A sign, which `parse` alone would take, is none of it.
+        None if text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().ok(),
+        None => None,
+    };
+    read.ok_or_else(|| {
+        format!("{text:?} is no hash key: a number up to 2^128 - 1, in decimal, or in hexadecimal after 0x")
+    })
+}
+
 /// The largest unit that leaves a whole number: `7d`, `36h`.
 pub(crate) fn show_duration_ms(ms: u64) -> String {
     let whole = TIME_UNITS[1..].iter().find(|(_, factor)| ms >= *factor && ms.is_multiple_of(*factor));
@@ -47,7 +64,7 @@ pub(crate) fn show_duration_ms(ms: u64) -> String {
 
 /// Three digits and a unit: `1.5 MiB`.
 pub(crate) fn show_bytes(bytes: u64) -> String {
-    let units = [("GiB", 1u64 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    let units = [("TiB", 1u64 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
     match units.into_iter().find(|(_, factor)| bytes >= *factor) {
         Some((name, factor)) if bytes.is_multiple_of(factor) => format!("{} {name}", bytes / factor),
         Some((name, factor)) => format!("{:.1} {name}", bytes as f64 / factor as f64),
@@ -75,6 +92,32 @@ pub(crate) fn show_grouped(number: u64) -> String {
     let digits = number.to_string();
     let before = |at: usize| if at > 0 && (digits.len() - at).is_multiple_of(3) { "," } else { "" };
     digits.char_indices().map(|(at, digit)| format!("{}{digit}", before(at))).collect()
+}
+
+/// How much there is in a second: `0`, `3.2`, `5,000`, `1.23M`.
+pub(crate) fn show_rate(per_second: f64) -> String {
+    match per_second {
+        0.0 => "0".to_owned(),
+        ..9.95 => format!("{per_second:.1}"),
+        ..999_999.5 => show_grouped(per_second.round() as u64),
+        _ => format!("{:.2}M", per_second / 1e6),
+    }
+}
+
+/// A stretch of time in its two largest units, for those that may be very long: `12 ms`, `4m 10s`, `3d 4h`.
+pub(crate) fn show_span(seconds: f64) -> String {
+    let whole = seconds as u64;
+    let units =
+        TIME_UNITS.iter().map(|(name, ms)| (*name, ms / 1_000)).filter(|(name, factor)| *factor > 0 && *name != "w");
+    let units: Vec<(&str, u64)> = units.collect();
+    let two = units.windows(2).find(|two| whole >= two[0].1);
+    match two {
+        Some(&[(large, large_seconds), (small, small_seconds)]) => {
+            format!("{}{large} {}{small}", whole / large_seconds, whole % large_seconds / small_seconds)
+        }
+        _ if seconds > 0.0 => show_nanos((seconds * 1e9) as u64),
+        _ => "0 s".to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -108,6 +151,7 @@ mod tests {
             ("1500", 1_500, "1.5 KiB"),
             ("2MB", 2_000_000, "1.9 MiB"),
             ("3GiB", 3 << 30, "3 GiB"),
+            ("5TiB", 5 << 40, "5 TiB"),
             ("12B", 12, "12 B"),
         ] {
             assert_eq!(parse_bytes(text), Ok(bytes), "{text}");
@@ -138,9 +182,64 @@ mod tests {
     }
 
     #[test]
+    fn rates_are_short() {
+        for (rate, shown) in [
+            (0.0, "0"),
+            (0.04, "0.0"),
+            (3.21, "3.2"),
+            (9.96, "10"),
+            (5_000.4, "5,000"),
+            (999_999.7, "1.00M"),
+            (2.5e7, "25.00M"),
+        ] {
+            assert_eq!(show_rate(rate), shown);
+        }
+    }
+
+    #[test]
+    fn spans_have_two_units() {
+        for (seconds, shown) in [
+            (0.0, "0 s"),
+            (0.012, "12.0 ms"),
+            (59.9, "59.9 s"),
+            (60.0, "1m 0s"),
+            (250.0, "4m 10s"),
+            (3_660.0, "1h 1m"),
+            (273_600.0, "3d 4h"),
+            (864_000.0, "10d 0h"),
+        ] {
+            assert_eq!(show_span(seconds), shown);
+        }
+    }
+
+    #[test]
     fn long_numbers_are_grouped() {
         for (number, shown) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
             assert_eq!(show_grouped(number), shown);
+        }
+    }
+
+    #[test]
+    fn hash_keys_are_read() {
+        for (text, key) in [
+            ("0", 0),
+            ("340282366920938463463374607431768211455", u128::MAX),
+            ("0x80000000000000000000000000000000", 1 << 127),
+            ("0xff", 255),
+        ] {
+            assert_eq!(parse_hash_key(text), Ok(key), "{text}");
+        }
+        for text in [
+            "",
+            "0x",
+            "ff",
+            "-1",
+            "+1",
+            "0x+1",
+            "340282366920938463463374607431768211456",
+            "0x1ffffffffffffffffffffffffffffffff",
+        ] {
+            assert!(parse_hash_key(text).is_err_and(|why| why.contains(&format!("{text:?}"))), "{text}");
         }
     }
 }

@@ -17,7 +17,8 @@ use crate::units::show_bytes;
 pub(crate) struct VerifyCommand {}
 
 const AFTER_HELP: &str = "\
-Changes nothing. The exit code is 1 when acknowledged records are damaged or a log takes no puts.
+Changes nothing. The exit code is 1 when acknowledged records are damaged or a log takes no puts. What was \
+accepted as lost in a repair is said and is no damage any more.
 
 Example:
   rheos verify --data /var/lib/rheos";
@@ -35,11 +36,15 @@ pub(crate) fn run(_command: &VerifyCommand, global: &Global) -> Result<(), Failu
     }
     match report.is_whole() {
         true => Ok(()),
-        false => Err(Failure::new(format!("{} is damaged; what is lost stands above", global.data.display()))),
+        false => Err(Failure::new(format!(
+            "{} is damaged; what is lost stands above, and `rheos repair STREAM` says what can be done",
+            global.data.display()
+        ))),
     }
 }
 
-fn progress() -> ProgressBar {
+/// How far reading has come, on a terminal.
+pub(crate) fn progress() -> ProgressBar {
     let target = match std::io::stderr().is_terminal() {
         true => ProgressDrawTarget::stderr(),
         false => ProgressDrawTarget::hidden(),
@@ -57,7 +62,8 @@ fn print(report: &VerifyReport) -> Result<(), Failure> {
             let torn = log.torn.iter().map(|torn| format!("{place}: torn, nothing acknowledged is lost: {torn}"));
             let refused = log.refused.iter().map(|why| format!("{place}: takes no puts: {why}"));
             let damaged = log.damaged.iter().map(|lost| format!("{place}: damaged: {lost}"));
-            torn.chain(refused).chain(damaged).try_for_each(|line| output::line(&line))?;
+            let accepted = log.accepted.iter().map(|lost| format!("{place}: accepted as lost: {lost}"));
+            torn.chain(refused).chain(damaged).chain(accepted).try_for_each(|line| output::line(&line))?;
         }
     }
     report.unknown.iter().try_for_each(|name| output::line(&format!("not known to the catalog: {name}")))

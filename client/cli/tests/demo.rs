@@ -1,10 +1,10 @@
 //! `rheos demo` as a newcomer runs it: what it proves, what it leaves, and how it ends.
 
 mod said;
+mod terminal;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::os::fd::OwnedFd;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::statfs;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
+use rustix::termios::LocalModes;
 use said::{failure, stdout};
 use serde_json::Value;
 use tempfile::TempDir;
+use terminal::OnTerminal;
 
 /// How long anything may take that takes a moment.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -269,55 +269,15 @@ fn it_takes_no_directory_that_will_not_do() {
     }
 }
 
-/// A terminal of 80 columns for a process: what its user sees and types, and the process's own end.
-fn terminal() -> (fs::File, OwnedFd) {
-    let user = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&user).unwrap();
-    unlockpt(&user).unwrap();
-    let name = ptsname(&user, Vec::new()).unwrap();
-    let process = fs::OpenOptions::new().read(true).write(true).open(name.to_str().unwrap()).unwrap();
-    tcsetwinsize(&process, Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
-    (user.into(), process.into())
-}
-
 #[test]
 fn a_terminal_is_drawn_on_and_given_back() {
     let ground = ground();
-    let (mut user, process) = terminal();
-    let before = tcgetattr(&process).unwrap();
-    let mut command = demo(ground.path(), LONG, &[]);
-    command.env("TERM", "xterm-256color").env_remove("NO_COLOR").stderr(Stdio::null());
-    command.stdin(process.try_clone().unwrap()).stdout(process.try_clone().unwrap());
-    let mut demo = command.spawn().unwrap();
-    drop(command);
-
-    let (mut seen, mut answered, mut typed) = (Vec::new(), false, false);
-    let mut chunk = [0; 4096];
-    while !typed {
-        let count = user.read(&mut chunk).unwrap();
-        seen.extend_from_slice(&chunk[..count]);
-        let text = String::from_utf8_lossy(&seen);
-        if !answered && text.contains("\x1b[6n") {
-            user.write_all(b"\x1b[1;1R").unwrap();
-            answered = true;
-        }
-        if text.contains("rate/s") && text.contains("steady") {
-            assert!(!tcgetattr(&process).unwrap().local_modes.contains(LocalModes::ICANON), "keys come one by one");
-            user.write_all(b"\x03").unwrap();
-            typed = true;
-        }
-    }
-    // What is drawn meanwhile must be read, or the demo waits for the terminal.
-    let reading = thread::spawn(move || {
-        let mut rest = Vec::new();
-        let _ = user.read_to_end(&mut rest);
-        rest
-    });
-    assert_eq!(demo.wait().unwrap().code(), Some(130));
-    let after = tcgetattr(&process).unwrap();
-    assert_eq!((after.local_modes, after.input_modes), (before.local_modes, before.input_modes));
-    drop(process);
-    let rest = String::from_utf8_lossy(&reading.join().unwrap()).into_owned();
-    assert!(rest.contains("\x1b[?25h"), "the cursor is shown again: {rest:?}");
+    let mut terminal = OnTerminal::start(demo(ground.path(), LONG, &[]));
+    terminal.wait_for("rate/s");
+    assert!(!terminal.settings().local_modes.contains(LocalModes::ICANON), "keys come one by one");
+    terminal.press("\x03");
+    let (code, last) = terminal.end();
+    assert_eq!(code, Some(130));
+    assert!(last.contains("\x1b[?25h"), "the cursor is shown again: {last:?}");
     assert_eq!(entries(ground.path()), [""; 0]);
 }

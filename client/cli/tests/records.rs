@@ -109,7 +109,7 @@ async fn records_are_made_up_at_a_rate() {
     let peer = Peer::start();
     peer.create("orders", 1);
     let user = User::of(&peer.url());
-    let made = ["put", "orders", "--template", "{\"n\":{{n}}}\\n", "--count", "30", "--rate", "100/s"];
+    let made = ["put", "orders", "--template", "{\"n\":{{number}}}\\n", "--count", "30", "--rate", "100/s"];
     let begun = Instant::now();
     let put = user.run(&made);
     assert!(begun.elapsed() >= Duration::from_millis(290), "{:?}", begun.elapsed());
@@ -267,7 +267,7 @@ async fn following_ends_where_it_is_told_to() {
     let mut get = start(&mut user.rheos(&["get", "orders", "--follow", "--until", "after:2"]));
     let mut printed = BufReader::new(get.stdout.take().unwrap()).lines().map(Result::unwrap);
     assert_eq!([printed.next(), printed.next()].map(Option::unwrap), ["0", "1"]);
-    stdout(&user.run(&["put", "orders", "--template", "{{n}}", "--count", "3"]));
+    stdout(&user.run(&["put", "orders", "--template", "{{number}}", "--count", "3"]));
     assert_eq!((printed.next().as_deref(), printed.next()), (Some("1"), None));
     assert!(get.wait().unwrap().success());
 
@@ -282,7 +282,7 @@ async fn following_ends_where_it_is_told_to() {
 async fn a_tail_ends_where_it_is_told_to_and_its_file_says_so() {
     let (peer, user) = with_records(&[]);
     // Ten records in few batches: the ends are within them.
-    stdout(&user.run(&["put", "orders", "--key", "k", "--template", "{{n}}", "--count", "10"]));
+    stdout(&user.run(&["put", "orders", "--key", "k", "--template", "{{number}}", "--count", "10"]));
     peer.register("orders", "board");
     let tail = |arguments: &[&str]| {
         let usual = ["tail", "orders", "--consumer", "board", "--positions", "file"];

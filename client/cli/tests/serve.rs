@@ -210,6 +210,41 @@ fn what_arrives_before_a_moment_is_printed_and_no_more() {
     broker.stop();
 }
 
+/// What waits for a broker that is away says so once, and goes on when it is back.
+#[test]
+fn a_broker_that_is_away_is_waited_for_and_not_in_silence() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    let broker = Broker::start(&data, "127.0.0.1:0");
+    stdout(&run(&data, &["stream", "create", "orders"]));
+    stdout(&run(&data, &["consumer", "register", "orders", "board"]));
+    let start = |arguments: &[&str]| {
+        let mut command = rheos(&data, arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let mut put = start(&["put", "orders"]);
+    let mut input = put.stdin.take().unwrap();
+    let limit = ["--from", "trim-horizon", "--limit", "2"];
+    let get = start(&[&["get", "orders", "--follow"][..], &limit].concat());
+    let tail = start(&[&["tail", "orders", "--consumer", "board"][..], &limit].concat());
+    writeln!(input, "before").unwrap();
+    while stdout(&run(&data, &["get", "orders"])).is_empty() {}
+    let address = broker.kill();
+    writeln!(input, "after").unwrap();
+    drop(input);
+    // Long enough for each to hear nothing, ask again, and give that up.
+    std::thread::sleep(std::time::Duration::from_secs(22));
+    let broker = Broker::start(&data, &address);
+    for process in [put, get, tail] {
+        let output = process.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
+        assert_eq!(said.matches("waiting for the broker").count(), 1, "{said}");
+    }
+    assert_eq!(stdout(&run(&data, &["get", "orders"])), "before\nafter\n");
+    broker.stop();
+}
+
 #[test]
 fn pings_that_are_not_answered_are_counted() {
     let directory = tempfile::tempdir().unwrap();

@@ -147,6 +147,39 @@ async fn names_are_completed_by_asking() {
     assert!(begun.elapsed() < std::time::Duration::from_secs(2), "{:?}", begun.elapsed());
 }
 
+/// What a command prints on a terminal, standard error included.
+fn on_terminal(user: &User, arguments: &[&str], environment: &[(&str, &str)]) -> String {
+    let line = [&[env!("CARGO_BIN_EXE_rheos")], arguments].concat().join(" ");
+    let mut script = Command::new("script");
+    script.args(["--quiet", "--return", "--command", &line, "/dev/null"]).env("HOME", user.home.path());
+    script.env_remove("NO_COLOR").env("TERM", "xterm").envs(environment.iter().copied()).stdin(Stdio::null());
+    String::from_utf8(script.current_dir(user.home.path()).output().unwrap().stdout).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn colours_are_for_terminals_whose_users_want_them() {
+    let peer = Peer::start();
+    peer.create("orders", 1);
+    let user = User::of(&peer.url());
+    for (arguments, coloured) in [
+        (&["stream", "list"][..], "\x1b[1mNAME"),
+        (&["get", "nothing"], "\x1b[1;31merror:\x1b[0m"),
+        (&["--help"], "\x1b["),
+    ] {
+        let shown = on_terminal(&user, arguments, &[]);
+        assert!(shown.contains(coloured), "{shown:?}");
+        for plain in [("NO_COLOR", "1"), ("TERM", "dumb")] {
+            let shown = on_terminal(&user, arguments, &[plain]);
+            assert!(!shown.contains('\x1b') && !shown.is_empty(), "{plain:?} {shown:?}");
+        }
+        let piped = user.run(arguments);
+        assert!(!piped.stdout.contains(&0x1b) && !piped.stderr.contains(&0x1b), "{piped:?}");
+    }
+    // On a terminal each ping is shown as it comes.
+    let pings = on_terminal(&user, &["ping", "--count", "3", "--interval", "1ms"], &[]);
+    assert_eq!(pings.lines().count(), 5, "{pings}");
+}
+
 #[test]
 fn help_explains_commands_and_topics() {
     let user = User::new();
@@ -160,6 +193,13 @@ fn help_explains_commands_and_topics() {
     assert!(stdout(&user.run(&["help", "exit-codes"])).contains("  5  no broker was reached"));
     assert!(stdout(&user.run(&["help", "positions"])).contains("trim-horizon"));
     assert!(stdout(&user.run(&["help", "environment"])).contains("RHEOS_CONTEXT"));
+    // clap takes a short name in braces for a line's end.
+    for field in ["{{number}}", "{{random}}", "{{time}}", "{{time_ms}}"] {
+        assert!(stdout(&user.run(&["help", "put"])).contains(field), "{field}");
+    }
+    for field in ["{{data}}", "{{key}}", "{{arrival_local}}"] {
+        assert!(stdout(&user.run(&["help", "tail"])).contains(field), "{field}");
+    }
     let near = failure(&user.run(&["help", "exit-code"]), 2);
     assert_eq!(near, "error: rheos has no command or topic \"exit-code\"; did you mean exit-codes?");
     let near = failure(&user.run(&["help", "stream", "craete"]), 2);

@@ -7,14 +7,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rheos_protocol::message::{
-    CreateStream, Position, Reply, Request, ShardDescription, StreamDescription, StreamSummary, Welcome,
+    CreateStream, Position, Reply, Request, ShardDescription, StreamDescription, StreamFilter, StreamSummary, Welcome,
 };
 use rheos_protocol::name::StreamName;
 
 use crate::consumer::ConsumerBuilder;
 use crate::core::{Alive, Core};
 use crate::error::Error;
-use crate::listing::all_pages;
 use crate::options::ConnectOptions;
 use crate::producer::Producer;
 use crate::reader::Reader;
@@ -103,17 +102,23 @@ impl Client {
     ///
     /// As for [`list_streams_page`](Self::list_streams_page).
     pub async fn list_streams(&self) -> Result<Vec<StreamSummary>, Error> {
-        let request = |after, limit| Request::ListStreams { after, limit };
-        all_pages(&self.core, request, streams_of, |stream| &stream.name).await
+        self.list_streams_with(StreamFilter::default()).await
     }
 
-    /// Up to `limit` (1 to 1,000) streams whose names sort after `after`, and whether more follow.
+    /// Up to `limit` (1 to 1,000) streams that pass the filter and whose names sort after `after`, and whether more
+    /// follow.
     ///
     /// # Errors
     ///
     /// When the broker refuses, or the connection cannot be made.
-    pub async fn list_streams_page(&self, after: &str, limit: u32) -> Result<(Vec<StreamSummary>, bool), Error> {
-        let request = Request::ListStreams { after: after.to_owned(), limit };
+    pub async fn list_streams_page(
+        &self,
+        filter: StreamFilter,
+        after: &str,
+        limit: u32,
+    ) -> Result<(Vec<StreamSummary>, bool), Error> {
+        filter.check().map_err(Error::Broker)?;
+        let request = Request::ListStreams { after: after.to_owned(), limit, filter };
         streams_of(self.core.ask(&request).await?)
     }
 
@@ -144,6 +149,12 @@ impl Client {
             Reply::Pong => Ok(begun.elapsed()),
             other => Err(unexpected("ping", &other)),
         }
+    }
+
+    /// Why the last attempt to connect failed; `None` where none did, or one has succeeded since. Producers and
+    /// consumers go on trying meanwhile.
+    pub fn trouble(&self) -> Option<String> {
+        self.core.lanes.trouble()
     }
 
     /// A producer that puts records into a stream.
@@ -199,7 +210,7 @@ impl Client {
     }
 }
 
-fn streams_of(reply: Reply) -> Result<(Vec<StreamSummary>, bool), Error> {
+pub(crate) fn streams_of(reply: Reply) -> Result<(Vec<StreamSummary>, bool), Error> {
     match reply {
         Reply::Streams(streams, more) => Ok((streams, more)),
         other => Err(unexpected("list streams", &other)),

@@ -44,6 +44,7 @@ mod core;
 mod error;
 mod frames;
 mod lanes;
+mod lineage;
 mod link;
 mod listing;
 mod options;
@@ -51,13 +52,16 @@ mod producer;
 mod pushes;
 mod random;
 mod reader;
+mod reshard;
 mod session;
+mod settings;
 mod transport;
 mod verifier;
 
 pub use client::{Client, StreamSpec};
 pub use consumer::{Consumer, ConsumerBuilder, Positions};
 pub use error::Error;
+pub use lineage::Lineage;
 pub use options::ConnectOptions;
 pub use producer::{Outcome, Producer, PutRefused, Ticket};
 pub use reader::{ReadBatches, ReadRecord, Reader, RecordAt};
@@ -67,7 +71,7 @@ pub use session::quic_config_for_ca;
 pub use rheos_protocol as protocol;
 pub use rheos_protocol::error::{ErrorCode, Retry, WireError};
 pub use rheos_protocol::message::{
-    Access, ConsumerDescription, KeyDescription, KeyPolicy, NewKey, Position, ShardDescription, StreamDescription,
-    StreamSummary, Welcome,
+    Access, ConsumerDescription, KeyDescription, KeyPolicy, Limit, LimitsUpdate, NewKey, Position, ShardDescription,
+    StreamDescription, StreamFilter, StreamLimits, StreamSettings, StreamSummary, Tag, UpdateStream, Welcome,
 };
 pub use rheos_protocol::record::{Record, RecordView};

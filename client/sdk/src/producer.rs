@@ -7,28 +7,32 @@
 //! There is no linger: a batch goes as soon as its shard can send it, and what is put meanwhile
 //! gathers into the next one. Resending, numbering and order are [`put_queue`]'s.
 
+mod map;
+mod pace;
 mod put_queue;
 mod put_stream;
+mod reroute;
 mod room;
-mod routes;
 mod shard_puts;
 mod ticket;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 use std::time::Duration;
 
-use rheos_protocol::batch::BatchBuilder;
+use rheos_protocol::batch::{BatchBuilder, ProducerStamp, PutBatch};
 use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::message::StreamDescription;
 use rheos_protocol::record::{BadRecord, Record, RecordView};
+use tokio::sync::Notify;
+use tokio::time::Instant;
 
 pub(crate) use put_stream::PutStream;
 pub use ticket::{Outcome, PutRefused, Ticket};
 
+use map::Map;
 use put_queue::Destination;
-use room::Room;
-use routes::Routes;
+use room::{Charge, Room};
 use shard_puts::ShardPuts;
 
 use crate::core::{Alive, Core};
@@ -37,7 +41,8 @@ use crate::error::Error;
 /// Puts records into a stream. Cheap to clone; clones share order, numbering and room.
 ///
 /// Records of one shard are stored in the order in which their puts were accepted, and none is stored
-/// twice. After a broken connection they are sent again by themselves. A ticket that resolves to
+/// twice. After a broken connection they are sent again by themselves. When shards are split or merged, records
+/// go on where they belong by themselves, and those of one key stay in their order. A ticket that resolves to
 /// [`Outcome::Indeterminate`] is the one case where the program has to decide.
 ///
 /// When the last handle is dropped, what is unanswered is still delivered as long as the runtime runs.
@@ -50,10 +55,12 @@ pub struct Producer {
 #[derive(Debug)]
 struct Shared {
     stream: String,
+    incarnation: u64,
     record_bytes_max: u32,
-    routes: Routes,
-    /// In the order of the routes.
-    shards: Vec<(u32, Arc<ShardPuts>)>,
+    /// Read while something is put, so that what is put goes to the queue that is found.
+    map: RwLock<Map>,
+    /// Told when the broker says that a shard is closed.
+    shard_closed: Arc<Notify>,
     room: Arc<Room>,
     closed: AtomicBool,
     core: Arc<Core>,
@@ -61,27 +68,20 @@ struct Shared {
 
 impl Producer {
     pub(crate) fn new(core: &Arc<Core>, alive: &Arc<Alive>, stream: &StreamDescription) -> Result<Producer, Error> {
-        let (routes, shards) = Routes::new(stream)?;
-        let room = Room::new(core.lanes.options().producer_bytes_max);
-        let shard_puts = |(shard, lane)| {
-            let destination = Destination {
-                incarnation: stream.incarnation,
-                shard,
-                record_bytes_max: stream.record_bytes_max,
-                delivery_timeout: core.lanes.options().delivery_timeout,
-            };
-            (shard, Arc::new(ShardPuts::new(destination, core.put_stream(lane, shard), &room)))
-        };
+        let (room, shard_closed) = (Room::new(core.lanes.options().producer_bytes_max), Arc::default());
+        let map = Map::new(stream, queue_maker(core, stream, &room, &shard_closed))?;
         let shared = Arc::new(Shared {
             stream: stream.name.clone(),
+            incarnation: stream.incarnation,
             record_bytes_max: stream.record_bytes_max,
-            routes,
-            shards: shards.into_iter().map(shard_puts).collect(),
+            map: RwLock::new(map),
+            shard_closed: Arc::clone(&shard_closed),
             room,
             closed: AtomicBool::new(false),
             core: Arc::clone(core),
         });
         core.runtime.spawn(expire(Arc::downgrade(&shared), core.lanes.options().delivery_timeout));
+        core.runtime.spawn(reroute::follow(Arc::downgrade(&shared), shard_closed));
         Ok(Producer { shared, _alive: Arc::clone(alive) })
     }
 
@@ -104,9 +104,9 @@ impl Producer {
     pub async fn put_view(&self, record: RecordView<'_>) -> Result<Ticket, PutRefused> {
         let shared = &self.shared;
         record.check(shared.record_bytes_max).map_err(|bad| shared.refuse(&record, bad))?;
-        let (_, puts) = &shared.shards[shared.routes.place(record.hash_key())];
+        let hash_key = record.hash_key();
         let taken = shared.take_room(record.encoded_len()).await?;
-        Ok(puts.push(&record, taken))
+        Ok(shared.map().queue_of(hash_key).push(&record, taken))
     }
 
     /// Puts many records, in order. A record that is refused at once has a ticket that says so.
@@ -121,32 +121,34 @@ impl Producer {
     /// Puts a batch of records that were gathered elsewhere, as one batch, behind what was put to the
     /// shard before. The ticket is that of its first record. Waits for room alone.
     ///
-    /// The caller routes: the broker refuses a batch with a record of another shard as a whole.
+    /// The caller routes: the broker refuses a batch with a record of another shard as a whole. When the shard
+    /// is split or merged before the batch is stored, its records go where they belong, in several batches
+    /// perhaps.
     ///
     /// # Errors
     ///
-    /// [`PutRefused::Record`] when the stream has no such open shard or the batch is empty,
+    /// [`PutRefused::Record`] when the stream never had such a shard or the batch is empty,
     /// [`PutRefused::Closed`].
     pub async fn put_batch(&self, shard: u32, records: BatchBuilder) -> Result<Ticket, PutRefused> {
         let shared = &self.shared;
-        let puts = shared.open_shard(shard).ok_or_else(|| {
-            let message = format!("stream {} has no open shard {shard}", shared.stream);
-            PutRefused::Record(WireError::new(ErrorCode::ShardNotFound, message))
-        })?;
+        shared.look_up(shard)?;
         if records.record_count() == 0 {
             let message = format!("a batch for shard {shard} of stream {} has no records", shared.stream);
             return Err(PutRefused::Record(WireError::new(ErrorCode::BadBatch, message)));
         }
         let taken = shared.take_room(records.body_len()).await?;
-        Ok(puts.push_batch(records, taken))
+        let map = shared.map();
+        match map.shard(shard) {
+            Some(puts) => Ok(puts.push_batch(records, taken)),
+            None => Ok(shared.put_divided(&map, records, taken)),
+        }
     }
 
     /// Waits until everything that was put before has an outcome.
     pub async fn flush(&self) {
-        for (_, puts) in &self.shared.shards {
-            for completion in puts.completions() {
-                Ticket::new(&completion, 0).await;
-            }
+        let completions: Vec<_> = self.shared.map().queues().flat_map(|puts| puts.completions()).collect();
+        for completion in completions {
+            completion.settled().await;
         }
     }
 
@@ -157,23 +159,55 @@ impl Producer {
         self.flush().await;
     }
 
-    /// The open shards, in the order of their hash ranges.
-    pub fn shards(&self) -> impl Iterator<Item = u32> {
-        self.shared.shards.iter().map(|(shard, _)| *shard)
+    /// The open shards, as far as they are known now, in the order of their hash ranges.
+    pub fn shards(&self) -> impl Iterator<Item = u32> + use<> {
+        self.shared.map().in_order().into_iter()
     }
 
-    /// The open shard that takes a record with this hash key.
+    /// The open shard that takes a record with this hash key, as far as is known now.
     pub fn shard_of(&self, hash_key: u128) -> u32 {
-        self.shared.shards[self.shared.routes.place(hash_key)].0
+        self.shared.map().shard_of(hash_key)
     }
 }
 
 impl Shared {
-    fn open_shard(&self, shard: u32) -> Option<&Arc<ShardPuts>> {
-        // Until a stream is resharded, its shards are numbered in the order of their hash ranges.
-        let likely = self.shards.get(shard as usize).filter(|(number, _)| *number == shard);
-        let found = likely.or_else(|| self.shards.iter().find(|(number, _)| *number == shard));
-        found.map(|(_, puts)| puts)
+    fn map(&self) -> RwLockReadGuard<'_, Map> {
+        self.map.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn map_to_change(&self) -> RwLockWriteGuard<'_, Map> {
+        self.map.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a shard is closed and puts wait for its children.
+    fn has_closed_shards(&self) -> bool {
+        self.map().queues().any(|puts| puts.is_closed())
+    }
+
+    /// Gives up what waits for the children of closed shards.
+    fn give_up(&self, refused: &PutRefused) {
+        self.map().queues().filter(|puts| puts.is_closed()).for_each(|puts| puts.fail(refused));
+    }
+
+    fn look_up(&self, shard: u32) -> Result<(), PutRefused> {
+        let map = self.map();
+        if map.shard(shard).is_some() || map.has_left(shard) {
+            return Ok(());
+        }
+        let message = format!("stream {} has no open shard {shard}", self.stream);
+        Err(PutRefused::Record(WireError::new(ErrorCode::ShardNotFound, message)))
+    }
+
+    /// Puts a batch for a shard that was closed meanwhile where its records belong. The ticket is that of the first.
+    fn put_divided(&self, map: &Map, records: BatchBuilder, taken: usize) -> Ticket {
+        let bytes = records.finish(self.incarnation, 0, ProducerStamp::default());
+        let batch = PutBatch::parse(bytes).expect("it was just made");
+        let mut charge = Charge::new(&self.room);
+        charge.add(taken);
+        let deadline = Instant::now() + self.core.lanes.options().delivery_timeout;
+        let moved = map.put_parts(batch.records(), &mut charge, deadline);
+        let (completion, index) = &moved[0];
+        Ticket::new(completion, *index)
     }
 
     async fn take_room(&self, bytes: usize) -> Result<usize, PutRefused> {
@@ -197,6 +231,29 @@ impl Shared {
     }
 }
 
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // Nobody else tells the task that there is nothing to follow any more.
+        self.shard_closed.notify_one();
+    }
+}
+
+/// Makes the queue of a shard on a lane.
+fn queue_maker(
+    core: &Arc<Core>,
+    stream: &StreamDescription,
+    room: &Arc<Room>,
+    shard_closed: &Arc<Notify>,
+) -> impl Fn(u32, u16) -> Arc<ShardPuts> + use<> {
+    let (core, room, shard_closed) = (Arc::clone(core), Arc::clone(room), Arc::clone(shard_closed));
+    let StreamDescription { incarnation, record_bytes_max, .. } = *stream;
+    let delivery_timeout = core.lanes.options().delivery_timeout;
+    move |shard, lane| {
+        let destination = Destination { incarnation, shard, record_bytes_max, delivery_timeout };
+        Arc::new(ShardPuts::new(destination, core.put_stream(lane, shard), &room, &shard_closed))
+    }
+}
+
 /// How much of a partition key stands in a message.
 const KEY_CHARS_SHOWN: usize = 40;
 /// How often a producer looks for records past their time.
@@ -212,7 +269,7 @@ async fn expire(shared: Weak<Shared>, timeout: Duration) {
         let Some(shared) = shared.upgrade().or(kept.take()) else { return };
         let why = shared.core.lanes.trouble().unwrap_or_else(|| "the broker has not answered".to_owned());
         let mut waiting = false;
-        for (_, puts) in &shared.shards {
+        for puts in shared.map().queues() {
             puts.expire(&why);
             waiting |= puts.is_waiting();
         }

@@ -57,6 +57,17 @@ struct Route {
     shard: u32,
     /// The subscription stream that it stands on.
     stream: u64,
+    /// What has come of the two frames that every subscription has one of, on streams that do not wait for each
+    /// other: its answer and its end.
+    is_answered: bool,
+    is_ended: bool,
+}
+
+/// One of these frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Last {
+    Answer,
+    End,
 }
 
 /// The subscriptions that stand on one subscription stream; their routes end with it.
@@ -105,7 +116,8 @@ impl Subscriptions<'_> {
     /// A new subscription id, for a shard.
     pub(crate) fn add(&self, shard: u32) -> u64 {
         let id = self.routes.id_next.fetch_add(1, Ordering::Relaxed);
-        let route = Route { feeds: Arc::clone(self.feeds), shard, stream: self.stream };
+        let (feeds, stream) = (Arc::clone(self.feeds), self.stream);
+        let route = Route { feeds, shard, stream, is_answered: false, is_ended: false };
         self.routes.lock().insert(id, route);
         id
     }
@@ -114,7 +126,7 @@ impl Subscriptions<'_> {
     pub(crate) fn answered(&self, header: FrameHeader, payload: Bytes) -> Result<(), Error> {
         match Reply::decode(header.kind, payload)? {
             Some(Reply::Subscribed(next)) => {
-                if let Some(route) = self.routes.find(header.id)? {
+                if let Some(route) = self.routes.pass(header.id, Last::Answer)? {
                     route.feeds.subscribed(route.shard, header.id, next);
                 }
             }
@@ -145,7 +157,7 @@ impl Routes {
                 }
             }
             Some(Reply::PushEnd(end)) => {
-                if let Some(route) = self.end(header.id)? {
+                if let Some(route) = self.pass(header.id, Last::End)? {
                     route.feeds.push_ended(route.shard, header.id, end);
                 }
             }
@@ -164,7 +176,21 @@ impl Routes {
         }
     }
 
-    /// The same for the last frame of a subscription.
+    /// The same for its answer or its end; once both have come the subscription is over.
+    fn pass(&self, id: u64, last: Last) -> Result<Option<Route>, Error> {
+        let route = self.find(id)?;
+        let mut routes = self.lock();
+        if let Some(route) = routes.get_mut(&id) {
+            route.is_answered |= last == Last::Answer;
+            route.is_ended |= last == Last::End;
+            if route.is_answered && route.is_ended {
+                routes.remove(&id);
+            }
+        }
+        Ok(route)
+    }
+
+    /// The same for a subscription that was not made.
     fn end(&self, id: u64) -> Result<Option<Route>, Error> {
         let route = self.find(id)?;
         self.lock().remove(&id);

@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rheos_protocol::error::{Retry, WireError};
+use rheos_protocol::error::{ErrorCode, Retry, WireError};
 use rheos_protocol::limits::READ_BYTES_MAX;
 use rheos_protocol::message::{Batches, Position, Read, Reply, Request, ShardDescription};
 use rheos_protocol::record::Record;
@@ -40,6 +40,9 @@ const BUSY_MAX: u32 = 30;
 /// Longest wait that a busy broker may ask for.
 const BUSY_WAIT_MAX: Duration = Duration::from_secs(5);
 
+/// Longest wait that a limit may ask for.
+const LIMIT_WAIT_MAX: Duration = Duration::from_secs(60);
+
 /// Reads one shard in order.
 #[derive(Debug)]
 pub struct Reader {
@@ -56,6 +59,8 @@ pub struct Reader {
     records: VecDeque<ReadRecord>,
     /// What was read of which `next` has given out nothing yet.
     unread: Option<ReadBatches>,
+    /// What the shard was split or merged into, once it was read to its end.
+    children: Option<Vec<u32>>,
     tip_wait: Duration,
 }
 
@@ -100,6 +105,7 @@ impl Reader {
             ahead: VecDeque::with_capacity(READS_AHEAD_MAX),
             records: VecDeque::new(),
             unread: None,
+            children: None,
             tip_wait: TIP_WAIT_LEAST,
         }
     }
@@ -122,7 +128,15 @@ impl Reader {
         self.forget();
     }
 
-    /// The next record; waits for one at the tip. `None` once the client is closed.
+    /// When the shard was split or merged and everything in it was read: the shards that take what it took, whose
+    /// records come after its own. `None` before that.
+    pub fn children(&self) -> Option<&[u32]> {
+        let is_given = self.records.is_empty() && self.unread.as_ref().is_none_or(ReadBatches::is_empty);
+        self.children.as_deref().filter(|_| is_given)
+    }
+
+    /// The next record; waits for one at the tip. `None` once the client is closed, and after the last record of a
+    /// shard that was split or merged; then there are [`children`](Self::children).
     ///
     /// May be given up at any await: no record is lost by it.
     ///
@@ -139,6 +153,9 @@ impl Reader {
                 continue;
             }
             self.unread = None;
+            if self.children.is_some() {
+                return Ok(None);
+            }
             match self.batches_at_tip().await {
                 Ok(read) => self.unread = Some(read),
                 Err(Error::Closed) => return Ok(None),
@@ -147,7 +164,8 @@ impl Reader {
         }
     }
 
-    /// The batches from the position on, at least one record; waits for them at the tip.
+    /// The batches from the position on, at least one record; waits for them at the tip. At the end of a shard that
+    /// was split or merged there are none, and [`children`](ReadBatches::children).
     ///
     /// May be given up at any await: no record is lost by it.
     ///
@@ -175,7 +193,7 @@ impl Reader {
         let mut busy = 0;
         loop {
             match self.read().await {
-                Ok(read) if read.is_empty() => {
+                Ok(read) if read.is_empty() && read.children.is_none() => {
                     tokio::time::sleep(self.tip_wait).await;
                     self.tip_wait = (self.tip_wait * 2).min(TIP_WAIT_MAX);
                     busy = 0;
@@ -183,6 +201,10 @@ impl Reader {
                 Ok(read) => {
                     self.tip_wait = TIP_WAIT_LEAST;
                     return Ok(read);
+                }
+                // A limit is no failure: whoever waits as told is let through.
+                Err(Error::Broker(WireError { code: ErrorCode::OverLimit, retry: Retry::After(wait_ms), .. })) => {
+                    tokio::time::sleep(Duration::from_millis(u64::from(wait_ms.max(1))).min(LIMIT_WAIT_MAX)).await;
                 }
                 Err(Error::Broker(WireError { retry: Retry::After(wait_ms), .. })) if busy < BUSY_MAX => {
                     busy += 1;
@@ -227,6 +249,7 @@ impl Reader {
         let reply = reply.unwrap_or_else(|error| Err(Error::lost(error)))?;
         let read = ReadBatches::prove(reply, self.incarnation, self.shard, self.position)?;
         self.position = Position::AtSequence(read.next_sequence);
+        self.children.clone_from(&read.children);
         Ok(read)
     }
 
@@ -247,7 +270,7 @@ impl Reader {
     fn forget(&mut self) {
         self.ahead.clear();
         self.records.clear();
-        self.unread = None;
+        (self.unread, self.children) = (None, None);
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use peer::Peer;
 use rheos_client::protocol::frame::kind;
-use rheos_client::{Client, ConnectOptions, Error, ErrorCode, StreamSpec};
+use rheos_client::{Client, ConnectOptions, Error, ErrorCode, StreamFilter, StreamSpec};
 
 async fn connect(peer: &Peer) -> Client {
     Client::connect(ConnectOptions::from_url(&peer.url()).unwrap()).await.unwrap()
@@ -42,7 +42,7 @@ async fn a_listing_goes_over_all_pages() {
     assert_eq!(all.len(), 2_345);
     assert!(all.is_sorted_by(|a, b| a.name < b.name));
     assert_eq!(peer.requests_of(kind::LIST_STREAMS), 3);
-    let (page, more) = client.list_streams_page("stream-02342", 10).await.unwrap();
+    let (page, more) = client.list_streams_page(StreamFilter::default(), "stream-02342", 10).await.unwrap();
     assert_eq!((page.len(), more), (2, false));
 }
 

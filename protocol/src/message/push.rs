@@ -14,7 +14,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::Position;
 use crate::error::WireError;
-use crate::limits::{NAME_CHARS_MAX, SHARDS_MAX};
+use crate::limits::{CHILDREN_MAX, NAME_CHARS_MAX};
 use crate::wire::{FieldReader, FieldWriter, Malformed, write_group};
 
 /// A request to push a shard to a registered consumer.
@@ -136,7 +136,7 @@ impl PushEnd {
     pub(super) fn decode(fields: &mut FieldReader<'_>) -> Result<PushEnd, Malformed> {
         Ok(match fields.u8()? {
             1 => {
-                let count = fields.count(SHARDS_MAX, 4)?;
+                let count = fields.count(CHILDREN_MAX, 4)?;
                 PushEnd::ShardEnd((0..count).map(|_| fields.u32()).collect::<Result<_, _>>()?)
             }
             2 => PushEnd::Superseded,

@@ -113,7 +113,20 @@ const LENGTHS: &[(&str, usize, usize)] = &[
     ("request-create-stream", 0, 2),
     ("request-describe-stream", 0, 2),
     ("request-list-streams", 0, 2),
+    ("request-list-streams-filtered", 6, 2),
+    ("request-list-streams-filtered", 13, 4),
+    ("request-list-streams-filtered", 17, 2),
+    ("request-list-streams-filtered", 19, 2),
+    ("request-list-streams-filtered", 26, 2),
     ("request-delete-stream", 0, 2),
+    ("request-update-stream", 0, 2),
+    ("request-change-tags", 0, 2),
+    ("request-change-tags", 8, 2),
+    ("request-change-tags", 17, 4),
+    ("request-change-tags", 21, 2),
+    ("request-change-tags", 23, 2),
+    ("request-change-tags", 28, 2),
+    ("request-list-tags", 0, 2),
     ("request-subscribe", 12, 2),
     ("reply-welcome", 20, 2),
     ("reply-error-retry-after", 27, 2),
@@ -122,12 +135,17 @@ const LENGTHS: &[(&str, usize, usize)] = &[
     ("reply-stream", 2, 2),
     ("reply-stream", 38, 4),
     ("reply-stream", 42, 2),
+    ("reply-stream", 148, 2),
     ("reply-streams", 0, 2),
     ("reply-streams", 3, 4),
     ("reply-streams", 7, 2),
     ("reply-streams", 9, 2),
     ("reply-metrics", 0, 2),
     ("reply-metrics", 3, 4),
+    ("reply-tags", 0, 4),
+    ("reply-tags", 4, 2),
+    ("reply-tags", 6, 2),
+    ("reply-tags", 11, 2),
     ("reply-push", 0, 2),
     ("reply-push-end-shard-end", 1, 4),
     ("reply-push-end-error", 28, 2),
@@ -184,7 +202,13 @@ fn memory_is_really_measured() {
 
 #[test]
 fn an_unknown_choice_is_malformed() {
-    for (name, offset) in [("request-read-latest", 12), ("request-subscribe", 29), ("reply-push-end-trimmed", 0)] {
+    let choices = [
+        ("request-read-latest", 12),
+        ("request-subscribe", 29),
+        ("request-update-stream", 9),
+        ("reply-push-end-trimmed", 0),
+    ];
+    for (name, offset) in choices {
         let (header, payload) = split(&stored(name));
         let mut bad = payload.to_vec();
         bad[offset] = 0x77;

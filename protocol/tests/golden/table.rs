@@ -8,9 +8,10 @@ use rheos_protocol::error::{ErrorCode, Retry, WireError};
 use rheos_protocol::frame::{kind, write_frame};
 use rheos_protocol::hash::HashRange;
 use rheos_protocol::message::{
-    Access, Batches, ConsumerDescription, ConsumerOf, CreateKey, CreateStream, Hello, KeyDescription, KeyPolicy,
-    MetricsPiece, NewKey, Position, Push, PushEnd, Read, Reply, Request, ShardDescription, StreamDescription,
-    StreamSummary, Subscribe, Welcome,
+    Access, Batches, ChangeTags, ConsumerDescription, ConsumerOf, CreateKey, CreateStream, Hello, KeyDescription,
+    KeyPolicy, Limit, LimitsUpdate, MergeShards, MetricsPiece, NewKey, Position, Push, PushEnd, Read, Reply, Request,
+    ShardDescription, SplitShard, StreamDescription, StreamFilter, StreamLimits, StreamSettings, StreamSummary,
+    Subscribe, Tag, Tagged, UpdateShardCount, UpdateStream, Welcome,
 };
 use rheos_protocol::record::Record;
 
@@ -105,8 +106,9 @@ fn requests() -> Vec<Golden> {
             }),
         ),
         ("describe-stream", Request::DescribeStream(name())),
-        ("list-streams", Request::ListStreams { after: name(), limit: 1_000 }),
-        ("list-streams-first-page", Request::ListStreams { after: String::new(), limit: 1 }),
+        ("list-streams", Request::ListStreams { after: name(), limit: 1_000, filter: StreamFilter::default() }),
+        ("list-streams-first-page", list_first(StreamFilter::default())),
+        ("list-streams-filtered", list_first(filter())),
         ("delete-stream", Request::DeleteStream(name())),
         ("register-consumer", Request::RegisterConsumer(consumer_of())),
         ("describe-consumer", Request::DescribeConsumer(consumer_of())),
@@ -116,9 +118,21 @@ fn requests() -> Vec<Golden> {
         ("list-keys", Request::ListKeys { after: "RKABC".to_owned(), limit: 0x0102_0304 }),
         ("revoke-key", Request::RevokeKey("app-1".to_owned())),
         ("read-metrics", Request::ReadMetrics),
+        ("update-stream", Request::UpdateStream(update())),
+        ("update-stream-nothing", Request::UpdateStream(UpdateStream { stream: name(), ..UpdateStream::default() })),
+        ("change-tags", Request::ChangeTags(change_tags())),
+        ("list-tags", Request::ListTags(Tagged { stream: name(), consumer: None })),
+        ("list-tags-of-consumer", Request::ListTags(change_tags().of)),
         ("subscribe", Request::Subscribe(subscribe())),
         ("credit", Request::Credit(0x0102_0304_0506_0708)),
         ("unsubscribe", Request::Unsubscribe),
+        ("split-shard", Request::SplitShard(SplitShard { stream: name(), shard: 0x0102_0304, at: Some(1 << 127 | 7) })),
+        ("split-shard-in-the-middle", Request::SplitShard(SplitShard { stream: name(), shard: 7, at: None })),
+        (
+            "merge-shards",
+            Request::MergeShards(MergeShards { stream: name(), shard: 0x0102_0304, adjacent: 0x0506_0708 }),
+        ),
+        ("update-shard-count", Request::UpdateShardCount(UpdateShardCount { stream: name(), target: 0x2701 })),
     ];
     for (name, position) in [
         ("read-trim-horizon", Position::TrimHorizon),
@@ -140,9 +154,11 @@ fn replies() -> Vec<Golden> {
         next_sequence: 0x0102_0304_0506_070c,
         tip_sequence: 0x0102_0304_0506_07ff,
         behind_ms: 0x1234,
+        children: None,
         batches: stored.into(),
     };
     let none = Batches { batches: Bytes::new(), behind_ms: 0, ..batches.clone() };
+    let ended = Batches { children: Some(vec![0x0102_0304, 0x0506_0708]), ..none.clone() };
     let resharded = StreamDescription { shards: resharded(), ..description() };
     [
         ("welcome", Reply::Welcome(welcome())),
@@ -150,8 +166,12 @@ fn replies() -> Vec<Golden> {
         ("ack", Reply::Ack { first_sequence: 0x0102_0304_0506_0708, arrival_ms: 1_700_000_000_123 }),
         ("batches", Reply::Batches(batches)),
         ("batches-none", Reply::Batches(none)),
+        ("batches-ended", Reply::Batches(ended)),
         ("stream", Reply::Stream(description())),
         ("stream-resharded", Reply::Stream(resharded)),
+        ("stream-limited", Reply::Stream(StreamDescription { settings: settings(), ..description() })),
+        ("tags", Reply::Tags(tags())),
+        ("tags-none", Reply::Tags(Vec::new())),
         ("streams", Reply::Streams(vec![summary("a", 1), summary("clicks", 2)], true)),
         ("streams-none", Reply::Streams(Vec::new(), false)),
         ("done", Reply::Done),
@@ -317,7 +337,48 @@ fn description() -> StreamDescription {
         retention_ms: 86_400_000,
         record_bytes_max: 1 << 20,
         shards: shards.collect(),
+        settings: StreamSettings::default(),
     }
+}
+
+fn settings() -> StreamSettings {
+    let limits =
+        StreamLimits { in_records: Limit::Unlimited, push_bytes: Limit::of(0x0102), ..StreamLimits::default() };
+    StreamSettings { retention_bytes: 0x1112_1314_1516, limits, limits_in_force: limits.or(StreamLimits::kinesis()) }
+}
+
+fn update() -> UpdateStream {
+    UpdateStream {
+        stream: "clicks".to_owned(),
+        retention_ms: Some(86_400_001),
+        retention_bytes: Some(0),
+        record_bytes_max: Some(2 << 20),
+        limits: LimitsUpdate {
+            in_bytes: Some(Limit::of(0x0203_0405)),
+            in_records: Some(Limit::Inherit),
+            out_bytes: None,
+            out_reads: Some(Limit::Unlimited),
+            push_bytes: None,
+        },
+    }
+}
+
+fn tags() -> Vec<Tag> {
+    [("env", ""), ("team", "zählung")].map(|(key, value)| Tag { key: key.to_owned(), value: value.to_owned() }).into()
+}
+
+fn change_tags() -> ChangeTags {
+    let of = Tagged { stream: "clicks".to_owned(), consumer: Some("billing".to_owned()) };
+    ChangeTags { of, set: tags(), remove: vec!["old".to_owned(), "older".to_owned()] }
+}
+
+fn filter() -> StreamFilter {
+    let tags = vec![("team".to_owned(), Some("payments".to_owned())), ("env".to_owned(), None)];
+    StreamFilter { name_prefix: "click".to_owned(), tags }
+}
+
+fn list_first(filter: StreamFilter) -> Request {
+    Request::ListStreams { after: String::new(), limit: 1, filter }
 }
 
 /// Two shards, closed and merged into a third.

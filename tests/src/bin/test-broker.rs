@@ -1,4 +1,5 @@
-//! A broker to be tested and killed: `test-broker DATA LISTEN [--dev] [--lanes=N] [--metrics-open] [--deny-io-uring]`.
+//! A broker to be tested and killed:
+//! `test-broker DATA LISTEN [--dev] [--lanes=N] [--limits=kinesis] [--metrics-open] [--deny-io-uring]`.
 //!
 //! It prints one line, `ready ADDRESS`, when clients can connect; everything else goes to stderr, and
 //! the reason for which it does not start as its last line. With `--deny-io-uring` a filter makes the
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use rheos_broker::{Ready, ServeOptions, serve};
+use rheos_protocol::message::StreamLimits;
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 use tracing_subscriber::filter::LevelFilter;
 
@@ -30,6 +32,8 @@ fn main() -> ExitCode {
     let dev = flags.iter().any(|flag| flag == "--dev");
     let lanes = flags.iter().find_map(|flag| flag.strip_prefix("--lanes="));
     let lanes = lanes.map_or(1, |lanes| lanes.parse().expect("--lanes is a number"));
+    let is_kinesis = flags.iter().any(|flag| flag == "--limits=kinesis");
+    let limits = if is_kinesis { StreamLimits::kinesis() } else { StreamLimits::NONE };
     if flags.iter().any(|flag| flag == "--deny-io-uring") {
         deny_io_uring();
     }
@@ -42,6 +46,7 @@ fn main() -> ExitCode {
         lanes,
         metrics_open: flags.iter().any(|flag| flag == "--metrics-open"),
         mtu: 1452,
+        limits,
         cores: Vec::new(),
         ready: Box::new(say_ready),
     });

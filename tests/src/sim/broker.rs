@@ -3,8 +3,7 @@
 use bytes::Bytes;
 use rheos_core::arrival::Now;
 use rheos_core::commit::SegmentId;
-use rheos_core::footer::Trailer;
-use rheos_core::log::{Effect, Event, Log, SegmentFacts};
+use rheos_core::log::{Effect, Event, Expiry, Log, SegmentFacts};
 use rheos_core::reader::ReadPlace;
 use rheos_core::recovery::{Chore, LogOnDisk, Recovered, Recovery, RecoveryStep};
 use rheos_core::segment::Label;
@@ -32,7 +31,8 @@ pub(crate) enum Making {
 #[derive(Debug)]
 pub(crate) enum Ending {
     Seal { segment: u64, offset: u64, footer: Bytes },
-    Trim { lowest: u64 },
+    Trim(Expiry),
+    Measure(std::ops::Range<u64>),
 }
 
 impl World {
@@ -92,7 +92,8 @@ impl World {
                 self.make(at, Making::Discard { segment });
             }
             Effect::Seal { segment, offset, footer } => self.end(at, Ending::Seal { segment, offset, footer }),
-            Effect::Trim { lowest } => self.end(at, Ending::Trim { lowest }),
+            Effect::Trim(expiry) => self.end(at, Ending::Trim(expiry)),
+            Effect::Measure { segments } => self.end(at, Ending::Measure(segments)),
             Effect::ReadOnly { .. } => {
                 self.met.read_only += 1;
                 self.fault_met = true;
@@ -101,6 +102,7 @@ impl World {
                 self.after(wait_us, due);
             }
             Effect::Stopped => self.hosts[at].stopped = true,
+            Effect::Drained { ends } => self.drained(at, ends),
             Effect::Advanced { shard } => self.advanced(at, shard),
         }
     }
@@ -204,22 +206,26 @@ impl World {
                 }
                 self.tell(at, Event::Sealed { segment });
             }
-            Ending::Trim { lowest } => {
+            Ending::Trim(expiry) => {
                 self.met.trims += 1;
+                let lowest = expiry.lowest_kept(|segment| self.facts(at, segment));
                 let files = &mut self.hosts[at].files;
-                files.lowest_kept = lowest;
-                files.segments.retain(|number, _| *number >= lowest);
-                let lowest = self.facts(at, lowest);
+                files.lowest_kept = lowest.segment;
+                files.segments.retain(|number, _| *number >= lowest.segment);
                 self.tell(at, Event::Trimmed { lowest });
+            }
+            Ending::Measure(segments) => {
+                let files = self.hosts[at].files.segments.range(segments);
+                let sizes = files.map(|(number, file)| (*number, file.len() as u64)).collect();
+                self.tell(at, Event::Measured { sizes });
             }
         }
         self.look_whether_stopped();
     }
 
     fn facts(&self, at: usize, segment: u64) -> SegmentFacts {
-        let block = self.hosts[at].files.read(segment, ReadPlace::LastBlock).unwrap_or_default();
-        let trailer = Trailer::decode(&block, self.segment_id(at, segment)).ok();
-        SegmentFacts { segment, last_arrival_ms: trailer.map(|trailer| trailer.last_arrival_ms) }
+        let read = |place| self.hosts[at].files.read(segment, place).unwrap_or_default();
+        SegmentFacts::of(self.segment_id(at, segment), &read(ReadPlace::At(0, 4096)), &read(ReadPlace::LastBlock))
     }
 
     /// A footer that is written and cut off anywhere.
@@ -252,6 +258,10 @@ impl World {
             }
         }
         self.look_whether_stopped();
+        if !self.up {
+            // The last of a stop was done in this tick; the next start has ticks of its own.
+            return;
+        }
         let idle = self.pace == Pace::Silent && self.stopping.is_none() && self.hosts.iter().all(is_quiet);
         let wait_us = if idle { self.random.one_of(&[250_000, 20 * SECOND_US, 300 * SECOND_US]) } else { 250_000 };
         self.after(wait_us, Due::Tick);
@@ -275,8 +285,8 @@ impl World {
             }
             match self.hosts[at].ending.pop_front() {
                 Some(Ending::Seal { segment, offset, footer }) => self.seal_partly(at, segment, offset, &footer),
-                Some(Ending::Trim { lowest }) => self.trim_partly(at, lowest),
-                None => {}
+                Some(Ending::Trim(expiry)) => self.trim_partly(at, expiry),
+                Some(Ending::Measure(_)) | None => {}
             }
             self.hosts[at].making.clear();
             self.hosts[at].ending.clear();
@@ -297,12 +307,13 @@ impl World {
         }
     }
 
-    fn trim_partly(&mut self, at: usize, lowest: u64) {
+    /// The catalog knows, or not; of the files, some have gone.
+    fn trim_partly(&mut self, at: usize, expiry: Expiry) {
         if self.random.per_mille(700) {
+            let lowest = expiry.lowest_kept(|segment| self.facts(at, segment)).segment;
             self.hosts[at].files.lowest_kept = lowest;
-            if self.random.per_mille(500) {
-                self.hosts[at].files.segments.retain(|number, _| *number >= lowest);
-            }
+            let gone: Vec<u64> = (expiry.from..lowest).filter(|_| self.random.per_mille(500)).collect();
+            gone.iter().for_each(|number| drop(self.hosts[at].files.segments.remove(number)));
         }
     }
 
@@ -313,6 +324,7 @@ impl World {
             host.stopped = false;
         }
         (self.up, self.stopping) = (false, None);
+        self.forget_drained();
         self.lanes.clear();
         for at in 0..self.subscribers.len() {
             self.lose_connection(at);
@@ -339,7 +351,7 @@ impl World {
     }
 
     /// Something is on its way for so long; a crash that is near comes before it is there.
-    fn on_its_way(&mut self, wait_us: u64) {
+    pub(crate) fn on_its_way(&mut self, wait_us: u64) {
         if self.crash_is_near && self.random.per_mille(300) {
             self.crash_is_near = false;
             let wait_us = self.random.below(wait_us);
@@ -389,7 +401,10 @@ impl World {
         if self.random.per_mille(300) {
             self.boot_us = self.now_us - self.random.below(1_000 * SECOND_US);
         }
-        self.clock_distrusted |= self.skew_ms.unsigned_abs() > 60_000;
+        let is_wrong = self.skew_ms.unsigned_abs() > 60_000;
+        // What was stamped by a wrong clock witnesses it when it is wrong once more.
+        self.horizon_distrusted |= is_wrong && self.clock_distrusted;
+        self.clock_distrusted |= is_wrong;
         let mut recovered = Vec::new();
         for at in 0..self.hosts.len() {
             match self.recover(at) {
@@ -407,6 +422,7 @@ impl World {
             self.serve(at, now, one);
         }
         (self.up, self.fault_met) = (true, false);
+        (0..self.hosts.len()).for_each(|at| self.drain(at));
         self.after(250_000, Due::Tick);
         for at in 0..self.producers.len() {
             let wait_us = self.random.within(1..SECOND_US);
@@ -423,7 +439,8 @@ impl World {
         let mut recovery = Recovery::new(LogOnDisk {
             id: host.settings.id,
             directory: DIRECTORY,
-            shards: host.settings.shards.iter().map(|shard| shard.0).collect(),
+            shards: host.settings.shard_numbers().collect(),
+            ends: host.settings.ends(),
             lowest_kept: host.files.lowest_kept,
             highest_prepared: host.files.highest_prepared,
             files: host.files.numbers(),
@@ -483,9 +500,9 @@ impl World {
             }
         }
         let log = Log::new(now, self.hosts[at].settings.clone(), recovered);
-        for shard in self.hosts[at].settings.shards.clone() {
-            let tip = log.tip(shard.0).expect("the shard is of this log");
-            let shard = self.hosts[at].shard(shard.0);
+        for number in self.hosts[at].settings.shard_numbers().collect::<Vec<_>>() {
+            let tip = log.tip(number).expect("the shard is of this log");
+            let shard = self.hosts[at].shard(number);
             self.see(&Seen::Tip { shard, next_sequence: tip.durable_sequence });
             self.hosts[at].found.insert(shard.shard, tip.durable_sequence);
         }

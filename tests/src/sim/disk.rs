@@ -39,6 +39,8 @@ pub struct LogFiles {
     pub segments: BTreeMap<u64, Vec<u8>>,
     /// Segments that recovery did not know, by number.
     pub set_aside: BTreeMap<u64, Vec<u8>>,
+    /// Segments that the disk does not give back.
+    pub unreadable: BTreeSet<u64>,
     /// Segments below this one have expired.
     pub lowest_kept: u64,
     /// No segment above this one was ever made.
@@ -47,7 +49,13 @@ pub struct LogFiles {
 
 impl Default for LogFiles {
     fn default() -> LogFiles {
-        LogFiles { segments: BTreeMap::new(), set_aside: BTreeMap::new(), lowest_kept: 1, highest_prepared: 0 }
+        LogFiles {
+            segments: BTreeMap::new(),
+            set_aside: BTreeMap::new(),
+            unreadable: BTreeSet::new(),
+            lowest_kept: 1,
+            highest_prepared: 0,
+        }
     }
 }
 
@@ -60,9 +68,12 @@ impl LogFiles {
     /// Reads as the broker does: fewer bytes where the file ends.
     ///
     /// # Errors
-    /// There is no such file.
+    /// There is no such file, or it is unreadable.
     pub fn read(&self, segment: u64, place: ReadPlace) -> Result<Bytes, String> {
         let file = self.segments.get(&segment).ok_or_else(|| format!("segment {segment} does not exist"))?;
+        if self.unreadable.contains(&segment) {
+            return Err("input/output error".to_owned());
+        }
         let (from, to) = match place {
             ReadPlace::At(offset, len) => {
                 assert!(

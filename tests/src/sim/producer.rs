@@ -64,6 +64,8 @@ pub(crate) enum Said {
     Behind(u64),
     Later(u64),
     Unknown,
+    /// The shard is closed, and neither this put nor one behind it is stored.
+    Closed,
 }
 
 impl Producer {
@@ -252,12 +254,23 @@ impl World {
                     self.met.behinds += 1;
                     (Outcome::Refused, Said::Behind(number))
                 }
-                (ErrorCode::Busy | ErrorCode::StorageFull | ErrorCode::GoingAway, Retry::After(wait_ms)) => {
+                (ErrorCode::OverLimit, Retry::After(wait_ms)) => {
+                    self.met.over_limit += 1;
+                    (Outcome::Refused, Said::Later(u64::from(wait_ms)))
+                }
+                (
+                    ErrorCode::Busy | ErrorCode::StorageFull | ErrorCode::GoingAway | ErrorCode::Resharding,
+                    Retry::After(wait_ms),
+                ) => {
                     self.met.refusals += 1;
                     (Outcome::Refused, Said::Later(u64::from(wait_ms)))
                 }
                 // Its ack is on the way, and many have been stored after it.
                 (ErrorCode::NumberTooOld, Retry::Never) if asked.again => return,
+                (ErrorCode::ShardClosed, Retry::Never) => {
+                    self.met.refused_as_closed += 1;
+                    (Outcome::Refused, Said::Closed)
+                }
                 (ErrorCode::ReadOnly, Retry::Never) => {
                     self.met.refusals += 1;
                     (Outcome::Refused, Said::Later(1_000))
@@ -300,8 +313,36 @@ impl World {
                 producer.paused_until_us = now_us + SECOND_US;
                 producer.cursor = producer.cursor.min(number);
             }
+            Said::Closed => self.go_on_in_child(at, number),
             Said::Later(_) | Said::Unknown => producer.resolve(number),
         }
+    }
+
+    /// A shard is closed: what it has not stored is given up, and what comes goes to a child.
+    fn go_on_in_child(&mut self, at: usize, number: u64) {
+        let producer = &self.producers[at];
+        if producer.is_numbered() && producer.open.keys().next().is_some_and(|first| *first < number) {
+            return self
+                .fail(format!("put {number} is refused as closed before one that came first: {}", producer.state()));
+        }
+        let (log, shard) = producer.target();
+        let Some(closed) = self.closed(log, shard) else {
+            return self
+                .fail(format!("shard {shard} of log {log} is not closed, and refuses put {number} as if it were"));
+        };
+        let children = closed.children.clone();
+        let child = children[self.random.below(children.len() as u64) as usize];
+        let given_up: Vec<u64> = self.producers[at].open.values().map(|sent| sent.id).collect();
+        for put in given_up {
+            self.see(&Seen::Answered { put, outcome: Outcome::Refused });
+        }
+        let producer = &mut self.producers[at];
+        // Numbers begin again at another shard; answers of the one before are for nobody.
+        producer.connection += 1;
+        producer.shard = child;
+        (producer.next_number, producer.cursor, producer.paused_until_us) = (0, 0, 0);
+        producer.open.clear();
+        producer.recent.clear();
     }
 
     /// The connection breaks: what was not answered may be stored or not.

@@ -7,7 +7,7 @@ use rheos_core::reader::{ReadOutcome, ReadStep};
 use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::message::Position;
 
-use super::world::{Due, Pace, RETENTION_MS, SECOND_US, World};
+use super::world::{Due, Pace, SECOND_US, World};
 use crate::checker::{BatchSeen, Seen, fingerprint};
 
 /// A reader that goes on where it was.
@@ -54,7 +54,7 @@ impl World {
     fn begin_anywhere(&mut self) {
         let log = self.random.below(self.hosts.len() as u64) as usize;
         let shards = &self.hosts[log].settings.shards;
-        let shard = shards[self.random.below(shards.len() as u64) as usize].0;
+        let shard = shards[self.random.below(shards.len() as u64) as usize].number;
         let end = self.checker.end(self.hosts[log].shard(shard));
         let tip = self.tip(log, shard);
         let position = match self.random.below(6) {
@@ -99,11 +99,13 @@ impl World {
         }
         let shard = self.hosts[log].shard(shard);
         match position {
-            Position::AtTimestamp(arrival_ms) if !self.clock_distrusted && arrival_ms >= self.kept_since_ms() => {
+            Position::AtTimestamp(arrival_ms)
+                if !self.clock_distrusted && self.kept_since_ms(log).is_some_and(|since_ms| arrival_ms >= since_ms) =>
+            {
                 self.see(&Seen::Began { shard, arrival_ms, sequence: start });
             }
             Position::TrimHorizon => {
-                let kept_since_ms = (!self.clock_distrusted).then(|| self.kept_since_ms());
+                let kept_since_ms = self.kept_since_ms(log);
                 self.see(&Seen::Trimmed { shard, first_kept: start, kept_since_ms });
             }
             _ => {}
@@ -124,11 +126,6 @@ impl World {
         if !is_right {
             self.fail(format!("{position:?} is answered {error:?}, the tip is {tips:?}"));
         }
-    }
-
-    /// Nothing that arrived from here on may have expired, as far as the right time goes.
-    pub(crate) fn kept_since_ms(&self) -> u64 {
-        self.true_wall_ms() - RETENTION_MS + 120_000
     }
 
     pub(crate) fn tip(&self, log: usize, shard: u32) -> u64 {
@@ -174,7 +171,7 @@ impl World {
             }
             Err(error) if error.code == ErrorCode::Trimmed => {
                 self.met.trimmed_reads += 1;
-                let kept_since_ms = (!self.clock_distrusted).then(|| self.kept_since_ms());
+                let kept_since_ms = self.kept_since_ms(at);
                 self.see(&Seen::Trimmed { shard, first_kept: error.detail, kept_since_ms });
             }
             Err(_) => {}
@@ -211,9 +208,9 @@ impl World {
     /// Reads everything that is kept, once: from the oldest record to the tip.
     pub(crate) fn sweep(&mut self) {
         for at in 0..self.hosts.len() {
-            for shard in self.hosts[at].settings.shards.clone() {
+            for shard in self.hosts[at].settings.shard_numbers().collect::<Vec<_>>() {
                 if self.broken.is_none() {
-                    self.sweep_shard(at, shard.0);
+                    self.sweep_shard(at, shard);
                 }
             }
         }

@@ -66,6 +66,8 @@ struct Subscription {
     expects: Option<Expected>,
     /// Another has its seat, at the end of the run.
     retired: bool,
+    /// It has come to the end of a closed shard.
+    ended: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,7 +106,8 @@ impl Subscriber {
     }
 
     pub(crate) fn is_done(&self) -> bool {
-        self.under_way.is_empty() && self.subscriptions.iter().all(|it| it.retired || it.state == State::Live)
+        self.under_way.is_empty()
+            && self.subscriptions.iter().all(|it| it.retired || it.ended || it.state == State::Live)
     }
 }
 
@@ -151,6 +154,7 @@ impl World {
                     owed: 0,
                     expects: None,
                     retired: false,
+                    ended: false,
                 }
             });
             let subscriptions = subscriptions.collect();
@@ -219,7 +223,7 @@ impl World {
         for one in 0..self.subscribers[at].subscriptions.len() {
             let it = &self.subscribers[at].subscriptions[one];
             match it.state {
-                State::Away if it.retired => {}
+                State::Away if it.retired || it.ended => {}
                 State::Away if self.seats.holders.contains_key(&it.seat()) => {
                     self.subscribers[at].subscriptions[one].retired = true;
                 }
@@ -261,6 +265,7 @@ impl World {
     }
 
     fn subscribe(&mut self, at: usize, one: usize) {
+        self.subscribers[at].subscriptions[one].ended = false;
         let Subscription { log, shard, cursor, .. } = self.subscribers[at].subscriptions[one];
         let tip = self.tip(log, shard);
         let position = match cursor {
@@ -526,10 +531,18 @@ impl World {
                 self.met.going_away += 1;
                 true
             }
+            (PushEnd::ShardEnd(children), _) => {
+                self.met.shards_ended += 1;
+                let closed = self.closed(log, shard);
+                let is_right =
+                    closed.is_some_and(|closed| closed.children == *children && Some(closed.end_sequence) == place);
+                self.subscribers[at].subscriptions[one].ended = is_right;
+                is_right
+            }
             (PushEnd::Trimmed(first_kept), _) => {
                 self.met.ended_trimmed += 1;
                 self.subscribers[at].subscriptions[one].cursor = Some(*first_kept);
-                let kept_since_ms = (!self.clock_distrusted).then(|| self.kept_since_ms());
+                let kept_since_ms = self.kept_since_ms(log);
                 self.see(&Seen::Trimmed { shard: shard_of, first_kept: *first_kept, kept_since_ms });
                 Some(*first_kept) > place && *first_kept <= self.tip(log, shard)
             }
@@ -595,7 +608,10 @@ impl World {
     }
 
     fn lacks_something(&self, it: &Subscription) -> bool {
+        // Whose pushes are limited may wait for time alone.
+        let is_limited = self.hosts[it.log].settings.terms.limits.push_bytes.per_second().is_some();
         match it.state {
+            State::Live if is_limited => false,
             State::Away => false,
             State::Asked(..) => true,
             State::Live => {

@@ -13,6 +13,10 @@ pub struct Met {
     pub refusals: u64,
     pub behinds: u64,
     pub indeterminate: u64,
+    pub reshards: u64,
+    pub reshards_undone: u64,
+    pub refused_as_closed: u64,
+    pub shards_ended: u64,
     pub commits: u64,
     pub rolls: u64,
     pub seals: u64,
@@ -21,6 +25,9 @@ pub struct Met {
     pub hurries: u64,
     pub discards: u64,
     pub trims: u64,
+    pub terms_changed: u64,
+    pub over_limit: u64,
+    pub paced: u64,
     pub read_only: u64,
     pub crashes: u64,
     pub crashes_in_recovery: u64,
@@ -63,6 +70,10 @@ impl Met {
         self.refusals += other.refusals;
         self.behinds += other.behinds;
         self.indeterminate += other.indeterminate;
+        self.reshards += other.reshards;
+        self.reshards_undone += other.reshards_undone;
+        self.refused_as_closed += other.refused_as_closed;
+        self.shards_ended += other.shards_ended;
         self.commits += other.commits;
         self.rolls += other.rolls;
         self.seals += other.seals;
@@ -71,6 +82,9 @@ impl Met {
         self.hurries += other.hurries;
         self.discards += other.discards;
         self.trims += other.trims;
+        self.terms_changed += other.terms_changed;
+        self.over_limit += other.over_limit;
+        self.paced += other.paced;
         self.read_only += other.read_only;
         self.crashes += other.crashes;
         self.crashes_in_recovery += other.crashes_in_recovery;

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use rheos_core::arrival::Now;
+use rheos_core::catalog::StreamTerms;
 use rheos_core::log::{Log, LogId, LogSettings};
-use rheos_protocol::hash::HashRange;
 
 use super::disk::LogFiles;
 use super::lanes::Lane;
@@ -14,6 +14,7 @@ use super::subscriber::{Seats, Subscriber};
 use super::trace::{Met, Trace};
 use crate::checker::{Checker, Seen, ShardOf};
 use crate::random::Random;
+use crate::rig::whole;
 
 /// What can happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,8 +38,11 @@ pub(crate) enum Due {
     Stop,
     StopDeadline(u64),
     Start,
+    Reshard,
+    ReshardStep(usize),
     ClockJump,
     ClockBack(i64),
+    Terms,
     DiskFull,
     DiskLow(bool),
 }
@@ -54,6 +58,7 @@ impl Due {
                 | Due::Tick
                 | Due::StopDeadline(_)
                 | Due::Reply { .. }
+                | Due::ReshardStep(_)
                 | Due::Push(_)
                 | Due::Scanned { .. }
                 | Due::Take(_)
@@ -85,6 +90,9 @@ pub(crate) struct Faults {
     pub clock: bool,
     pub disk_full: bool,
     pub disk_low: bool,
+    pub reshards: bool,
+    pub terms: bool,
+    pub bounds_bytes: bool,
 }
 
 /// A log and all that the broker keeps beside it.
@@ -97,8 +105,13 @@ pub(crate) struct Host {
     pub making: VecDeque<super::broker::Making>,
     pub ending: VecDeque<super::broker::Ending>,
     pub stopped: bool,
+    pub resharding: Option<super::reshard::Resharding>,
     /// Next sequence of every shard at the last start.
     pub found: BTreeMap<u32, u64>,
+    /// What arrived before may have expired, by the right time, under the terms that there were.
+    pub expired_ms: u64,
+    /// Its bytes were bounded, so that anything may have gone.
+    pub is_bounded: bool,
 }
 
 impl Host {
@@ -116,8 +129,10 @@ pub(crate) struct World {
     pub boot_us: u64,
     /// How far the wall clock is off, ms.
     pub skew_ms: i64,
-    /// A start has believed a wrong clock, so retention proves nothing any more.
+    /// A start has stamped records by a wrong clock.
     pub clock_distrusted: bool,
+    /// One after that has too, so anything may have expired.
+    pub horizon_distrusted: bool,
     pub queue: BTreeMap<(u64, u64), Due>,
     pub ties: u64,
     pub turns: u64,
@@ -171,14 +186,15 @@ impl World {
             clock: random.per_mille(400),
             disk_full: !calm && random.per_mille(300),
             disk_low: !calm && random.per_mille(200),
+            reshards: random.per_mille(500),
+            terms: random.per_mille(400),
+            bounds_bytes: random.per_mille(300),
         };
         let hosts = (0..log_count).map(|at| Host {
             settings: LogSettings {
                 id: LogId { incarnation: 0x5eed_0000 + at as u64, log: at as u32 },
-                shards: (0..shard_count).map(|shard| (3 * shard + 1, HashRange::FULL, true)).collect(),
-                record_bytes_max: 10 << 20,
-                retention_ms: RETENTION_MS,
-                children: BTreeMap::new(),
+                shards: (0..shard_count).map(|shard| whole(3 * shard + 1)).collect(),
+                terms: StreamTerms::new(RETENTION_MS, 10 << 20),
             },
             files: LogFiles::default(),
             log: None,
@@ -186,7 +202,10 @@ impl World {
             making: VecDeque::new(),
             ending: VecDeque::new(),
             stopped: false,
+            resharding: None,
             found: BTreeMap::new(),
+            expired_ms: 0,
+            is_bounded: false,
         });
         let mut world = World {
             hosts: hosts.collect(),
@@ -194,6 +213,7 @@ impl World {
             boot_us: 0,
             skew_ms: 0,
             clock_distrusted: false,
+            horizon_distrusted: false,
             queue: BTreeMap::new(),
             ties: 0,
             turns: 0,
@@ -253,8 +273,10 @@ impl World {
             (true, Due::Crash),
             (self.random.per_mille(600), Due::Stop),
             (self.faults.clock, Due::ClockJump),
+            (self.faults.terms, Due::Terms),
             (self.faults.disk_full, Due::DiskFull),
             (self.faults.disk_low, Due::DiskLow(true)),
+            (self.faults.reshards, Due::Reshard),
         ] {
             let wait_us = self.random.within(1..crash_us * 2);
             if wanted {
@@ -292,13 +314,18 @@ impl World {
     fn heal(&mut self) {
         self.ending_run = true;
         self.crash_is_near = false;
-        self.queue
-            .retain(|_, due| !matches!(due, Due::Crash | Due::Stop | Due::ClockJump | Due::DiskFull | Due::DiskLow(_)));
+        self.queue.retain(|_, due| {
+            !matches!(
+                due,
+                Due::Crash | Due::Stop | Due::ClockJump | Due::Terms | Due::DiskFull | Due::DiskLow(_) | Due::Reshard
+            )
+        });
         self.faults.write_fails = 0;
         self.faults.prepare_fails = 0;
         self.faults.connection_breaks = 0;
         self.disk_full_until_us = 0;
         self.set_storage_low(false);
+        self.lift_limits();
         self.pace = Pace::Busy(5_000);
         self.wake_subscribers();
         if self.hosts.iter().filter_map(|host| host.log.as_ref()).any(|log| log.read_only().is_some()) {
@@ -363,8 +390,11 @@ impl World {
             Due::StopDeadline(stop) if self.stopping == Some(stop) => self.fail("the stop does not end".into()),
             Due::StopDeadline(_) => {}
             Due::Start => self.start(),
+            Due::Reshard => self.reshard_something(),
+            Due::ReshardStep(at) => self.reshard_step(at),
             Due::ClockJump => self.clock_jump(),
             Due::ClockBack(by_ms) => self.skew_ms -= by_ms,
+            Due::Terms => self.change_terms(),
             Due::DiskFull => self.disk_full(),
             Due::DiskLow(low) => self.disk_low(low),
         }

@@ -23,7 +23,7 @@ fn written_end(path: &Path) -> usize {
 }
 
 /// Waits until a log that is silent has written what proves its last commit.
-async fn wait_settled(segment: &Path) {
+pub(super) async fn wait_settled(segment: &Path) {
     let before = written_end(segment);
     within(async {
         while written_end(segment) == before {

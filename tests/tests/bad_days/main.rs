@@ -2,6 +2,7 @@
 //! or with everything that was acked.
 
 mod damage;
+mod repair;
 mod restarts;
 mod shortage;
 mod starts;

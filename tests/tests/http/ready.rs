@@ -79,7 +79,9 @@ async fn a_broker_that_stops_says_so_until_it_has() {
     let broker = place.start();
     let address = broker.address();
     assert_eq!(reason(address).await, None);
-    // One connection all the time: a stop takes little longer than to make another.
+    // The broker says goodbye to its clients when it stops, which takes a moment.
+    let _client = broker.client().await;
+    // One connection all the time, because to make another takes as long.
     let mut stream = TcpStream::connect(address).await.expect("it listens");
     let stopping = tokio::task::spawn_blocking(move || broker.stop());
     let mut said = Vec::new();

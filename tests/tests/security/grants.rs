@@ -1,5 +1,7 @@
 //! Every operation with every kind of key, over the wire: what is denied has not happened.
 
+use rheos_protocol::message::StreamFilter;
+
 use super::*;
 
 /// The stream that is asked for, and the one that another key is for.
@@ -27,7 +29,7 @@ fn requests(kind: &str, incarnation: u64) -> Vec<(Request, &'static str)> {
         (Request::Ping, "yyyyyyy"),
         (Request::Read(Read { incarnation, shard: 0, position, bytes_max: 1 }), "DyyyyyD"),
         (Request::DescribeStream(STREAM.to_owned()), "DyyyyyD"),
-        (Request::ListStreams { after: String::new(), limit: 10 }, "yyyyyyy"),
+        (Request::ListStreams { after: String::new(), limit: 10, filter: StreamFilter::default() }, "yyyyyyy"),
         (Request::RegisterConsumer(consumer(STREAM, &own)), "DDyyDyD"),
         (Request::DescribeConsumer(consumer(STREAM, "there")), "DyyyyyD"),
         (Request::ListConsumers { stream: STREAM.to_owned(), after: String::new(), limit: 10 }, "DyyyyyD"),
@@ -124,7 +126,8 @@ async fn a_key_sees_its_own_streams_alone() {
     let key = create_key(&admin, "some", policy).await;
     let client = RawClient::admitted(ground.broker.address(), &key).await;
     assert_eq!(names_of_streams(&client).await, ["good", STREAM]);
-    let page = |after: &str| Request::ListStreams { after: after.to_owned(), limit: 1 };
+    let page =
+        |after: &str| Request::ListStreams { after: after.to_owned(), limit: 1, filter: StreamFilter::default() };
     let Ok(Reply::Streams(first, true)) = ask(&client, page("")).await else { panic!("two pages are there") };
     let Ok(Reply::Streams(second, false)) = ask(&client, page("good")).await else { panic!("the second is the last") };
     assert_eq!(
@@ -196,7 +199,12 @@ async fn a_put_stream_may_carry_what_its_key_may_put() {
 }
 
 async fn names_of_streams(client: &RawClient) -> Vec<String> {
-    match ask(client, Request::ListStreams { after: String::new(), limit: LIST_PAGE_MAX }).await {
+    match ask(
+        client,
+        Request::ListStreams { after: String::new(), limit: LIST_PAGE_MAX, filter: StreamFilter::default() },
+    )
+    .await
+    {
         Ok(Reply::Streams(streams, false)) => streams.into_iter().map(|stream| stream.name).collect(),
         other => panic!("a listing was answered {other:?}"),
     }

@@ -7,6 +7,7 @@
 //!  16  8  created, ms since 1970
 //!  24  2  length of the name
 //!  26  .  name
+//!      .  tags, drawn in tags.rs
 //!      8  checksum: xxh3-64 of everything before
 //! ```
 //!
@@ -20,6 +21,7 @@ use rheos_protocol::message::ConsumerDescription;
 use rheos_protocol::name::{ConsumerName, StreamName};
 use rheos_protocol::wire::FieldWriter;
 
+use super::Tags;
 use super::envelope::{BadRecord, ended, seal, unseal};
 
 const MAGIC: [u8; 4] = *b"RHC1";
@@ -34,6 +36,8 @@ pub struct ConsumerRecord {
     pub incarnation: u64,
     /// Registration, in ms since 1970.
     pub created_ms: u64,
+    /// Its tags.
+    pub tags: Tags,
 }
 
 impl ConsumerRecord {
@@ -43,7 +47,13 @@ impl ConsumerRecord {
             out.put_u64_le(self.incarnation);
             out.put_u64_le(self.created_ms);
             FieldWriter::text(out, self.name.as_str());
+            self.tags.encode(out);
         })
+    }
+
+    /// The consumer with other tags; `None` when they are the same.
+    pub fn with_tags(&self, tags: Tags) -> Option<ConsumerRecord> {
+        (tags != self.tags).then(|| ConsumerRecord { tags, ..self.clone() })
     }
 
     /// Reads a record and proves it.
@@ -56,8 +66,9 @@ impl ConsumerRecord {
         let (incarnation, created_ms) = (fields.u64()?, fields.u64()?);
         let name = ConsumerName::new(fields.text(NAME_CHARS_MAX)?)
             .map_err(|_| BadRecord::Impossible("its name is no consumer name"))?;
+        let tags = Tags::decode(&mut fields)?;
         ended(&fields)?;
-        Ok(ConsumerRecord { name, incarnation, created_ms })
+        Ok(ConsumerRecord { name, incarnation, created_ms, tags })
     }
 
     /// The consumer as a client sees it; `epoch` is 0 in a listing.
@@ -79,7 +90,7 @@ impl ConsumerRecord {
 pub fn plan_consumer(name: &str, incarnation: u64, now_ms: u64) -> Result<ConsumerRecord, WireError> {
     let name =
         ConsumerName::new(name).map_err(|error| WireError::new(ErrorCode::BadRequest, format!("consumer: {error}")))?;
-    Ok(ConsumerRecord { name, incarnation, created_ms: now_ms })
+    Ok(ConsumerRecord { name, incarnation, created_ms: now_ms, tags: Tags::default() })
 }
 
 /// Refuses one consumer more than a stream may have.
@@ -150,6 +161,7 @@ mod tests {
                 out.put_u64_le(7);
                 out.put_u64_le(8);
                 FieldWriter::text(out, name);
+                out.put_u32_le(0);
                 out.put_slice(more);
             })
         };

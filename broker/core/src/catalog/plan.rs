@@ -12,7 +12,7 @@ use rheos_protocol::message::CreateStream;
 use rheos_protocol::name::StreamName;
 
 use super::record::StreamFields;
-use super::{LOGS_OF_STREAM_MAX, ShardRecord, ShardState, StreamRecord};
+use super::{LOGS_OF_STREAM_MAX, ShardRecord, ShardState, StreamRecord, StreamTerms, Tags};
 
 /// Most shards of one broker, all streams together, the closed ones included.
 pub const SHARDS_OF_BROKER_MAX: u64 = 200_000;
@@ -54,8 +54,19 @@ pub fn plan_stream(
         None => now_ms,
     };
     let log_count = shards.min(lanes.into());
-    let shards = HashRange::even(shards).zip(0..).map(|(range, shard)| first_shard(shard, range, log_count)).collect();
-    let fields = StreamFields { name, incarnation, created_ms, retention_ms, record_bytes_max, log_count, shards };
+    let first_shard = |(range, shard)| ShardRecord {
+        shard,
+        range,
+        state: ShardState::Open,
+        parent: None,
+        adjacent_parent: None,
+        log: log_of(shard, log_count),
+        opened_ms: created_ms,
+    };
+    let shards = HashRange::even(shards).zip(0..).map(first_shard).collect();
+    let resharding = None;
+    let (terms, tags) = (StreamTerms::new(retention_ms, record_bytes_max), Tags::default());
+    let fields = StreamFields { name, incarnation, created_ms, terms, log_count, shards, resharding, tags };
     Ok(fields.prove().expect("even ranges tile the hash space, and the rest was looked at"))
 }
 
@@ -100,16 +111,16 @@ pub fn creation_second(tombstone: Option<u64>, newest_gone: Option<u64>) -> Opti
     tombstone.or(newest_gone)
 }
 
-fn first_shard(shard: u32, range: HashRange, log_count: u32) -> ShardRecord {
-    let log = shard % log_count;
-    ShardRecord { shard, range, state: ShardState::Open, parent: None, adjacent_parent: None, log }
+/// The log of a shard: a stream's shards are dealt to its logs in turn, those that come later too.
+pub(super) fn log_of(shard: u32, log_count: u32) -> u32 {
+    shard % log_count
 }
 
 fn or_default<T: Default + PartialEq>(value: T, default: T) -> T {
     if value == T::default() { default } else { value }
 }
 
-fn refuse_unless(field: &str, value: u64, least: u64, most: u64, unit: &str) -> Result<(), WireError> {
+pub(super) fn refuse_unless(field: &str, value: u64, least: u64, most: u64, unit: &str) -> Result<(), WireError> {
     if (least..=most).contains(&value) {
         return Ok(());
     }
@@ -130,7 +141,7 @@ mod tests {
     #[test]
     fn defaults_are_those_of_kinesis() {
         let stream = plan_stream(&create(1), NOW_MS, 9, 4, None).expect("it is in range");
-        assert_eq!((stream.retention_ms, stream.record_bytes_max), (86_400_000, 1 << 20));
+        assert_eq!(stream.terms, StreamTerms::new(86_400_000, 1 << 20));
         assert_eq!((stream.incarnation, stream.created_ms, stream.log_count), (9, NOW_MS, 1));
     }
 

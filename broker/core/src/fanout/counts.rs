@@ -1,7 +1,7 @@
 //! What is counted of pushes, by consumer and by shard.
 //!
 //! What must hold: what a subscription was given stays counted when it has ended; a consumer that is
-//! deregistered, and a stream that is deleted, leave nothing behind. A push pays for an addition alone: the
+//! deregistered, and a shard or stream that is gone, leave nothing behind. A push pays for an addition alone: the
 //! sums are made when they are asked for.
 
 use std::collections::BTreeMap;
@@ -65,6 +65,10 @@ impl Counts {
         self.consumers.retain(|(of, name), _| *of != incarnation || **name != *consumer);
     }
 
+    pub(super) fn forget_shard(&mut self, log: LogId, shard: u32) {
+        self.shards.remove(&(log, shard));
+    }
+
     pub(super) fn forget_stream(&mut self, incarnation: u64) {
         self.consumers.retain(|(of, _), _| *of != incarnation);
         self.shards.retain(|(log, _), _| log.incarnation != incarnation);
@@ -108,12 +112,11 @@ impl FanOut {
         counted.into_values().collect()
     }
 
-    /// What was pushed of each shard, all consumers together.
-    pub fn shards_pushed(&self) -> BTreeMap<(LogId, u32), Amount> {
-        let mut pushed = self.counts.shards.clone();
-        for subscription in self.subscriptions.values() {
-            *pushed.entry((subscription.log, subscription.shard)).or_default() += subscription.pushed;
-        }
+    /// What was pushed of a shard, all consumers together.
+    pub fn shard_pushed(&self, log: LogId, shard: u32) -> Amount {
+        let mut pushed = self.counts.shards.get(&(log, shard)).copied().unwrap_or_default();
+        let subscribed = self.shards.get(&(log, shard)).into_iter().flatten();
+        subscribed.for_each(|id| pushed += self.subscriptions[id].pushed);
         pushed
     }
 }

@@ -4,10 +4,11 @@ use rheos_protocol::batch::PutBatch;
 use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::limits::BATCH_RECORDS_MAX;
 
-use super::{Acked, Effect, Health, Log, Stage, Staged, Waiting};
+use super::{Acked, Admission, Effect, Health, Log, Stage, Staged, Waiting};
 use crate::arrival::Now;
 use crate::budget::LaneBudget;
-use crate::limits::{BUSY_RETRY_MS, PREPARE_RETRY_MS};
+use crate::counts::Amount;
+use crate::limits::{BUSY_RETRY_MS, CLOSING_RETRY_MS, PREPARE_RETRY_MS};
 use crate::producer::PutOrder;
 
 impl Log {
@@ -52,13 +53,18 @@ impl Log {
             return Ok(Admitted::Resend { shard_at, acked });
         }
         self.takes_puts(now, budget)?;
-        if self.shards[shard_at].closed {
-            return Err(closed(batch.header().shard));
+        match &self.shards[shard_at].admission {
+            Admission::Open => {}
+            Admission::Closing => return Err(closing(batch.header().shard)),
+            Admission::Closed(_) => return Err(closed(batch.header().shard)),
         }
         if !budget.has_room(batch.total_len()) {
             return Err(busy());
         }
+        let cost = Amount::of(batch.header());
+        self.put_is_within(now, shard_at, cost)?;
         self.records_belong(shard_at, batch)?;
+        self.take_put(now, shard_at, cost);
         Ok(Admitted::New { shard_at })
     }
 
@@ -116,13 +122,13 @@ impl Log {
         // Records of one key often stand together; its MD5 is the dearest thing in the whole walk.
         let mut hashed: Option<(&str, Option<u128>)> = None;
         for (index, record) in batch.records().enumerate() {
-            if record.data.len() > self.settings.record_bytes_max as usize {
+            if record.data.len() > self.settings.terms.record_bytes_max as usize {
                 return Err(WireError::new(
                     ErrorCode::RecordTooLarge,
                     format!(
                         "record {index} of the batch has {} bytes of data; this stream takes {}",
                         record.data.len(),
-                        self.settings.record_bytes_max
+                        self.settings.terms.record_bytes_max
                     ),
                 )
                 .with_detail(index as u64, 0));
@@ -212,6 +218,12 @@ pub(super) fn going_away() -> WireError {
 
 fn busy() -> WireError {
     WireError::retry_after(ErrorCode::Busy, BUSY_RETRY_MS, "too many bytes wait for the disk; put again after the wait")
+}
+
+/// Whether the shard is closed waits for the catalog, and nobody else is to wait for that.
+fn closing(shard: u32) -> WireError {
+    let message = format!("shard {shard} is being split or merged; put again after the wait");
+    WireError::retry_after(ErrorCode::Resharding, CLOSING_RETRY_MS, message)
 }
 
 fn closed(shard: u32) -> WireError {

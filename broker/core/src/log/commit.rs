@@ -24,6 +24,13 @@ pub(super) struct Submitted {
     opens_segment: bool,
 }
 
+impl Submitted {
+    /// Where the shards of its batches stand.
+    pub(super) fn places(&mut self) -> impl Iterator<Item = &mut usize> {
+        self.batches.iter_mut().map(|staged| &mut staged.shard_at)
+    }
+}
+
 impl Log {
     /// Begins a commit when none is in flight, something is staged and the lane has a place.
     pub(super) fn flush(&mut self, now: Now, budget: &mut LaneBudget, effects: &mut Vec<Effect>) {

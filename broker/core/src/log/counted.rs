@@ -29,10 +29,12 @@ impl Log {
         self.shards.iter().map(|shard| ShardCounted { shard: shard.number, tip: shard.tip(), counts: shard.counts })
     }
 
-    /// Counts a read of a shard that was answered: what it was given, and the age of the last of it.
+    /// Counts a read of a shard that was answered: what it was given, which its ceiling is charged with, and the age of
+    /// the last of it.
     pub fn count_read(&mut self, now: Now, shard: u32, given: Amount, iterator_age_ms: u64) {
         self.counts.reads += 1;
         self.counts.read += given;
+        self.take_read(now, shard, given);
         // A shard that is gone by now was counted with the others.
         let Ok(shard_at) = self.shard_at(shard) else { return };
         let counts = &mut self.shards[shard_at].counts;

@@ -8,7 +8,7 @@ use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::message::Position;
 
 use super::segments::Segment;
-use super::{Log, Shard};
+use super::{Admission, Log, Shard};
 use crate::arrival::Now;
 use crate::fanout::Part;
 use crate::index::{IndexEntry, entry_of_arrival, entry_of_sequence};
@@ -103,9 +103,12 @@ impl Log {
         self.shards.len()
     }
 
-    /// The shards that take what a closed one took.
-    pub fn children(&self, shard: u32) -> &[u32] {
-        self.settings.children.get(&shard).map_or(&[], Vec::as_slice)
+    /// The shards that take what a closed one took; `None` for one that is not closed.
+    pub fn children(&self, shard: u32) -> Option<&[u32]> {
+        match &self.shards[self.shard_at(shard).ok()?].admission {
+            Admission::Closed(closed) => Some(&closed.children),
+            Admission::Open | Admission::Closing => None,
+        }
     }
 
     fn read_memory(&self, shard: u32, tip: u64, target: Target, bytes_max: usize) -> Option<ReadOutcome> {
@@ -197,7 +200,8 @@ impl Log {
 
 impl Shard {
     pub(super) fn tip(&self) -> ShardTip {
-        ShardTip { durable_sequence: self.durable_sequence, last_arrival_ms: self.last_arrival_ms, closed: self.closed }
+        let closed = matches!(self.admission, Admission::Closed(_));
+        ShardTip { durable_sequence: self.durable_sequence, last_arrival_ms: self.last_arrival_ms, closed }
     }
 }
 

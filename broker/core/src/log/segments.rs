@@ -5,17 +5,20 @@
 //! only after the first commit of its successor is durable, or when the log closes it.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 
+use super::retention::{Expiry, Sizes};
 use super::{Effect, LogId, LogSettings};
 use crate::arrival::Now;
+use crate::catalog::StreamTerms;
 use crate::commit::{CommitHeader, SegmentId};
-use crate::footer::{self, SegmentEnd};
+use crate::footer::{self, SegmentEnd, Trailer};
 use crate::index::{IndexEntry, SegmentIndex};
 use crate::limits::{INDEX_ENTRIES_MAX, PREPARE_RETRY_MS, SEGMENT_BYTES_LEAST, SEGMENT_BYTES_MAX};
 use crate::recovery::{RecoveredSegment, RecoveredSegments};
-use crate::segment::{self, HEADER_OFFSET, Header, Predecessor};
+use crate::segment::{self, HEADER_OFFSET, Header, Label, Predecessor};
 
 /// What is known of a sealed segment without reading its records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +27,16 @@ pub struct SegmentFacts {
     pub segment: u64,
     /// Arrival of its last record; `None` when that could not be read, and then it is kept.
     pub last_arrival_ms: Option<u64>,
+}
+
+impl SegmentFacts {
+    /// What the head and the last block of a segment say, as far as they can be believed: where the footer is
+    /// missing, the last block holds records, and those may imitate one that names another salt.
+    pub fn of(segment: SegmentId, head: &[u8], last_block: &[u8]) -> SegmentFacts {
+        let salt = Label::decode(head).ok().filter(|label| label.segment == segment).map(|label| label.salt);
+        let trailer = Trailer::decode(last_block, segment).ok().filter(|trailer| Some(trailer.salt) == salt);
+        SegmentFacts { segment: segment.segment, last_arrival_ms: trailer.map(|trailer| trailer.last_arrival_ms) }
+    }
 }
 
 /// Where a commit goes.
@@ -97,6 +110,9 @@ pub(super) struct Segments {
     last_arrivals: BTreeMap<u64, u64>,
     last_arrival_ms: u64,
     trimming: bool,
+    /// Most bytes that are kept; 0 for no such bound.
+    bytes_max: u64,
+    sizes: Sizes,
 }
 
 impl Segments {
@@ -127,7 +143,7 @@ impl Segments {
         let dropped = recovered.in_memory.len() - kept;
         Segments {
             id: settings.id,
-            age_ms_max: settings.retention_ms / 10,
+            age_ms_max: age_ms_max(&settings.terms),
             lowest: recovered.lowest,
             newest: recovered.newest,
             active: None,
@@ -140,6 +156,16 @@ impl Segments {
             last_arrivals,
             last_arrival_ms: recovered.last_arrival_ms,
             trimming: false,
+            bytes_max: settings.terms.retention_bytes,
+            sizes: Sizes::default(),
+        }
+    }
+
+    pub(super) fn change_terms(&mut self, terms: &StreamTerms) {
+        self.age_ms_max = age_ms_max(terms);
+        self.bytes_max = terms.retention_bytes;
+        if self.bytes_max == 0 {
+            self.sizes = Sizes::default();
         }
     }
 
@@ -311,8 +337,12 @@ impl Segments {
     fn seal(&mut self, segment: Segment, carry_out: &[u8], effects: &mut Vec<Effect>) {
         let footer =
             footer::encode(segment.id, segment.salt, segment.end, &segment.index, carry_out, segment.last_arrival_ms);
+        let footer_len = footer.len() as u64;
         effects.push(Effect::Seal { segment: segment.id.segment, offset: segment.end.offset, footer });
         self.last_arrivals.insert(segment.id.segment, segment.last_arrival_ms);
+        if self.bytes_max > 0 {
+            self.sizes.add(segment.id.segment, segment.end.offset + footer_len);
+        }
         self.in_memory.push_back(Segment { sealing: true, ..segment });
     }
 
@@ -366,7 +396,9 @@ impl Segments {
             60_000..600_000 => active.bytes,
             _ => active.bytes / 2,
         };
-        bytes.clamp(SEGMENT_BYTES_LEAST, SEGMENT_BYTES_MAX)
+        // Segments go whole, so a bound of bytes is kept the better the smaller they are.
+        let most = if self.bytes_max > 0 { self.bytes_max / SEGMENTS_OF_BOUND } else { SEGMENT_BYTES_MAX };
+        bytes.min(most).clamp(SEGMENT_BYTES_LEAST, SEGMENT_BYTES_MAX)
     }
 
     pub(super) fn expects(&self, asked: u64) -> bool {
@@ -388,25 +420,52 @@ impl Segments {
         }
     }
 
-    /// The lowest segment to be kept when the oldest one has expired. The newest that is durable is
-    /// always kept.
-    pub(super) fn expired(&mut self, cut_ms: u64) -> Option<u64> {
-        let is_lowest = |segment: &Segment| segment.id.segment == self.lowest;
-        let unfinished = self.in_memory.iter().any(|segment| segment.sealing && is_lowest(segment))
-            || self.rolled.as_ref().is_some_and(|(segment, _)| is_lowest(segment));
-        // One whose first commit is not durable holds nothing yet, not even what it inherits.
-        let newest_begun = self.newest - u64::from(self.active.as_ref().is_some_and(|active| !active.begun));
-        if self.trimming || self.lowest >= newest_begun || unfinished {
+    /// The segments whose files are to be measured, once, where their bytes are bounded.
+    pub(super) fn unmeasured(&mut self) -> Option<Range<u64>> {
+        (self.bytes_max > 0 && self.sizes.ask()).then(|| self.lowest..self.first_unsealed().max(self.lowest))
+    }
+
+    pub(super) fn measured(&mut self, sizes: &[(u64, u64)]) {
+        if self.bytes_max > 0 {
+            self.sizes.measured(sizes, self.lowest);
+            // A file whose footer is on its way is still longer than it will be.
+            let sealing = self.in_memory.iter().map(|segment| (segment.id.segment, segment.end.offset));
+            sealing.for_each(|(segment, bytes)| self.sizes.add(segment, bytes));
+        }
+    }
+
+    /// Which segments go because they have expired, or because there are too many bytes. The newest that is
+    /// durable is always kept.
+    pub(super) fn expired(&mut self, horizon_ms: u64) -> Option<Expiry> {
+        let below = self.first_unsealed();
+        if self.trimming || self.lowest >= below {
             return None;
         }
-        let last_arrival_ms = *self.last_arrivals.get(&self.lowest)?;
-        self.trimming = last_arrival_ms < cut_ms;
-        self.trimming.then_some(self.lowest + 1)
+        let has_expired = self.last_arrivals.get(&self.lowest).is_some_and(|last_ms| *last_ms < horizon_ms);
+        let by_age = self.lowest + u64::from(has_expired);
+        let open_bytes = self.active.as_ref().map_or(0, |active| active.segment.end.offset);
+        let by_bytes = match self.bytes_max {
+            0 => self.lowest,
+            bytes_max => self.sizes.lowest_within(bytes_max, open_bytes, self.lowest..below),
+        };
+        let lowest = by_age.max(by_bytes);
+        self.trimming = lowest > self.lowest;
+        self.trimming.then_some(Expiry { from: self.lowest, lowest, horizon_ms, below })
+    }
+
+    /// The first segment that must stay whatever it holds: one that is not sealed, or the newest that holds anything.
+    fn first_unsealed(&self) -> u64 {
+        // One whose first commit is not durable holds nothing yet, not even what it inherits.
+        let newest_begun = self.newest - u64::from(self.active.as_ref().is_some_and(|active| !active.begun));
+        let sealing = self.in_memory.iter().filter(|segment| segment.sealing).map(|segment| segment.id.segment);
+        let rolled = self.rolled.as_ref().map(|(segment, _)| segment.id.segment);
+        sealing.chain(rolled).chain([newest_begun]).min().unwrap_or(newest_begun)
     }
 
     pub(super) fn trimmed(&mut self, lowest: SegmentFacts) {
         self.trimming = false;
         self.lowest = lowest.segment;
+        self.sizes.keep_from(lowest.segment);
         self.last_arrivals = self.last_arrivals.split_off(&lowest.segment);
         self.in_memory.retain(|segment| segment.id.segment >= lowest.segment);
         if let Some(last_arrival_ms) = lowest.last_arrival_ms {
@@ -414,6 +473,14 @@ impl Segments {
         }
     }
 }
+
+/// A segment whose oldest record is older than this is sealed, so that it goes soon after that has expired.
+fn age_ms_max(terms: &StreamTerms) -> u64 {
+    terms.retention_ms / 10
+}
+
+/// How many segments make up a bound of bytes, at least.
+const SEGMENTS_OF_BOUND: u64 = 10;
 
 impl Active {
     fn is_old(&self, now_ms: u64, age_ms_max: u64) -> bool {

@@ -79,7 +79,7 @@ impl ReadTask {
             (Some(next), _) => self.enter(next),
             (None, Some(after)) if self.trimmed => self.fail(trimmed(after)),
             (None, Some(after)) if self.gathered.start_sequence.is_none() => {
-                self.fail(damaged(self.wanted().unwrap_or(after), after, "its commit is missing from the index"))
+                self.fail(damaged(self.expected().unwrap_or(after), after, "its commit is missing from the index"))
             }
             (None, _) => self.finish(),
         }
@@ -94,6 +94,7 @@ impl ReadTask {
                 continue;
             }
             if self.is_before_target(&batch) {
+                self.passed = Some(batch.next_sequence());
                 continue;
             }
             if header.arrival_ms < self.horizon_ms && self.gathered.start_sequence.is_none() {
@@ -105,7 +106,7 @@ impl ReadTask {
                 }
                 continue;
             }
-            let wanted = self.wanted().unwrap_or(header.first_sequence);
+            let wanted = self.expected().unwrap_or(header.first_sequence);
             if self.trimmed {
                 return Some(self.fail(trimmed(header.first_sequence)));
             }

@@ -13,7 +13,7 @@ impl ReadTask {
             return self.finish();
         }
         let at = scan.map(|scan| scan.window.entries[scan.at].first_sequence);
-        let first = self.wanted().or(at).unwrap_or(0);
+        let first = self.expected().or(at).unwrap_or(0);
         let known = scan.and_then(|scan| scan.window.entries.get(scan.at + 1).map(|entry| entry.first_sequence));
         match known.or(scan.and_then(|scan| scan.window.after)) {
             Some(end) => self.fail(damaged(first, end, why)),
@@ -33,7 +33,7 @@ impl ReadTask {
             return self.finish();
         }
         // Below the lowest segment nothing is missing: it was given up when it expired.
-        let expired = self.lowest_is_in_memory() && !scan.window.begins_here;
+        let expired = self.wanted().is_some() && self.lowest_is_in_memory() && !scan.window.begins_here;
         self.fail(if expired { trimmed(found) } else { damaged(wanted, found, why) })
     }
 
@@ -63,6 +63,7 @@ impl ReadTask {
             State::SearchHead { low, high, middle } | State::SearchCarry { low, high, middle, .. } => {
                 self.search_beside(low, high, middle)
             }
+            State::EntryHead | State::EntryCarry { .. } => self.search(self.sealed.start, self.sealed.end),
             State::Index { trailer } => self.rebuild(trailer.segment.segment),
             State::Successor { segment } => {
                 self.ask(State::Whole { segment, end: None }, segment, ReadPlace::Whole, false)

@@ -8,6 +8,7 @@ use super::{HEAD, ReadPlace, ReadStep, ReadTask, State, Target, Window};
 use crate::carry_over::{COUNTS_BYTES, SHARD_BYTES, ShardState, decode_shard};
 use crate::commit::SegmentId;
 use crate::footer::Trailer;
+use crate::gap::GapMark;
 use crate::index::{IndexEntry, entry_of_arrival, entry_of_sequence};
 use crate::limits::BLOCK_BYTES;
 use crate::recovery::rebuild;
@@ -54,6 +55,9 @@ impl ReadTask {
             Target::Sequence(sequence) => entered.next_sequence <= sequence,
             Target::Arrival(arrival_ms) => entered.last_arrival_ms < arrival_ms,
         };
+        if before && matches!(self.target, Target::Arrival(_)) {
+            self.passed = Some(entered.next_sequence);
+        }
         match (before, high - low) {
             (true, 1) => self.open(middle),
             (false, 1) => self.fail(trimmed(entered.next_sequence)),
@@ -114,6 +118,7 @@ impl ReadTask {
     pub(super) fn whole(&mut self, segment: u64, end: Option<u64>, bytes: &Bytes) -> ReadStep {
         match rebuild(self.segment(segment), bytes, end) {
             Some((salt, end, index)) => self.enter_entries(segment, salt, end, index.of_shard(self.shard).to_vec()),
+            None if GapMark::decode(bytes).is_ok() => self.damage(segment, None, "their segment is lost"),
             None => self.damage(segment, None, "its label or head is damaged"),
         }
     }
@@ -129,6 +134,10 @@ impl ReadTask {
                 Target::Sequence(_) => 0,
             },
         };
+        if at > 0 {
+            // What stands before is not looked at.
+            self.passed = None;
+        }
         let entries = entries[at..].to_vec();
         let segment = self.segment(segment);
         self.enter(Window { segment, salt, end, begins_here: true, after: None, entries })

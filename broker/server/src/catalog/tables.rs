@@ -13,17 +13,18 @@
 //! What must hold: a change that is refused has written nothing; a secret is in no `Debug` text and no message. A catalog from before there were
 //! consumers and keys has no tables of them, and that is the same as empty ones.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use redb::{ReadableTable, ReadableTableMetadata, Table, TableDefinition, WriteTransaction};
 use rheos_core::catalog::{
-    ConsumerRecord, KeyRecord, LogRecord, StreamRecord, admit_consumer, admit_key, admit_shards, consumer_exists,
-    consumer_not_found, creation_second, key_exists, key_not_found, plan_consumer, plan_key, plan_stream,
-    stream_exists, stream_not_found, tombstone_may_go,
+    ConsumerRecord, KeyRecord, LogRecord, Reshard, StreamRecord, admit_consumer, admit_key, admit_shards,
+    consumer_exists, consumer_not_found, creation_second, key_exists, key_not_found, plan_consumer, plan_key,
+    plan_stream, stream_exists, stream_not_found, tombstone_may_go,
 };
 use rheos_protocol::error::{ErrorCode, WireError};
-use rheos_protocol::message::{CreateKey, CreateStream};
+use rheos_protocol::message::{CreateKey, CreateStream, Tag, UpdateStream};
 use rheos_protocol::name::{ConsumerName, StreamName};
 
 use crate::identity::AccessKey;
@@ -52,6 +53,18 @@ pub(super) enum Change {
     Create { create: CreateStream, now_ms: u64, lanes: u16 },
     /// Delete a stream.
     Delete { name: StreamName },
+    /// Write down that a stream is to be resharded.
+    BeginReshard { stream: StreamName, reshard: Reshard },
+    /// Close the parents at these ends and open the children.
+    FinishReshard { life: Life, ends: BTreeMap<u32, u64>, now_ms: u64 },
+    /// Forget that a stream was to be resharded.
+    AbandonReshard { life: Life },
+    /// Forget those of these closed shards that may go.
+    ForgetShards { life: Life, expired: BTreeSet<u32> },
+    /// Change the terms of a stream, of which everything before the horizon has expired.
+    Update { stream: StreamName, update: UpdateStream, horizon_ms: u64 },
+    /// Change tags of a stream, or of a consumer of it.
+    Tag { stream: StreamName, consumer: Option<ConsumerName>, set: Vec<Tag>, remove: Vec<String> },
     /// Raise a number of a log.
     Raise { incarnation: u64, log: u32, raise: Raise },
     /// Forget a condemned incarnation.
@@ -66,6 +79,19 @@ pub(super) enum Change {
     RevokeKey { id_or_name: String },
 }
 
+/// One life of a stream.
+#[derive(Debug, Clone)]
+pub(super) struct Life {
+    name: StreamName,
+    incarnation: u64,
+}
+
+impl Life {
+    pub(super) fn of(stream: &StreamRecord) -> Life {
+        Life { name: stream.name.clone(), incarnation: stream.incarnation }
+    }
+}
+
 /// Which number of a log is raised, and to which segment.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Raise {
@@ -76,9 +102,9 @@ pub(super) enum Raise {
 /// What a change has led to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Changed {
-    /// This stream was made or deleted.
+    /// This stream was made, changed or deleted.
     Stream(Arc<StreamRecord>),
-    /// This consumer was registered or deregistered.
+    /// This consumer was registered, changed or deregistered.
     Consumer(Arc<ConsumerRecord>),
     /// This key was made or revoked.
     Key(Arc<KeyRecord>),
@@ -92,25 +118,35 @@ pub(super) type Outcome = Result<Changed, WireError>;
 impl Change {
     /// Whether it makes the catalog larger.
     pub(super) fn is_create(&self) -> bool {
-        matches!(self, Change::Create { .. } | Change::RegisterConsumer { .. } | Change::CreateKey { .. })
+        // Finishing what has begun counts as none: children are few bytes, and parents wait for them.
+        matches!(
+            self,
+            Change::Create { .. }
+                | Change::BeginReshard { .. }
+                | Change::Tag { .. }
+                | Change::RegisterConsumer { .. }
+                | Change::CreateKey { .. }
+        )
     }
 }
 
 impl Changed {
-    /// The stream of a change that makes or deletes one.
+    /// The stream of a change that makes, changes or deletes one.
     pub(super) fn into_stream(self) -> Arc<StreamRecord> {
         match self {
             Changed::Stream(stream) => stream,
-            other => panic!("a stream that was made or deleted is answered with its record, not {other:?}"),
+            other => panic!("a stream that was made, changed or deleted is answered with its record, not {other:?}"),
         }
     }
 
-    /// The consumer of a change that registers or deregisters one.
+    /// The consumer of a change that registers, changes or deregisters one.
     pub(super) fn into_consumer(self) -> Arc<ConsumerRecord> {
         match self {
             Changed::Consumer(consumer) => consumer,
             other => {
-                panic!("a consumer that was registered or deregistered is answered with its record, not {other:?}")
+                panic!(
+                    "a consumer that was registered, changed or deregistered is answered with its record, not {other:?}"
+                )
             }
         }
     }
@@ -170,6 +206,23 @@ impl<'txn> Tables<'txn> {
         match change {
             Change::Create { create, now_ms, lanes } => self.create_stream(create, *now_ms, *lanes),
             Change::Delete { name } => self.delete_stream(name),
+            Change::BeginReshard { stream, reshard } => self.begin_reshard(stream, *reshard),
+            Change::FinishReshard { life, ends, now_ms } => {
+                self.change_stream(life, |stream| stream.finish_reshard(ends, *now_ms))
+            }
+            Change::AbandonReshard { life } => self.change_stream(life, |stream| Ok(stream.abandon_reshard())),
+            Change::ForgetShards { life, expired } => {
+                self.change_stream(life, |stream| Ok(stream.forget_shards(expired)))
+            }
+            Change::Update { stream, update, horizon_ms } => {
+                self.change_named(stream, |stream| stream.update(update, *horizon_ms))
+            }
+            Change::Tag { stream, consumer: None, set, remove } => {
+                self.change_named(stream, |stream| Ok(stream.with_tags(stream.tags.change(set, remove)?)))
+            }
+            Change::Tag { stream, consumer: Some(consumer), set, remove } => {
+                self.change_consumer(stream, consumer, |it| Ok(it.with_tags(it.tags.change(set, remove)?)))
+            }
             Change::Raise { incarnation, log, raise } => self.raise((*incarnation, *log), *raise),
             Change::Forget { incarnation } => {
                 self.has_changed |= self.condemned.remove(*incarnation)?.is_some();
@@ -246,6 +299,88 @@ impl<'txn> Tables<'txn> {
         Ok(Ok(Changed::Stream(Arc::new(stream))))
     }
 
+    fn begin_reshard(&mut self, name: &StreamName, reshard: Reshard) -> Result<Outcome, redb::Error> {
+        let shards = self.shards;
+        let begun = self.stream(name)?.and_then(|stream| {
+            let (begun, plan) = stream.begin_reshard(reshard)?;
+            admit_shards(shards, plan.made.len() as u32)?;
+            Ok(begun)
+        });
+        match begun {
+            Ok(begun) => {
+                self.has_changed = true;
+                self.streams.insert(name.as_str(), begun.encode().as_slice())?;
+                Ok(Ok(Changed::Stream(Arc::new(begun))))
+            }
+            Err(refusal) => Ok(Err(refusal)),
+        }
+    }
+
+    /// Changes the record of one life of a stream; `change` says to what, or that it is so already.
+    fn change_stream(
+        &mut self,
+        life: &Life,
+        change: impl FnOnce(&StreamRecord) -> Result<Option<StreamRecord>, WireError>,
+    ) -> Result<Outcome, redb::Error> {
+        let stream = match self.stream(&life.name)? {
+            Ok(stream) if stream.incarnation == life.incarnation => stream,
+            Ok(_) => return Ok(Err(stream_not_found(&life.name))),
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        self.put_changed(stream, change)
+    }
+
+    /// Changes the record of the life that the stream of this name has now.
+    fn change_named(
+        &mut self,
+        name: &StreamName,
+        change: impl FnOnce(&StreamRecord) -> Result<Option<StreamRecord>, WireError>,
+    ) -> Result<Outcome, redb::Error> {
+        match self.stream(name)? {
+            Ok(stream) => self.put_changed(stream, change),
+            Err(refusal) => Ok(Err(refusal)),
+        }
+    }
+
+    fn put_changed(
+        &mut self,
+        stream: StreamRecord,
+        change: impl FnOnce(&StreamRecord) -> Result<Option<StreamRecord>, WireError>,
+    ) -> Result<Outcome, redb::Error> {
+        match change(&stream) {
+            Ok(Some(changed)) => {
+                self.has_changed = true;
+                self.shards = self.shards.saturating_sub(stream.shards.len() as u64) + changed.shards.len() as u64;
+                self.streams.insert(stream.name.as_str(), changed.encode().as_slice())?;
+                Ok(Ok(Changed::Stream(Arc::new(changed))))
+            }
+            Ok(None) => Ok(Ok(Changed::Stream(Arc::new(stream)))),
+            Err(refusal) => Ok(Err(refusal)),
+        }
+    }
+
+    fn change_consumer(
+        &mut self,
+        stream: &StreamName,
+        consumer: &ConsumerName,
+        change: impl FnOnce(&ConsumerRecord) -> Result<Option<ConsumerRecord>, WireError>,
+    ) -> Result<Outcome, redb::Error> {
+        let record = match self.consumer(stream, consumer)? {
+            Ok(record) => record,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        match change(&record) {
+            Ok(Some(changed)) => {
+                self.has_changed = true;
+                let place = (changed.incarnation, changed.name.as_str());
+                self.consumers.insert(place, changed.encode().as_slice())?;
+                Ok(Ok(Changed::Consumer(Arc::new(changed))))
+            }
+            Ok(None) => Ok(Ok(Changed::Consumer(Arc::new(record)))),
+            Err(refusal) => Ok(Err(refusal)),
+        }
+    }
+
     fn raise(&mut self, log: (u64, u32), raise: Raise) -> Result<Outcome, redb::Error> {
         let Some((lowest_kept, highest_prepared)) = self.logs.get(log)?.map(|row| row.value()) else {
             let message = format!("no stream has incarnation {} with a log {}; it may have been deleted", log.0, log.1);
@@ -286,21 +421,30 @@ impl<'txn> Tables<'txn> {
     }
 
     fn deregister_consumer(&mut self, stream: &StreamName, consumer: &ConsumerName) -> Result<Outcome, redb::Error> {
+        let record = match self.consumer(stream, consumer)? {
+            Ok(record) => record,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        self.has_changed = true;
+        self.consumers.remove((record.incarnation, consumer.as_str()))?;
+        Ok(Ok(Changed::Consumer(Arc::new(record))))
+    }
+
+    /// The consumer of this name of the stream of this name.
+    fn consumer(
+        &self,
+        stream: &StreamName,
+        consumer: &ConsumerName,
+    ) -> Result<Result<ConsumerRecord, WireError>, redb::Error> {
         let incarnation = match self.stream(stream)? {
             Ok(stream) => stream.incarnation,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let place = (incarnation, consumer.as_str());
-        let Some(decoded) = self.consumers.get(place)?.map(|bytes| ConsumerRecord::decode(bytes.value())) else {
+        let Some(bytes) = self.consumers.get((incarnation, consumer.as_str()))? else {
             return Ok(Err(consumer_not_found(stream, consumer)));
         };
-        let record = match decoded {
-            Ok(record) => record,
-            Err(error) => return Ok(Err(internal(format!("consumer {consumer} of stream {stream}: {error}")))),
-        };
-        self.has_changed = true;
-        self.consumers.remove(place)?;
-        Ok(Ok(Changed::Consumer(Arc::new(record))))
+        let damaged = |error| internal(format!("consumer {consumer} of stream {stream}: {error}"));
+        Ok(ConsumerRecord::decode(bytes.value()).map_err(damaged))
     }
 
     fn create_key(&mut self, create: &CreateKey, key: &AccessKey, now_ms: u64) -> Result<Outcome, redb::Error> {

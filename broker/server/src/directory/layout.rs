@@ -119,6 +119,11 @@ impl Layout {
         self.log_dir(incarnation, log).join(format!("{segment:0SEGMENT_DIGITS$}{SEGMENT_SUFFIX}"))
     }
 
+    /// The losses of one log that somebody has accepted.
+    pub fn accepted_path(&self, incarnation: u64, log: u32) -> PathBuf {
+        self.log_dir(incarnation, log).join("accepted-losses.json")
+    }
+
     /// Which segment is at `path`; `None` for a path that [`segment_path`](Self::segment_path) never gives.
     pub fn segment_place(&self, path: &Path) -> Option<SegmentPlace> {
         let log_dir = path.parent()?;

@@ -10,7 +10,7 @@
 use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use bytes::Bytes;
@@ -96,11 +96,19 @@ impl End {
 
 impl Footer {
     fn write(&self) -> io::Result<()> {
-        let file = OpenOptions::new().write(true).custom_flags(self.flags.bits() as i32).open(&self.path)?;
-        let mut buffer = AlignedBuffer::with_capacity(self.bytes.len());
-        buffer.extend_from_slice(&self.bytes);
-        file.write_all_at(&buffer, self.offset)?;
-        file.set_len(self.offset + self.bytes.len() as u64)?;
-        file.sync_all()
+        write_footer(&self.path, self.flags, self.offset, &self.bytes)
     }
+}
+
+/// Writes a footer, whole blocks, and cuts the file after it.
+///
+/// # Errors
+/// What the system says; the index is then made anew by whoever needs it.
+pub(crate) fn write_footer(path: &Path, flags: OFlags, offset: u64, footer: &[u8]) -> io::Result<()> {
+    let file = OpenOptions::new().write(true).custom_flags(flags.bits() as i32).open(path)?;
+    let mut buffer = AlignedBuffer::with_capacity(footer.len());
+    buffer.extend_from_slice(footer);
+    file.write_all_at(&buffer, offset)?;
+    file.set_len(offset + footer.len() as u64)?;
+    file.sync_all()
 }

@@ -53,6 +53,14 @@ pub(crate) enum Arrival {
     ConsumerDeregistered { incarnation: u64, consumer: String, done: oneshot::Sender<()> },
     /// A stream was created.
     StreamCreated { record: Arc<StreamRecord>, done: oneshot::Sender<()> },
+    /// Shards of a stream are closed, opened or forgotten.
+    Resharding(Resharding),
+    /// The catalog has other terms or tags of a stream.
+    StreamUpdated { record: Arc<StreamRecord>, done: oneshot::Sender<()> },
+    /// Somebody asks before which time everything of a stream has expired.
+    HorizonOf { incarnation: u64, told: oneshot::Sender<Option<u64>> },
+    /// The file thread has measured segments: number and bytes.
+    Measured { log: LogId, sizes: Vec<(u64, u64)> },
     /// A stream was deleted from the catalog: its logs go.
     StreamDeleted { record: Arc<StreamRecord>, done: oneshot::Sender<()> },
     /// The file thread has made a segment, or could not.
@@ -86,6 +94,20 @@ pub(crate) enum Subscribing {
     Ended { peer: u64 },
 }
 
+/// A reshard, as far as a lane has to do with it.
+#[derive(Debug)]
+pub(crate) enum Resharding {
+    /// These shards are to be closed; told where they end once everything in them is on the disk.
+    Close { log: LogId, shards: Vec<u32>, ends: oneshot::Sender<Ends> },
+    /// They stay open.
+    Reopen { log: LogId },
+    /// The catalog has other shards of the stream.
+    Changed { record: Arc<StreamRecord>, done: oneshot::Sender<()> },
+}
+
+/// Shards with the sequences after their last records, or why they cannot be closed.
+pub(crate) type Ends = Result<Vec<(u32, u64)>, WireError>;
+
 /// What a request on a subscription stream is answered: the number of its frame, and the reply.
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -98,6 +120,8 @@ pub(crate) struct Answer {
 pub(crate) struct Reading {
     pub(crate) log: LogId,
     pub(crate) tip: ShardTip,
+    /// Those of a closed shard.
+    pub(crate) children: Option<Vec<u32>>,
     pub(crate) start: ReadStart,
 }
 

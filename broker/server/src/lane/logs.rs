@@ -6,9 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use rheos_core::catalog::StreamRecord;
-use rheos_core::log::{Log, LogId, LogSettings};
+use rheos_core::catalog::{ShardState, StreamRecord};
+use rheos_core::log::{ClosedShard, Log, LogId, LogSettings, LogShard};
 use rheos_protocol::error::{ErrorCode, WireError};
+use rheos_protocol::message::StreamLimits;
+use tokio::sync::oneshot;
+
+use super::inbox::Ends;
 
 /// Place of a log in a lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -29,6 +33,8 @@ pub(super) struct OwnedLog {
     pub(super) stopped: bool,
     /// Its stream was deleted; it waits for its last write.
     pub(super) dropped: bool,
+    /// Who waits for the shards that are to be closed.
+    pub(super) closing: Option<oneshot::Sender<Ends>>,
 }
 
 /// A write in flight.
@@ -69,9 +75,22 @@ impl Logs {
         taken
     }
 
+    /// Takes the catalog's new word for a stream's shards; returns where its logs here are, by their numbers.
+    /// Nothing when the stream is not here.
+    pub(super) fn change(&mut self, record: Arc<StreamRecord>) -> Vec<(u32, Slot)> {
+        let Some(stream) = self.streams.get_mut(&record.incarnation) else { return Vec::new() };
+        stream.record = record;
+        (0..).zip(&stream.slots).filter_map(|(log, slot)| Some((log, (*slot)?))).collect()
+    }
+
     /// Takes a stream out; its logs stay in their slots until [`remove`](Self::remove).
     pub(super) fn take_stream(&mut self, incarnation: u64) -> Vec<Slot> {
         self.streams.remove(&incarnation).map_or_else(Vec::new, |stream| stream.slots.into_iter().flatten().collect())
+    }
+
+    /// The slots of those logs of a stream that this lane serves.
+    pub(super) fn slots_of(&self, incarnation: u64) -> Vec<Slot> {
+        self.streams.get(&incarnation).map_or_else(Vec::new, |stream| stream.slots.iter().flatten().copied().collect())
     }
 
     /// Frees a slot.
@@ -184,6 +203,7 @@ impl Logs {
             writing: None,
             stopped: false,
             dropped: false,
+            closing: None,
         };
         match self.free.pop() {
             Some(at) => {
@@ -198,13 +218,28 @@ impl Logs {
     }
 }
 
-/// What the catalog's record of a stream says about one of its logs.
-pub(crate) fn settings_of(record: &StreamRecord, log: u32) -> LogSettings {
+/// What the catalog's record of a stream says about one of its logs, where `limits` are the broker's.
+pub(crate) fn settings_of(record: &StreamRecord, log: u32, limits: StreamLimits) -> LogSettings {
     LogSettings {
         id: LogId { incarnation: record.incarnation, log },
-        shards: record.shards_of_log(log).map(|shard| (shard.shard, shard.range, shard.is_open())).collect(),
-        record_bytes_max: record.record_bytes_max,
-        retention_ms: record.retention_ms,
-        children: record.children_of_log(log),
+        shards: shards_of(record, log),
+        terms: record.terms.of_log(record.log_count, limits),
     }
+}
+
+/// What the catalog's record of a stream says about the shards of one of its logs.
+pub(super) fn shards_of(record: &StreamRecord, log: u32) -> Vec<LogShard> {
+    let mut children = record.children_of_log(log);
+    let mut children_of = |shard| children.remove(&shard).unwrap_or_default();
+    let shards = record.shards_of_log(log).map(|shard| LogShard {
+        number: shard.shard,
+        range: shard.range,
+        closed: match shard.state {
+            ShardState::Open => None,
+            ShardState::Closed { end_sequence, closed_ms } => {
+                Some(ClosedShard { end_sequence, closed_ms, children: children_of(shard.shard) })
+            }
+        },
+    });
+    shards.collect()
 }

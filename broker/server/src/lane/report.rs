@@ -2,7 +2,6 @@
 //!
 //! What must hold: counting costs the way of a record an addition; what is dear is done here, and bounded.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rheos_core::arrival::Now;
@@ -58,12 +57,12 @@ impl Lane {
     }
 
     fn log_reports(&self, now: Now) -> Vec<LogReport> {
-        let pushed = self.pushes.fan_out.shards_pushed();
+        let pushed = |log, shard| self.pushes.fan_out.shard_pushed(log, shard);
         let (mut reports, mut room) = (Vec::new(), SHARDS_MAX);
         for of_stream in self.logs.by_stream() {
             // The first shards of a stream may lie in any of its logs, so each lists as many as there is room for.
             let begun = reports.len();
-            reports.extend(of_stream.map(|log| log_report(now, log, room, &pushed)));
+            reports.extend(of_stream.map(|log| log_report(now, log, room, pushed)));
             let listed: usize = reports[begun..].iter().map(|report| report.shards.len()).sum();
             room = room.saturating_sub(listed);
         }
@@ -71,11 +70,11 @@ impl Lane {
     }
 }
 
-fn log_report(now: Now, log: &Log, shards_max: usize, pushed: &BTreeMap<(LogId, u32), Amount>) -> LogReport {
+fn log_report(now: Now, log: &Log, shards_max: usize, pushed: impl Fn(LogId, u32) -> Amount) -> LogReport {
     let id = log.id();
     let shard_report = |it: ShardCounted| {
         let mut outgoing = it.counts.read;
-        outgoing += pushed.get(&(id, it.shard)).copied().unwrap_or_default();
+        outgoing += pushed(id, it.shard);
         ShardReport {
             shard: it.shard,
             tip_sequence: it.tip.durable_sequence,

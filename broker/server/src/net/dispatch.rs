@@ -7,8 +7,9 @@ mod authority;
 mod consumers;
 mod keys;
 mod metrics;
+mod reshard;
+mod settings;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::BytesMut;
@@ -17,9 +18,9 @@ use rheos_core::catalog::StreamRecord;
 use rheos_core::lanes::lane_of;
 use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::limits::LIST_PAGE_MAX;
-use rheos_protocol::message::{Access, KeyPolicy, Reply, Request, StreamDescription, StreamSummary};
+use rheos_protocol::message::{Reply, Request, StreamDescription};
 use rheos_protocol::name::StreamName;
-use tokio::sync::MutexGuard;
+use tokio::sync::OwnedMutexGuard;
 
 use super::connections::revoked;
 use super::frames::Frame;
@@ -30,6 +31,8 @@ use crate::files::FileJob;
 use crate::identity::Principal;
 use crate::lane::Arrival;
 use crate::streams::Streams;
+
+use reshard::Asked;
 
 pub(super) use authority::{Action, Authenticated, Resource, authorise};
 
@@ -51,7 +54,16 @@ fn needs(streams: &Streams, request: &Request) -> Result<Option<(Action, Resourc
         Request::CreateKey(_) => (Action::CreateKey, Resource::broker()),
         Request::ListKeys { .. } => (Action::ListKeys, Resource::broker()),
         Request::RevokeKey(_) => (Action::RevokeKey, Resource::broker()),
+        Request::SplitShard(split) => (Action::ReshardStream, Resource::stream(&split.stream)?),
+        Request::MergeShards(merge) => (Action::ReshardStream, Resource::stream(&merge.stream)?),
+        Request::UpdateShardCount(update) => (Action::ReshardStream, Resource::stream(&update.stream)?),
         Request::ReadMetrics => (Action::ReadMetrics, Resource::broker()),
+        Request::UpdateStream(update) => (Action::UpdateStream, Resource::stream(&update.stream)?),
+        Request::ChangeTags(change) => match change.of.consumer {
+            None => (Action::TagStream, Resource::stream(&change.of.stream)?),
+            Some(_) => (Action::TagConsumer, Resource::stream(&change.of.stream)?),
+        },
+        Request::ListTags(of) => (Action::ListTags, Resource::stream(&of.stream)?),
         Request::Hello(_) | Request::Credit(_) | Request::Unsubscribe => return Ok(None),
     }))
 }
@@ -110,11 +122,12 @@ async fn perform(net: &Net, principal: &Authenticated<Principal>, request: Reque
             Ok(Reply::Stream(describe(net, &record)))
         }
         Request::DescribeStream(name) => {
-            let record = net.streams.named(&stream_name(&name)?)?;
+            let record = net.resharder.described(&stream_name(&name)?).await?;
             Ok(Reply::Stream(describe(net, &record)))
         }
-        Request::ListStreams { after, limit } => {
-            let (page, more) = list_streams(&net.streams, &principal.principal().policy, &after, page_len(limit));
+        Request::ListStreams { after, limit, filter } => {
+            let policy = &principal.principal().policy;
+            let (page, more) = settings::list_streams(&net.streams, policy, &filter, &after, page_len(limit));
             Ok(Reply::Streams(page, more))
         }
         Request::DeleteStream(name) => {
@@ -134,13 +147,19 @@ async fn perform(net: &Net, principal: &Authenticated<Principal>, request: Reque
         Request::CreateKey(create) => keys::create(net, principal, create).await,
         Request::ListKeys { after, limit } => Ok(keys::list(net, &after, limit)),
         Request::RevokeKey(id_or_name) => keys::revoke(net, principal, &id_or_name).await,
+        Request::SplitShard(split) => reshard::perform(net, principal, Asked::Split(split)).await,
+        Request::MergeShards(merge) => reshard::perform(net, principal, Asked::Merge(merge)).await,
+        Request::UpdateShardCount(update) => reshard::perform(net, principal, Asked::Scale(update)).await,
+        Request::UpdateStream(update) => settings::update(net, principal, update).await,
+        Request::ChangeTags(change) => settings::change_tags(net, principal, change).await,
+        Request::ListTags(of) => settings::list_tags(net, &of),
         request => Err(unsupported(request.kind())),
     }
 }
 
 /// Has changes of the catalog wait for each other. Who has waited may have lost its key meanwhile.
-async fn in_turn<'a>(net: &'a Net, principal: &Authenticated<Principal>) -> Result<MutexGuard<'a, ()>, WireError> {
-    let order = net.changes.lock().await;
+async fn in_turn(net: &Net, principal: &Authenticated<Principal>) -> Result<OwnedMutexGuard<()>, WireError> {
+    let order = Arc::clone(&net.resharder.changes).lock_owned().await;
     if !net.is_live(principal.principal()) {
         return Err(revoked(&principal.principal().key_id));
     }
@@ -148,17 +167,7 @@ async fn in_turn<'a>(net: &'a Net, principal: &Authenticated<Principal>) -> Resu
 }
 
 fn describe(net: &Net, stream: &StreamRecord) -> StreamDescription {
-    stream.describe(|log| lane_of(stream.incarnation, log, net.lanes))
-}
-
-/// Only streams that the key may see; who may not see all is granted a few by name.
-fn list_streams(streams: &Streams, policy: &KeyPolicy, after: &str, limit: usize) -> (Vec<StreamSummary>, bool) {
-    if policy.everywhere >= Access::ReadOnly {
-        return streams.page(after, limit);
-    }
-    let seen = policy.streams.iter().filter(|(_, access)| *access >= Access::ReadOnly);
-    let seen: BTreeSet<&str> = seen.map(|(stream, _)| stream.as_str()).collect();
-    streams.page_of(seen, after, limit)
+    stream.describe(|log| lane_of(stream.incarnation, log, net.lanes), net.limits)
 }
 
 /// Entries of a page of a list, when so many are asked for.

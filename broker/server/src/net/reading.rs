@@ -55,7 +55,7 @@ pub(super) async fn read<'a>(net: &'a Net, share: &'a Share, read: Read) -> Resu
             }
             _ => net.inbox.push(Arrival::Read { read: read.clone(), reply }),
         }
-        let Reading { log, tip, start } = begun.await.map_err(|_| going_away())??;
+        let Reading { log, tip, children, start } = begun.await.map_err(|_| going_away())??;
         let outcome = match start {
             ReadStart::Ready(outcome) => outcome,
             ReadStart::Disk(task) => match perform(&net.blocks[usize::from(lane)], log, *task, &mut gone).await? {
@@ -68,7 +68,8 @@ pub(super) async fn read<'a>(net: &'a Net, share: &'a Share, read: Read) -> Resu
                 None => continue,
             },
         };
-        let fields = fields(&outcome, tip);
+        let children = children.filter(|_| outcome.next_sequence >= tip.durable_sequence);
+        let fields = Batches { children, ..fields(&outcome, tip) };
         let batches = outcome.pieces;
         // Most reads ask for far more than there is.
         let unused_kib =
@@ -85,6 +86,7 @@ fn fields(outcome: &ReadOutcome, tip: ShardTip) -> Batches {
         next_sequence: outcome.next_sequence,
         tip_sequence: tip.durable_sequence,
         behind_ms: outcome.behind_ms(tip, clock::now().wall_ms),
+        children: None,
         batches: Bytes::new(),
     }
 }

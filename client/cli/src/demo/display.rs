@@ -12,7 +12,7 @@ use tokio::sync::{Notify, watch};
 
 use super::screen;
 use super::view::{ConsumerView, View};
-use crate::screen::{Extent, Paint, Screen, can_be_live, is_end, key_of};
+use crate::screen::{Extent, Paint, Screen, can_be_live, is_interrupt, key_of};
 use crate::units::{show_grouped, show_nanos};
 
 /// How often it is looked for a new view or a key.
@@ -60,7 +60,7 @@ fn show_live(mut screen: Screen, mut views: watch::Receiver<View>, stop: &Notify
         }
         told = view.events.len();
         match event::poll(POLL).and_then(|is_there| if is_there { event::read().map(Some) } else { Ok(None) }) {
-            Ok(Some(event)) if key_of(&event).is_some_and(is_end) => stop.notify_one(),
+            Ok(Some(event)) if key_of(&event).is_some_and(is_interrupt) => stop.notify_one(),
             Ok(_) => {}
             Err(_) => thread::sleep(POLL),
         }

@@ -1,14 +1,18 @@
 //! Reads all shards at once and prints what comes, until it is interrupted or every shard is at its end.
+//!
+//! What must hold: nothing of a shard is printed before all of its parents is. When one is split or merged, its
+//! children follow.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::time::Duration;
 
-use rheos_client::{Client, Position, ReadBatches, Reader, StreamDescription};
+use rheos_client::{Client, Lineage, Position, ReadBatches, Reader, StreamDescription};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::{Progress, ReadFailure, print, print_all, readers, skipping_trimmed};
+use crate::broker::Outage;
 use crate::failure::{Failure, warn};
 use crate::printer::Printer;
 use crate::until::End;
@@ -18,73 +22,125 @@ const READS_MAX: usize = 4;
 /// Wait before a broker that went away is looked for again.
 const AWAY_WAIT: Duration = Duration::from_secs(1);
 
-/// Follows these shards. Where the end is a moment, what is there once it has passed is the rest.
-pub(super) async fn follow(
-    client: &Client,
-    stream: &StreamDescription,
-    shards: Vec<u32>,
+type Read = Result<ReadBatches, Failure>;
+
+/// Shards that are read, and how far each was printed.
+pub(super) struct Following<'a> {
+    client: &'a Client,
+    stream: StreamDescription,
+    lineage: Lineage,
     from: Position,
     end: End,
-    printer: &mut Printer,
-) -> Result<(), Failure> {
-    let mut open: BTreeMap<u32, Position> = shards.into_iter().map(|shard| (shard, from)).collect();
-    let (_tasks, mut reads) = read_all(readers(client, stream, open.clone())?, end);
-    let (mut interrupted, mut passed) = (pin!(tokio::signal::ctrl_c()), pin!(end.passed()));
-    loop {
-        let read = tokio::select! {
-            read = reads.recv() => read,
-            _ = &mut interrupted => return Ok(()),
-            () = &mut passed => return print_all(readers(client, stream, open)?, end, printer).await,
-        };
-        // Without a reader left, every shard is at its end.
-        let Some(read) = read else { return Ok(()) };
-        let read = read?;
-        match print(&read, end, printer)? {
-            Progress::GoesOn => open.insert(read.shard, Position::AtSequence(read.next_sequence)),
-            Progress::AtEnd => open.remove(&read.shard),
-        };
-        if reads.is_empty() || printer.is_full() {
-            printer.flush()?;
+    /// The shards that there were in the beginning; others are read from their first record on.
+    first: BTreeSet<u32>,
+    /// Where those go on that are not at their end.
+    open: BTreeMap<u32, Position>,
+    tasks: JoinSet<()>,
+    reads: mpsc::Sender<Read>,
+    printed: mpsc::Receiver<Read>,
+}
+
+impl<'a> Following<'a> {
+    pub(super) fn new(
+        client: &'a Client,
+        stream: StreamDescription,
+        lineage: Lineage,
+        from: Position,
+        end: End,
+    ) -> Following<'a> {
+        let first = stream.shards.iter().map(|shard| shard.shard).collect();
+        let (reads, printed) = mpsc::channel(READS_MAX);
+        let (open, tasks) = (BTreeMap::new(), JoinSet::new());
+        Following { client, stream, lineage, from, end, first, open, tasks, reads, printed }
+    }
+
+    /// Prints what comes. Where the end is a moment, what is there once it has passed is the rest.
+    pub(super) async fn print_all(mut self, printer: &mut Printer) -> Result<(), Failure> {
+        let end = self.end;
+        let (mut interrupted, mut passed) = (pin!(tokio::signal::ctrl_c()), pin!(end.passed()));
+        let mut outages = pin!(Outage::default().watch(self.client, warn));
+        loop {
+            self.begin_ready()?;
+            if self.open.is_empty() {
+                return Ok(());
+            }
+            let read = tokio::select! {
+                read = self.printed.recv() => read.expect("this end sends nothing, and keeps it open")?,
+                _ = &mut interrupted => return Ok(()),
+                never = &mut outages => never,
+                () = &mut passed => return self.print_rest(printer).await,
+            };
+            match print(&read, self.end, printer)? {
+                Progress::GoesOn => self.open.insert(read.shard, Position::AtSequence(read.next_sequence)),
+                Progress::AtEnd => self.open.remove(&read.shard),
+            };
+            if self.printed.is_empty() || printer.is_full() {
+                printer.flush()?;
+            }
+            if printer.is_full() {
+                return Ok(());
+            }
+            if read.children.is_some() {
+                self.open.remove(&read.shard);
+                self.lineage.ended(read.shard);
+                self.look_again().await?;
+            }
         }
-        if printer.is_full() {
-            return Ok(());
+    }
+
+    /// Reads the shards whose turn has come, each on a task of its own that ends with the shard.
+    fn begin_ready(&mut self) -> Result<(), Failure> {
+        for (shard, position) in self.ready() {
+            let reader = self.client.reader_of(&self.stream, shard, position)?;
+            self.tasks.spawn(follow_shard(reader, self.end, self.reads.clone()));
+            self.open.insert(shard, position);
         }
+        Ok(())
+    }
+
+    /// Prints what there is, shard by shard.
+    async fn print_rest(&mut self, printer: &mut Printer) -> Result<(), Failure> {
+        self.tasks.abort_all();
+        // What is closed by now is read to its end, so that its children may follow.
+        self.look_again().await?;
+        while !self.open.is_empty() && !printer.is_full() {
+            print_all(readers(self.client, &self.stream, self.open.clone())?, self.end, printer).await?;
+            let closed = self.stream.shards.iter().filter(|shard| !shard.open).map(|shard| shard.shard);
+            closed.filter(|shard| self.open.contains_key(shard)).for_each(|shard| self.lineage.ended(shard));
+            self.open = self.ready().into_iter().collect();
+        }
+        Ok(())
+    }
+
+    fn ready(&mut self) -> Vec<(u32, Position)> {
+        let position = |shard| if self.first.contains(&shard) { self.from } else { Position::TrimHorizon };
+        self.lineage.ready().into_iter().map(|shard| (shard, position(shard))).collect()
+    }
+
+    async fn look_again(&mut self) -> Result<(), Failure> {
+        self.stream = self.client.describe_stream(&self.stream.name).await?;
+        self.lineage.described(&self.stream);
+        Ok(())
     }
 }
 
-/// Reads on tasks of their own, which end with what is given.
-fn read_all(readers: Vec<Reader>, end: End) -> (JoinSet<()>, mpsc::Receiver<Result<ReadBatches, Failure>>) {
-    let (reads, printed) = mpsc::channel(READS_MAX);
-    let mut tasks = JoinSet::new();
-    for reader in readers {
-        // One of them speaks for all when the broker goes away.
-        let speaks = tasks.is_empty();
-        tasks.spawn(follow_shard(reader, end, reads.clone(), speaks));
-    }
-    (tasks, printed)
-}
-
-async fn follow_shard(mut reader: Reader, end: End, reads: mpsc::Sender<Result<ReadBatches, Failure>>, speaks: bool) {
-    let mut away = false;
+async fn follow_shard(mut reader: Reader, end: End, reads: mpsc::Sender<Read>) {
     loop {
         let read = skipping_trimmed(&mut reader, async |reader| reader.next_batches().await).await;
         let read = match read {
             Ok(Some(read)) => Ok(read),
             Ok(None) => continue,
-            Err(ReadFailure::Away(error)) => {
-                if !std::mem::replace(&mut away, true) && speaks {
-                    warn(&format!("{error}; waiting for it"));
-                }
+            Err(ReadFailure::Away(_)) => {
                 tokio::time::sleep(AWAY_WAIT).await;
                 continue;
             }
             Err(failure) => Err(Failure::from(failure)),
         };
-        away = false;
-        let ended = read.as_ref().is_ok_and(|read| {
-            end.is_reached(read.next_sequence) || read.records().last().is_some_and(|at| end.is_before(&at))
-        });
-        let ended = ended || read.is_err();
+        let is_last = |read: &ReadBatches| {
+            let beyond = || read.records().last().is_some_and(|at| end.is_before(&at));
+            read.children.is_some() || end.is_reached(read.next_sequence) || beyond()
+        };
+        let ended = read.as_ref().map_or(true, is_last);
         if reads.send(read).await.is_err() || ended {
             return;
         }

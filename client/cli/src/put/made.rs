@@ -19,7 +19,7 @@ pub(crate) enum MadeField {
 }
 
 const FIELDS: [(&str, MadeField); 4] = [
-    ("n", MadeField::Number),
+    ("number", MadeField::Number),
     ("random", MadeField::Random),
     ("time", MadeField::Time),
     ("time_ms", MadeField::TimeMs),
@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn each_record_is_another() {
-        let made = Made::new(parse_made(r#"{"n":{{n}},"id":"{{random}}"} {{time}} {{time_ms}}"#).unwrap(), 2);
+        let made = Made::new(parse_made(r#"{"n":{{number}},"id":"{{random}}"} {{time}} {{time_ms}}"#).unwrap(), 2);
         let records = [1, 2].map(|number| String::from_utf8(made.record(number).to_vec()).unwrap());
         assert!(
             records[0].starts_with(r#"{"n":1,"id":""#) && records[1].starts_with(r#"{"n":2,"id":""#),
@@ -73,6 +73,6 @@ mod tests {
         assert_ne!(id(&records[0]), id(&records[1]));
         let last: u64 = records[1].split(' ').next_back().unwrap().parse().unwrap();
         assert!(last > 1_700_000_000_000 && records[1].contains("Z "), "{records:?}");
-        assert!(parse_made("{{N}}").is_err_and(|why| why.contains("did you mean n?")));
+        assert!(parse_made("{{Number}}").is_err_and(|why| why.contains("did you mean number?")));
     }
 }

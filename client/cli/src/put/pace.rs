@@ -15,8 +15,15 @@ pub(crate) struct Rate(f64);
 const FACTORS: [(char, f64); 3] = [('k', 1e3), ('M', 1e6), ('G', 1e9)];
 const PERIODS: [(&str, f64); 3] = [("s", 1.0), ("m", 60.0), ("h", 3_600.0)];
 
+impl Rate {
+    /// Records in a second.
+    pub(crate) fn per_second(self) -> f64 {
+        self.0
+    }
+}
+
 /// A rate such as `10k/s`, `250` (a second) or `30/m`.
-pub(super) fn parse_rate(text: &str) -> Result<Rate, String> {
+pub(crate) fn parse_rate(text: &str) -> Result<Rate, String> {
     let wrong = || {
         format!(
             "{text:?} is no rate; write a number, with k or M for thousands or millions, and /s, /m or /h, such as 10k/s"

@@ -6,8 +6,6 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::failure::note;
-
 /// Time between two looks at the bar, which is not free.
 const EVERY: Duration = Duration::from_millis(50);
 
@@ -54,8 +52,8 @@ impl Progress {
     }
 
     /// Says something without tearing the bar.
-    pub(super) fn note(&self, message: &str) {
-        self.bar.suspend(|| note(message));
+    pub(super) fn aside(&self, tell: impl FnOnce()) {
+        self.bar.suspend(tell);
     }
 
     pub(super) fn end(&self) {

@@ -28,7 +28,7 @@ pub(crate) struct CreateCommand {
     record_max: u32,
 }
 
-fn parse_retention_ms(text: &str) -> Result<u64, String> {
+pub(super) fn parse_retention_ms(text: &str) -> Result<u64, String> {
     let ms = parse_duration_ms(text)?;
     match (RETENTION_MS_LEAST..=RETENTION_MS_MAX).contains(&ms) {
         true => Ok(ms),
@@ -36,7 +36,7 @@ fn parse_retention_ms(text: &str) -> Result<u64, String> {
     }
 }
 
-fn parse_record_max(text: &str) -> Result<u32, String> {
+pub(super) fn parse_record_max(text: &str) -> Result<u32, String> {
     let bytes = u32::try_from(parse_bytes(text)?).unwrap_or(u32::MAX);
     match (RECORD_BYTES_LEAST..=RECORD_BYTES_MAX).contains(&bytes) {
         true => Ok(bytes),

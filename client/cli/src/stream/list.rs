@@ -1,20 +1,37 @@
 //! `rheos stream list`
 
 use clap::Args;
-use rheos_client::{Client, StreamSummary};
+use rheos_client::{Client, StreamFilter, StreamSummary};
 use serde_json::{Value, json};
 
 use crate::arguments::Output;
 use crate::failure::Failure;
 use crate::output;
+use crate::tags::parse_wanted;
 use crate::units::{show_duration_ms, show_time_ms};
 
-/// List all streams
+/// List streams
 #[derive(Debug, Args)]
-pub(crate) struct ListCommand {}
+#[command(after_help = AFTER_HELP)]
+pub(crate) struct ListCommand {
+    /// Only those whose name begins so
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    name_prefix: String,
+    /// Only those with this tag; given several times, with all of them
+    #[arg(long = "tag", value_name = "KEY[=VALUE]", value_parser = parse_wanted)]
+    tags: Vec<(String, Option<String>)>,
+}
 
-pub(super) async fn run(client: &Client, how: Output) -> Result<(), Failure> {
-    let streams = client.list_streams().await?;
+const AFTER_HELP: &str = "\
+Examples:
+  rheos stream list
+  rheos stream list --name-prefix flights-
+  rheos stream list --tag team=payments --tag env";
+
+pub(super) async fn run(command: &ListCommand, client: &Client, how: Output) -> Result<(), Failure> {
+    let ListCommand { name_prefix, tags } = command;
+    let filter = StreamFilter { name_prefix: name_prefix.clone(), tags: tags.clone() };
+    let streams = client.list_streams_with(filter).await?;
     output::list(how, &streams, ["NAME", "SHARDS", "RETENTION", "CREATED"], row, as_json)
 }
 

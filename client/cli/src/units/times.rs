@@ -11,12 +11,12 @@ use crate::near::suggestion;
 /// What a position on the command line may be.
 pub(crate) const POSITIONS: &str = "\
 Positions (--from, --until):
-  trim-horizon               before the first record that is kept
-  latest                     after the last record that is there now
-  1041, after:1041           before and after the record with this sequence, in one shard
-  -15m                       this long ago (ms s m h d w)
-  2026-11-24T20:15:00Z       a time: with an offset (Z, +01:00) or else in the local time zone
-  2026-11-24, @1795551300000 midnight of a day; milliseconds since 1970";
+  trim-horizon                before the first record that is kept
+  latest                      after the last record that is there now
+  1041, after:1041            before and after the record with this sequence, in one shard
+  -15m                        this long ago (ms s m h d w)
+  2026-11-24T20:15:00Z        a time: with an offset (Z, +01:00), or else in the local time zone
+  2026-11-24, @1795551300000  midnight of a day, and milliseconds since 1970";
 
 /// A position: `trim-horizon`, `latest`, a sequence, `after:` and a sequence, or a moment.
 pub(crate) fn parse_position(text: &str) -> Result<Position, String> {

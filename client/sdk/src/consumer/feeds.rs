@@ -16,7 +16,9 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use rheos_protocol::error::WireError;
-use rheos_protocol::message::{ConsumerDescription, Position, Push, PushEnd, Request, StreamDescription, Subscribe};
+use rheos_protocol::message::{
+    ConsumerDescription, Position, Push, PushEnd, Request, ShardDescription, StreamDescription, Subscribe,
+};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -238,20 +240,20 @@ impl Feeds {
         !self.lock().children.is_empty()
     }
 
-    /// Begins the children that a new description describes.
+    /// Begins the children that a new description describes, and whoever came to be beside them.
     pub(super) fn adopt(&self, stream: &StreamDescription, lanes: u16) {
         if stream.incarnation != self.consumer.incarnation {
             let (expected, found) = (self.consumer.incarnation, stream.incarnation);
             return self.end(Error::OtherIncarnation { stream: stream.name.clone(), expected, found });
         }
         let mut state = self.lock();
-        let mut feeds = Vec::new();
-        for child in std::mem::take(&mut state.children) {
-            match described(stream, child) {
-                Ok(child) => feeds.push(lineage::feed(stream, child, Position::TrimHorizon, &self.resumed)),
-                Err(error) => return state.end(Over::With(Error::protocol(format!("a shard ended, but {error}")))),
-            }
-        }
+        let (known, children) = (state.feeds.keys().copied().collect(), std::mem::take(&mut state.children));
+        let adopted = match lineage::descendants(stream, known, children) {
+            Ok(adopted) => adopted,
+            Err(error) => return state.end(Over::With(Error::protocol(format!("a shard ended, but {error}")))),
+        };
+        let begin = |shard: &ShardDescription| lineage::feed(stream, shard, Position::TrimHorizon, &self.resumed);
+        let feeds = adopted.into_iter().map(begin).collect();
         // What the broker has forgotten is of no use to anybody.
         state.feeds.retain(|shard, feed| !feed.is_ended() || described(stream, *shard).is_ok());
         state.add(feeds, lanes, self.bounds);

@@ -52,12 +52,55 @@ pub(super) fn feed(
     Feed::new(stream.incarnation, shard.shard, shard.lane, parents(shard).collect(), position)
 }
 
+/// The shards of a new description that descend from the `known` ones, or are named as `children` of one that has
+/// ended, and were not known before. All of them: a child of two waits for both, however late the other one came to be.
+///
+/// # Errors
+///
+/// [`Error::NoSuchShard`] for a child that never was.
+pub(super) fn descendants(
+    stream: &StreamDescription,
+    known: BTreeSet<u32>,
+    children: BTreeSet<u32>,
+) -> Result<Vec<&ShardDescription>, Error> {
+    let mut members = known.clone();
+    for child in children {
+        members.extend(successors(stream, child)?.into_iter().map(|shard| shard.shard));
+    }
+    add_descendants(stream, &mut members);
+    Ok(stream.shards.iter().filter(|shard| members.contains(&shard.shard) && !known.contains(&shard.shard)).collect())
+}
+
+/// The shard of this number; or, when it was closed and has been forgotten since with everything that it had
+/// stored, those that come after it.
+///
+/// # Errors
+///
+/// [`Error::NoSuchShard`] when there never was one.
+fn successors(stream: &StreamDescription, shard: u32) -> Result<Vec<&ShardDescription>, Error> {
+    let missing = match described(stream, shard) {
+        Ok(described) => return Ok(vec![described]),
+        Err(missing) => missing,
+    };
+    let after = |is_after: &dyn Fn(u32) -> bool| -> Vec<&ShardDescription> {
+        stream.shards.iter().filter(|child| parents(child).any(is_after)).collect()
+    };
+    // When its children are gone too, whoever comes after them has a parent of a higher number than its own.
+    let found = [after(&|parent| parent == shard), after(&|parent| parent > shard)];
+    found.into_iter().find(|found| !found.is_empty()).ok_or(missing)
+}
+
 fn members(stream: &StreamDescription, chosen: Option<&[u32]>) -> Result<BTreeSet<u32>, Error> {
     let Some(chosen) = chosen else { return Ok(stream.shards.iter().map(|shard| shard.shard).collect()) };
     let mut members = BTreeSet::new();
     for shard in chosen {
         members.insert(described(stream, *shard)?.shard);
     }
+    add_descendants(stream, &mut members);
+    Ok(members)
+}
+
+fn add_descendants(stream: &StreamDescription, members: &mut BTreeSet<u32>) {
     loop {
         let before = members.len();
         for shard in &stream.shards {
@@ -66,7 +109,7 @@ fn members(stream: &StreamDescription, chosen: Option<&[u32]>) -> Result<BTreeSe
             }
         }
         if members.len() == before {
-            return Ok(members);
+            return;
         }
     }
 }

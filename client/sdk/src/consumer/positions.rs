@@ -16,6 +16,9 @@ use rheos_protocol::limits::SHARDS_MAX;
 
 use crate::error::Error;
 
+/// Most shards that positions are read of: as many as a stream lists, those included that were split or merged.
+const SHARDS_LISTED_MAX: usize = 4 * SHARDS_MAX as usize;
+
 /// How far a consumer has come in each shard.
 ///
 /// [`Consumer::positions`](crate::Consumer::positions) gives what the program has taken. A program that
@@ -130,7 +133,7 @@ impl FromStr for Positions {
             if positions.shards.insert(shard, place).is_some() {
                 return Err(bad("its shard has a line before"));
             }
-            if positions.shards.len() > SHARDS_MAX as usize {
+            if positions.shards.len() > SHARDS_LISTED_MAX {
                 return Err(bad("there are more shards than a stream has"));
             }
         }

@@ -14,6 +14,8 @@
 //! - A batch whose answer was lost with its connection is *doubtful*: it is sent again under the same
 //!   producer id only, where the broker recognises it. When the broker cannot, its outcome is
 //!   indeterminate, and what is surely not stored goes on under a new producer id.
+//! - A closed shard says of the first batch that it has not stored that it is closed; then it has stored none of
+//!   those behind it either. From then on nothing is sent, and the queue is to be left.
 //!
 //! It has no lock, no clock and sends nothing itself.
 
@@ -28,8 +30,9 @@ use rheos_protocol::limits::{BATCH_BODY_BYTES_TARGET, PUTS_IN_FLIGHT_MAX};
 use rheos_protocol::record::RecordView;
 use tokio::time::Instant;
 
+use super::pace::Pace;
 use super::room::{Charge, Room};
-use super::ticket::{BatchOutcome, Completion, PutRefused, Ticket};
+use super::ticket::{BatchOutcome, Completing, Completion, PutRefused, Ticket};
 use crate::random;
 
 /// With fewer puts unanswered than this, a batch goes however small it is; with more it waits until it
@@ -62,7 +65,19 @@ pub(super) struct PutQueue {
     batches: VecDeque<QueuedBatch>,
     unanswered: usize,
     stall: Option<Stall>,
+    /// The broker has said that the shard is closed.
+    is_closed: bool,
     capacity_next: usize,
+    pace: Pace,
+}
+
+/// A batch that a closed shard has not stored.
+#[derive(Debug)]
+pub(super) struct Unstored {
+    pub(super) bytes: Bytes,
+    pub(super) completion: Completing,
+    pub(super) deadline: Instant,
+    pub(super) charge: Charge,
 }
 
 /// A pause after a refusal.
@@ -94,7 +109,7 @@ struct QueuedBatch {
 /// What a batch carries beside its records.
 #[derive(Debug)]
 struct Tail {
-    completion: Arc<Completion>,
+    completion: Completing,
     deadline: Instant,
     charge: Charge,
 }
@@ -128,47 +143,82 @@ impl PutQueue {
             batches: VecDeque::new(),
             unanswered: 0,
             stall: None,
+            is_closed: false,
             capacity_next: BATCH_CAPACITY_LEAST,
+            pace: Pace::default(),
         }
     }
 
     /// Adds a record that was checked, with the bytes that were taken for it.
     pub(super) fn push(&mut self, record: &RecordView<'_>, room: &Arc<Room>, taken: usize, now: Instant) -> Ticket {
-        if self.open.as_ref().is_some_and(|open| !open.takes(record)) {
+        if self.open.as_ref().is_some_and(|open| !self.pace.takes(&open.builder, record)) {
             self.close_open();
         }
         let (timeout, capacity) = (self.destination.delivery_timeout, self.capacity_next.max(record.encoded_len()));
         let open = self.open.get_or_insert_with(|| OpenBatch {
             builder: BatchBuilder::with_capacity(capacity),
-            tail: Tail { completion: Arc::default(), deadline: now + timeout, charge: Charge::new(room) },
+            tail: Tail { completion: Completing::default(), deadline: now + timeout, charge: Charge::new(room) },
         });
         let index = open.builder.record_count();
         open.builder.push(record, self.destination.record_bytes_max).expect("the record was checked");
         open.tail.charge.add(taken);
-        Ticket::new(&open.tail.completion, index)
+        Ticket::new(&open.tail.completion.shared(), index)
     }
 
     /// Adds a whole batch, to be sent as it is.
     pub(super) fn push_batch(&mut self, builder: BatchBuilder, room: &Arc<Room>, taken: usize, now: Instant) -> Ticket {
         self.close_open();
         let mut tail = Tail {
-            completion: Arc::default(),
+            completion: Completing::default(),
             deadline: now + self.destination.delivery_timeout,
             charge: Charge::new(room),
         };
         tail.charge.add(taken);
-        let ticket = Ticket::new(&tail.completion, 0);
+        let ticket = Ticket::new(&tail.completion.shared(), 0);
         self.batches.push_back(QueuedBatch::new(builder, tail));
         ticket
     }
 
+    /// Adds a batch that another shard has not stored.
+    pub(super) fn push_moved(&mut self, builder: BatchBuilder, charge: Charge, deadline: Instant) -> Arc<Completion> {
+        self.close_open();
+        let tail = Tail { completion: Completing::default(), deadline, charge };
+        let completion = tail.completion.shared();
+        self.batches.push_back(QueuedBatch::new(builder, tail));
+        completion
+    }
+
+    /// Whether the shard is closed and puts wait for its children.
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+
+    /// Takes out what is not stored, of a shard that is closed, once that is known of everything in it.
+    pub(super) fn leave(&mut self) -> Option<Vec<Unstored>> {
+        if self.unanswered > 0 || (self.is_waiting() && !self.is_closed) {
+            return None;
+        }
+        self.close_open();
+        if self.stall.is_some_and(|stall| stall.renew) {
+            self.renew();
+        }
+        (self.stall, self.is_closed) = (None, false);
+        let stamp = ProducerStamp { id: self.producer_id, epoch: 0, number: 0 };
+        let batches = std::mem::take(&mut self.batches);
+        Some(batches.into_iter().map(|batch| batch.unstored(&self.destination, stamp)).collect())
+    }
+
     /// What there is to do.
     pub(super) fn next(&self) -> Next {
+        if self.is_closed {
+            return Next::Nothing;
+        }
         if let Some(stall) = self.stall {
             return if self.unanswered > 0 { Next::Nothing } else { Next::Wait(stall.until) };
         }
-        let closed = self.unanswered < self.batches.len() && self.unanswered < PUTS_IN_FLIGHT_MAX;
-        let small = self.open.is_some() && self.unanswered < SMALL_PUTS_IN_FLIGHT_MAX;
+        let most = self.pace.in_flight_max();
+        let closed = self.unanswered < self.batches.len() && self.unanswered < most;
+        let small = self.open.is_some() && self.unanswered < SMALL_PUTS_IN_FLIGHT_MAX.min(most);
         if closed || small { Next::Send } else { Next::Nothing }
     }
 
@@ -192,6 +242,7 @@ impl PutQueue {
     /// The broker stored the batch of this frame.
     pub(super) fn acked(&mut self, frame: u64, first_sequence: u64, arrival_ms: u64, now: Instant) {
         let Some(index) = self.sent(frame) else { return };
+        self.pace.acked();
         let batch = self.remove(index);
         if index == 0 {
             self.base = batch.number + 1;
@@ -206,6 +257,7 @@ impl PutQueue {
     /// The broker did not store the batch of this frame, or cannot tell.
     pub(super) fn refused(&mut self, frame: u64, error: WireError, now: Instant) {
         let Some(index) = self.sent(frame) else { return };
+        self.pace.refused(&error);
         let batch = &mut self.batches[index];
         batch.frame = None;
         self.unanswered -= 1;
@@ -218,6 +270,11 @@ impl PutQueue {
             Verdict::Final { renew } => {
                 self.remove(index).tail.completion.complete(BatchOutcome::Refused(PutRefused::Broker(error)));
                 self.pause(now, renew);
+            }
+            Verdict::Closed if index > 0 => self.pause(now, false),
+            Verdict::Closed => {
+                self.is_closed = true;
+                self.batches.iter_mut().for_each(|batch| batch.doubtful = false);
             }
             Verdict::Unknown => {
                 self.remove(index).tail.completion.complete(BatchOutcome::Indeterminate(error.to_string()));
@@ -265,7 +322,7 @@ impl PutQueue {
     pub(super) fn fail(&mut self, refused: &PutRefused) {
         self.close_open();
         self.batches.drain(..).for_each(|batch| batch.fail(refused.clone()));
-        self.unanswered = 0;
+        (self.unanswered, self.is_closed) = (0, false);
     }
 
     /// Whether anything has no outcome yet.
@@ -276,7 +333,7 @@ impl PutQueue {
     /// What has no outcome yet.
     pub(super) fn completions(&self) -> Vec<Arc<Completion>> {
         let open = self.open.iter().map(|open| &open.tail);
-        self.batches.iter().map(|batch| &batch.tail).chain(open).map(|tail| Arc::clone(&tail.completion)).collect()
+        self.batches.iter().map(|batch| &batch.tail).chain(open).map(|tail| tail.completion.shared()).collect()
     }
 
     fn close_open(&mut self) {
@@ -323,6 +380,8 @@ enum Verdict {
     Resend { wait: Duration, renew: bool, doubtful: bool },
     /// It is not stored and never will be; with `renew` what follows goes under another producer id.
     Final { renew: bool },
+    /// Neither it nor anything behind it is stored, because the shard is closed.
+    Closed,
     /// Whether it is stored is not known.
     Unknown,
 }
@@ -349,6 +408,16 @@ fn verdict(error: &WireError, number: u64, base: u64, doubtful: bool) -> Verdict
         (Retry::Never, ErrorCode::UnknownProducer | ErrorCode::NumberTooOld | ErrorCode::Indeterminate) => {
             Verdict::Unknown
         }
+        // A closed shard answers what it has stored as before.
+        (Retry::Never, ErrorCode::ShardClosed) => Verdict::Closed,
+        // It was closed and has been forgotten since, with everything that it had stored.
+        (Retry::Never, ErrorCode::ShardNotFound) => {
+            if doubtful {
+                Verdict::Unknown
+            } else {
+                Verdict::Closed
+            }
+        }
         (Retry::Never, code) if doubtful && !is_of_the_batch(code) => Verdict::Unknown,
         (Retry::Never, code) => Verdict::Final { renew: code == ErrorCode::ProducerFenced },
     }
@@ -362,7 +431,6 @@ fn is_of_the_batch(code: ErrorCode) -> bool {
             | ErrorCode::FrameTooLarge
             | ErrorCode::BadRequest
             | ErrorCode::StreamNotFound
-            | ErrorCode::ShardNotFound
             | ErrorCode::WrongShard
             | ErrorCode::BadBatch
             | ErrorCode::BadChecksum
@@ -371,16 +439,19 @@ fn is_of_the_batch(code: ErrorCode) -> bool {
     )
 }
 
-impl OpenBatch {
-    /// A batch beyond the target is full, but a single record may be larger than the target.
-    fn takes(&self, record: &RecordView<'_>) -> bool {
-        self.builder.fits(record) && self.builder.body_len() + record.encoded_len() <= BATCH_BODY_BYTES_TARGET as usize
-    }
-}
-
 impl QueuedBatch {
     fn new(builder: BatchBuilder, tail: Tail) -> QueuedBatch {
         QueuedBatch { content: Content::Built(builder), tail, frame: None, number: 0, doubtful: false, refusal: None }
+    }
+
+    /// The batch with what it carries, to go on elsewhere.
+    fn unstored(mut self, destination: &Destination, stamp: ProducerStamp) -> Unstored {
+        Unstored {
+            bytes: self.content.stamped(destination, stamp),
+            completion: self.tail.completion,
+            deadline: self.tail.deadline,
+            charge: self.tail.charge,
+        }
     }
 
     /// Ends it without an answer: indeterminate when it may be stored.
@@ -413,15 +484,6 @@ fn restamped(bytes: Bytes, stamp: ProducerStamp) -> Bytes {
     let mut bytes = bytes.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
     bytes[..HEADER_BYTES].copy_from_slice(&BatchHeader { producer: stamp, ..header }.encode());
     bytes.freeze()
-}
-
-impl Drop for Tail {
-    fn drop(&mut self) {
-        if !self.completion.is_complete() {
-            let why = "the client ended before the answer came".to_owned();
-            self.completion.complete(BatchOutcome::Indeterminate(why));
-        }
-    }
 }
 
 #[cfg(test)]

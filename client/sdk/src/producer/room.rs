@@ -47,6 +47,13 @@ impl Charge {
         Charge { room: Arc::clone(room), bytes: 0 }
     }
 
+    /// A charge of its own for some of the bytes.
+    pub(super) fn split(&mut self, bytes: usize) -> Charge {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        Charge { room: Arc::clone(&self.room), bytes }
+    }
+
     /// Adds bytes that were taken.
     pub(super) fn add(&mut self, taken: usize) {
         self.bytes += taken;

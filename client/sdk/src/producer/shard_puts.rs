@@ -10,11 +10,12 @@ use bytes::Bytes;
 use rheos_protocol::batch::BatchBuilder;
 use rheos_protocol::error::WireError;
 use rheos_protocol::record::RecordView;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::put_queue::{Destination, Next, PutQueue};
+use super::put_queue::{Destination, Next, PutQueue, Unstored};
 use super::put_stream::PutStream;
-use super::room::Room;
+use super::room::{Charge, Room};
 use super::ticket::{Completion, PutRefused, Ticket};
 
 /// The puts of one producer to one shard.
@@ -23,6 +24,8 @@ pub(crate) struct ShardPuts {
     state: Mutex<State>,
     stream: Arc<PutStream>,
     room: Arc<Room>,
+    /// Told when the broker says that the shard is closed.
+    shard_closed: Arc<Notify>,
 }
 
 #[derive(Debug)]
@@ -33,9 +36,15 @@ struct State {
 }
 
 impl ShardPuts {
-    pub(super) fn new(destination: Destination, stream: Arc<PutStream>, room: &Arc<Room>) -> ShardPuts {
+    pub(super) fn new(
+        destination: Destination,
+        stream: Arc<PutStream>,
+        room: &Arc<Room>,
+        shard_closed: &Arc<Notify>,
+    ) -> ShardPuts {
         let state = State { queue: PutQueue::new(destination), in_line: false, timer: false };
-        ShardPuts { state: Mutex::new(state), stream, room: Arc::clone(room) }
+        let (room, shard_closed) = (Arc::clone(room), Arc::clone(shard_closed));
+        ShardPuts { state: Mutex::new(state), stream, room, shard_closed }
     }
 
     pub(super) fn push(self: &Arc<Self>, record: &RecordView<'_>, taken: usize) -> Ticket {
@@ -52,6 +61,29 @@ impl ShardPuts {
         let ticket = state.queue.push_batch(builder, &self.room, taken, now);
         self.line_up(&mut state, now);
         ticket
+    }
+
+    /// Adds a batch that another shard has not stored.
+    pub(super) fn push_moved(
+        self: &Arc<Self>,
+        builder: BatchBuilder,
+        charge: Charge,
+        deadline: Instant,
+    ) -> Arc<Completion> {
+        let mut state = self.lock();
+        let completion = state.queue.push_moved(builder, charge, deadline);
+        self.line_up(&mut state, Instant::now());
+        completion
+    }
+
+    /// Whether the shard is closed and puts wait for its children.
+    pub(super) fn is_closed(&self) -> bool {
+        self.lock().queue.is_closed()
+    }
+
+    /// Takes out what a closed shard has not stored, once that is known.
+    pub(super) fn leave(&self) -> Option<Vec<Unstored>> {
+        self.lock().queue.leave()
     }
 
     /// The next batch to send, called when this is first in the line; it lines up again if there is more.
@@ -99,6 +131,9 @@ impl ShardPuts {
         let mut state = self.lock();
         change(&mut state.queue, now);
         self.line_up(&mut state, now);
+        if state.queue.is_closed() {
+            self.shard_closed.notify_one();
+        }
     }
 
     fn line_up(self: &Arc<Self>, state: &mut State, now: Instant) {

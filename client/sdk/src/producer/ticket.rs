@@ -1,13 +1,14 @@
 //! What becomes of a put, and how its caller waits for it.
 //!
 //! The records of a batch share one [`Completion`]; a ticket is a reference to it and a place in the
-//! batch. What must hold: a completion is completed exactly once, and no ticket waits for ever: one
-//! that is dropped without an outcome completes as indeterminate.
+//! batch. When a batch goes on elsewhere, in one piece or in several, its tickets follow. What must hold: a
+//! completion is completed exactly once, and no ticket waits for ever: one that is dropped without an outcome
+//! completes as indeterminate.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use rheos_protocol::error::WireError;
 
@@ -85,20 +86,32 @@ impl Future for Ticket {
     type Output = Outcome;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
-        match &mut self.0 {
-            Place::Decided(outcome) => Poll::Ready(outcome.clone()),
-            Place::InBatch { completion, index, waiting } => completion.poll(*index, waiting, context),
+        while let Place::InBatch { completion, index, waiting } = &mut self.0 {
+            let outcome = ready!(completion.poll(waiting, context));
+            self.0 = outcome.place_of(*index);
         }
+        let Place::Decided(outcome) = &self.0 else { unreachable!("the loop ends with it") };
+        Poll::Ready(outcome.clone())
     }
 }
 
 /// What became of a batch: its records share it.
 #[derive(Debug, Clone)]
 pub(super) enum BatchOutcome {
-    Acked { shard: u32, first_sequence: u64, arrival_ms: u64 },
+    Acked {
+        shard: u32,
+        first_sequence: u64,
+        arrival_ms: u64,
+    },
     Refused(PutRefused),
     Indeterminate(String),
+    /// It goes on elsewhere: for each record where.
+    Moved(Vec<(Arc<Completion>, u32)>),
 }
+
+/// The side of a [`Completion`] that completes it; completes it as indeterminate when it is dropped before.
+#[derive(Debug, Default)]
+pub(super) struct Completing(Arc<Completion>);
 
 /// Completed once, by whoever holds the batch; waited for by tickets.
 #[derive(Debug, Default)]
@@ -107,25 +120,57 @@ pub(super) struct Completion {
     wakers: Mutex<Vec<Waker>>,
 }
 
-impl Completion {
+impl Completing {
+    /// What tickets refer to.
+    pub(super) fn shared(&self) -> Arc<Completion> {
+        Arc::clone(&self.0)
+    }
+
     pub(super) fn complete(&self, outcome: BatchOutcome) {
+        self.0.complete(outcome);
+    }
+}
+
+impl Drop for Completing {
+    fn drop(&mut self) {
+        if self.0.outcome.get().is_none() {
+            let why = "the client ended before the answer came".to_owned();
+            self.0.complete(BatchOutcome::Indeterminate(why));
+        }
+    }
+}
+
+impl Completion {
+    fn complete(&self, outcome: BatchOutcome) {
         assert!(self.outcome.set(outcome).is_ok(), "a batch has one outcome");
         let wakers = std::mem::take(&mut *self.wakers.lock().expect("nothing panics while it is locked"));
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    pub(super) fn is_complete(&self) -> bool {
-        self.outcome.get().is_some()
+    /// Waits until all records have an outcome, wherever they go on.
+    pub(super) async fn settled(self: Arc<Self>) {
+        let mut open = vec![self];
+        while let Some(completion) = open.pop() {
+            let mut waiting = None;
+            let outcome = poll_fn(|context| completion.poll(&mut waiting, context).map(BatchOutcome::clone)).await;
+            if let BatchOutcome::Moved(to) = outcome {
+                for (completion, _) in to {
+                    if !open.iter().any(|known| Arc::ptr_eq(known, &completion)) {
+                        open.push(completion);
+                    }
+                }
+            }
+        }
     }
 
-    fn poll(&self, index: u32, waiting: &mut Option<usize>, context: &mut Context<'_>) -> Poll<Outcome> {
+    fn poll(&self, waiting: &mut Option<usize>, context: &mut Context<'_>) -> Poll<&BatchOutcome> {
         if let Some(outcome) = self.outcome.get() {
-            return Poll::Ready(outcome.of_record(index));
+            return Poll::Ready(outcome);
         }
         let mut wakers = self.wakers.lock().expect("nothing panics while it is locked");
         // It may have completed before the lock was taken; afterwards nobody would wake us.
         if let Some(outcome) = self.outcome.get() {
-            return Poll::Ready(outcome.of_record(index));
+            return Poll::Ready(outcome);
         }
         match waiting {
             Some(place) => wakers[*place].clone_from(context.waker()),
@@ -139,13 +184,18 @@ impl Completion {
 }
 
 impl BatchOutcome {
-    fn of_record(&self, index: u32) -> Outcome {
-        match self {
+    /// What became of a record, or where it is now.
+    fn place_of(&self, index: u32) -> Place {
+        Place::Decided(match self {
             BatchOutcome::Acked { shard, first_sequence, arrival_ms } => {
                 Outcome::Acked { shard: *shard, sequence: first_sequence + u64::from(index), arrival_ms: *arrival_ms }
             }
             BatchOutcome::Refused(refused) => Outcome::Refused(refused.clone()),
             BatchOutcome::Indeterminate(why) => Outcome::Indeterminate(why.clone()),
-        }
+            BatchOutcome::Moved(to) => {
+                let (completion, index) = &to[index as usize];
+                return Place::InBatch { completion: Arc::clone(completion), index: *index, waiting: None };
+            }
+        })
     }
 }

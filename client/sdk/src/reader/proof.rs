@@ -23,6 +23,8 @@ pub struct ReadBatches {
     pub tip_sequence: u64,
     /// Age in ms of the first record that is still to be read; 0 at the tip.
     pub behind_ms: u64,
+    /// When the shard is closed and was read to its end, the shards that take what it took.
+    pub children: Option<Vec<u32>>,
     batches: VecDeque<Batch>,
 }
 
@@ -75,7 +77,7 @@ impl ReadBatches {
         if read.next_sequence != reply.next_sequence {
             return Err(Error::Gap { shard, expected: read.next_sequence, found: reply.next_sequence });
         }
-        (read.tip_sequence, read.behind_ms) = (reply.tip_sequence, reply.behind_ms);
+        (read.tip_sequence, read.behind_ms, read.children) = (reply.tip_sequence, reply.behind_ms, reply.children);
         Ok(read)
     }
 
@@ -105,7 +107,15 @@ impl ReadBatches {
             }
             due = batch.next_sequence();
         }
-        Ok(ReadBatches { shard, start_sequence: start, next_sequence: due, tip_sequence: due, behind_ms: 0, batches })
+        Ok(ReadBatches {
+            shard,
+            start_sequence: start,
+            next_sequence: due,
+            tip_sequence: due,
+            behind_ms: 0,
+            children: None,
+            batches,
+        })
     }
 
     /// The sequence of the first record that was not taken.

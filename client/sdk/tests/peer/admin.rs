@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use rheos_client::protocol::message::{ConsumerOf, CreateKey, Reply, Request};
-use rheos_client::{ConsumerDescription, ErrorCode, KeyDescription, NewKey, WireError};
+use rheos_client::{ConsumerDescription, ErrorCode, KeyDescription, NewKey, StreamFilter, Tag, WireError};
 
 use super::{ARRIVAL_MS, State};
 
@@ -15,9 +15,20 @@ pub(super) struct Admin {
     /// By stream, then name.
     consumers: BTreeMap<(String, String), ConsumerDescription>,
     epochs_given: u64,
+    /// By stream and consumer.
+    tags: BTreeMap<(String, Option<String>), BTreeMap<String, String>>,
 }
 
 impl State {
+    pub(super) fn passes(&self, stream: &str, filter: &StreamFilter) -> bool {
+        let tags = self.admin.tags.get(&(stream.to_owned(), None));
+        let has = |(key, value): &(String, Option<String>)| {
+            let there = tags.and_then(|tags| tags.get(key));
+            there.is_some_and(|there| value.as_ref().is_none_or(|value| value == there))
+        };
+        stream.starts_with(&filter.name_prefix) && filter.tags.iter().all(has)
+    }
+
     pub(super) fn administer(&mut self, request: Request) -> Result<Reply, WireError> {
         Ok(match request {
             Request::CreateKey(create) => Reply::Key(self.admin.create_key(create)?),
@@ -33,6 +44,18 @@ impl State {
                 };
                 self.admin.keys.remove(&id);
                 Reply::Done
+            }
+            Request::ChangeTags(change) => {
+                self.incarnation_of(&change.of.stream)?;
+                let tags = self.admin.tags.entry((change.of.stream, change.of.consumer)).or_default();
+                change.remove.iter().for_each(|key| drop(tags.remove(key)));
+                tags.extend(change.set.into_iter().map(|tag| (tag.key, tag.value)));
+                Reply::Done
+            }
+            Request::ListTags(of) => {
+                self.incarnation_of(&of.stream)?;
+                let tags = self.admin.tags.get(&(of.stream, of.consumer)).cloned().unwrap_or_default();
+                Reply::Tags(tags.into_iter().map(|(key, value)| Tag { key, value }).collect())
             }
             Request::RegisterConsumer(ConsumerOf { stream, consumer }) => {
                 let incarnation = self.incarnation_of(&stream)?;

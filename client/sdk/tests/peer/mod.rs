@@ -18,9 +18,12 @@ use rheos_client::protocol::batch::{Batch, ProducerStamp, PutBatch};
 use rheos_client::protocol::frame::{FRAME_HEADER_BYTES, FrameHeader, kind};
 use rheos_client::protocol::hash::HashRange;
 use rheos_client::protocol::message::{
-    ALPN, Batches, EXPORTER_LABEL, Hello, MetricsPiece, PROTOCOL_VERSION, Read, Reply, Request,
+    ALPN, Batches, EXPORTER_LABEL, Hello, MetricsPiece, PROTOCOL_VERSION, Read, Reply, Request, UpdateShardCount,
 };
-use rheos_client::{ErrorCode, Position, ShardDescription, StreamDescription, StreamSummary, Welcome, WireError};
+use rheos_client::{
+    ErrorCode, Position, ShardDescription, StreamDescription, StreamLimits, StreamSettings, StreamSummary, Welcome,
+    WireError,
+};
 use ring::rand::SecureRandom;
 use ring::{digest, hmac, rand};
 use tokio::sync::{Semaphore, watch};
@@ -507,7 +510,7 @@ async fn answer(send: &mut SendStream, id: u64, reply: &Reply) {
 }
 
 enum Put {
-    Reply(Reply),
+    Reply(Box<Reply>),
     Silence,
     Break,
 }
@@ -532,6 +535,7 @@ impl State {
             retention_ms: 86_400_000,
             record_bytes_max,
             shards: (0..).zip(HashRange::even(shards)).map(shard).collect(),
+            settings: StreamSettings::default(),
         };
         let stream = Stream {
             description: description.clone(),
@@ -549,9 +553,9 @@ impl State {
         self.served.push((lane, shard));
         self.puts.push(PutSeen { producer, shard, record_count: header.record_count });
         let Some(stream) = self.streams.values_mut().find(|s| s.description.incarnation == header.incarnation) else {
-            return Put::Reply(Reply::Error(WireError::new(ErrorCode::StreamNotFound, "the stream is gone")));
+            return Put::Reply(Box::new(Reply::Error(WireError::new(ErrorCode::StreamNotFound, "the stream is gone"))));
         };
-        let refuse = |error| Put::Reply(Reply::Error(error));
+        let refuse = |error| Put::Reply(Box::new(Reply::Error(error)));
         let place = (producer.id, shard);
         let forgets = producer.number == stream.producers.get(&place).map_or(0, |acks| acks.len() as u64)
             && self.acts.pop_front_if(|act| matches!(act, Act::Forget)).is_some();
@@ -563,10 +567,13 @@ impl State {
         }
         let acks = stream.producers.entry(place).or_default();
         if let Some(ack) = acks.get(producer.number as usize) {
-            return Put::Reply(ack.clone());
+            return Put::Reply(Box::new(ack.clone()));
         }
         if producer.number > acks.len() as u64 {
             return refuse(WireError::behind(acks.len() as u64));
+        }
+        if stream.shards[shard as usize].children.is_some() {
+            return refuse(WireError::new(ErrorCode::ShardClosed, "the shard is closed"));
         }
         // The script is about puts that a broker looks at: not about resent ones, nor those behind a refused one.
         let act = self.acts.pop_front().unwrap_or(Act::Store);
@@ -574,7 +581,7 @@ impl State {
             Act::Refuse(error) => return refuse(error),
             Act::Break => return Put::Break,
             Act::Ignore => return Put::Silence,
-            Act::Garble => return Put::Reply(Reply::Pong),
+            Act::Garble => return Put::Reply(Box::new(Reply::Pong)),
             Act::Store | Act::StoreAndBreak | Act::Forget => {}
         }
         for record in batch.records() {
@@ -588,7 +595,7 @@ impl State {
         acks.push(ack.clone());
         match act {
             Act::StoreAndBreak => Put::Break,
-            _ => Put::Reply(ack),
+            _ => Put::Reply(Box::new(ack)),
         }
     }
 
@@ -624,6 +631,7 @@ impl State {
             next_sequence: next,
             tip_sequence: tip,
             behind_ms: tip - next,
+            children: shard.children.clone().filter(|_| next == tip),
             batches: bytes.freeze(),
         })
     }
@@ -643,8 +651,16 @@ impl State {
                 self.streams.remove(&name).ok_or_else(|| not_found(&name))?;
                 Reply::Done
             }
-            Request::ListStreams { after, limit } => {
-                let mut later = self.streams.values().filter(|stream| stream.description.name > after);
+            Request::UpdateShardCount(UpdateShardCount { stream: name, target }) => {
+                let stream = self.streams.get(&name).ok_or_else(|| not_found(&name))?;
+                let open = stream.description.shards.iter().filter(|shard| shard.open);
+                let open: Vec<u32> = open.map(|shard| shard.shard).collect();
+                self.reshard(&name, &open, target);
+                Reply::Stream(self.streams[&name].description.clone())
+            }
+            Request::ListStreams { after, limit, filter } => {
+                let passes = |name: &String| *name > after && self.passes(name, &filter);
+                let mut later = self.streams.values().filter(|stream| passes(&stream.description.name));
                 let summary = |stream: &Stream| StreamSummary {
                     name: stream.description.name.clone(),
                     incarnation: stream.description.incarnation,
@@ -654,6 +670,17 @@ impl State {
                 };
                 let page: Vec<_> = later.by_ref().take(limit as usize).map(summary).collect();
                 Reply::Streams(page, later.next().is_some())
+            }
+            Request::UpdateStream(update) => {
+                let stream = self.streams.get_mut(&update.stream).ok_or_else(|| not_found(&update.stream))?;
+                let described = &mut stream.description;
+                described.retention_ms = update.retention_ms.unwrap_or(described.retention_ms);
+                described.record_bytes_max = update.record_bytes_max.unwrap_or(described.record_bytes_max);
+                let settings = &mut described.settings;
+                settings.retention_bytes = update.retention_bytes.unwrap_or(settings.retention_bytes);
+                settings.limits = settings.limits.with(update.limits);
+                settings.limits_in_force = settings.limits.or(StreamLimits::NONE);
+                Reply::Stream(described.clone())
             }
             other => return self.administer(other),
         })

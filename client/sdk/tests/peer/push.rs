@@ -121,34 +121,36 @@ impl Peer {
 
     /// Closes shards, and opens others over what they covered.
     pub(crate) fn reshard(&self, name: &str, parents: &[u32], children: u32) -> Vec<u32> {
-        self.state(|state| {
-            let lanes = state.lanes.max(1);
-            let stream = state.streams.get_mut(name).unwrap();
-            let first = stream.shards.len() as u32;
-            let numbers: Vec<u32> = (first..first + children).collect();
-            for parent in parents {
-                stream.description.shards[*parent as usize].open = false;
-                stream.shards[*parent as usize].children = Some(numbers.clone());
-            }
-            for (shard, range) in numbers.iter().copied().zip(HashRange::even(children.max(1))) {
-                // Ranges matter to producers alone: what follows all shards of a stream covers everything.
-                stream.description.shards.push(ShardDescription {
-                    shard,
-                    range,
-                    open: true,
-                    parent: parents.first().copied(),
-                    adjacent_parent: parents.get(1).copied(),
-                    log: 0,
-                    lane: shard as u16 % lanes,
-                });
-                stream.shards.push(Shard::default());
-            }
-            numbers
-        })
+        self.state(|state| state.reshard(name, parents, children))
     }
 }
 
 impl State {
+    pub(super) fn reshard(&mut self, name: &str, parents: &[u32], children: u32) -> Vec<u32> {
+        let lanes = self.lanes.max(1);
+        let stream = self.streams.get_mut(name).unwrap();
+        let first = stream.shards.len() as u32;
+        let numbers: Vec<u32> = (first..first + children).collect();
+        for parent in parents {
+            stream.description.shards[*parent as usize].open = false;
+            stream.shards[*parent as usize].children = Some(numbers.clone());
+        }
+        for (shard, range) in numbers.iter().copied().zip(HashRange::even(children.max(1))) {
+            // Ranges matter to producers alone: what follows all shards of a stream covers everything.
+            stream.description.shards.push(ShardDescription {
+                shard,
+                range,
+                open: true,
+                parent: parents.first().copied(),
+                adjacent_parent: parents.get(1).copied(),
+                log: 0,
+                lane: shard as u16 % lanes,
+            });
+            stream.shards.push(Shard::default());
+        }
+        numbers
+    }
+
     fn subscribe(&mut self, subscribe: Subscribe) -> Result<Subscription, WireError> {
         self.consumers.subscribes.push(subscribe.clone());
         if let Some(error) = self.consumers.refusals.pop_front() {

@@ -1,6 +1,6 @@
 //! The bytes are as drawn, and only what can be is believed.
 
-use rheos_protocol::message::CreateStream;
+use rheos_protocol::message::{CreateStream, Limit, StreamLimits, Tag};
 
 use super::super::envelope::CHECKSUM_BYTES;
 use super::super::plan_stream;
@@ -12,9 +12,8 @@ fn planned(shards: u32) -> StreamRecord {
 }
 
 fn fields(record: &StreamRecord) -> StreamFields {
-    let StreamRecord { name, incarnation, created_ms, retention_ms, record_bytes_max, log_count, shards, .. } =
-        record.clone();
-    StreamFields { name, incarnation, created_ms, retention_ms, record_bytes_max, log_count, shards }
+    let StreamRecord { name, incarnation, created_ms, terms, log_count, shards, resharding, tags, .. } = record.clone();
+    StreamFields { name, incarnation, created_ms, terms, log_count, shards, resharding, tags }
 }
 
 /// Numbers that look random and are the same in every run (xorshift64).
@@ -38,6 +37,7 @@ fn child(shards: &[ShardRecord], logs: u32, range: HashRange, parents: [Option<u
         parent: parents[0],
         adjacent_parent: parents[1],
         log: shard % logs,
+        opened_ms: 1_700_000_000_500,
     }
 }
 
@@ -48,7 +48,7 @@ fn reshard(record: &StreamRecord, numbers: &mut Numbers) -> StreamRecord {
     let place = numbers.below(record.open.len());
     let first = record.open[place] as usize;
     let close = |shards: &mut Vec<ShardRecord>, at: usize| {
-        shards[at].state = ShardState::Closed { end_sequence: 10 * at as u64 };
+        shards[at].state = ShardState::Closed { end_sequence: 10 * at as u64, closed_ms: 1_700_000_000_500 };
         (shards[at].shard, shards[at].range)
     };
     match record.open.get(place + 1) {
@@ -71,20 +71,30 @@ fn reshard(record: &StreamRecord, numbers: &mut Numbers) -> StreamRecord {
 /// Two shards, the first of them split at a quarter.
 fn golden() -> StreamRecord {
     let mut fields = fields(&planned(2));
-    fields.shards[0].state = ShardState::Closed { end_sequence: 1_000 };
+    fields.shards[0].state = ShardState::Closed { end_sequence: 1_000, closed_ms: 1_700_000_000_500 };
     for range in [HashRange { first: 0, last: (1 << 126) - 1 }, HashRange { first: 1 << 126, last: (1 << 127) - 1 }] {
         fields.shards.push(child(&fields.shards, 2, range, [Some(0), None]));
     }
+    fields.resharding = Some(Reshard::Split { shard: 1, at: 3 << 126 });
+    (fields.terms.retention_bytes, fields.terms.trimmed_ms) = (1 << 40, 1_700_000_000_700);
+    fields.terms.limits.in_bytes = Limit::of(5 << 20);
+    fields.terms.limits.push_bytes = Limit::Unlimited;
+    let tag = Tag { key: "team".to_owned(), value: "payments".to_owned() };
+    fields.tags = fields.tags.change(&[tag], &[]).expect("it may be");
     fields.prove().expect("they tile the hash space")
 }
 
 const GOLDEN: &str = "\
-    524854310100000007000000000000007b68e5cf8b010000005c26050000000000001000020000000400000006006f726465\
-    72730000000000000000000000000000000000000000ffffffffffffffffffffffffffffff7f01e803000000000000000000\
-    0000000000000000000100000000000000000000000000000000000080ffffffffffffffffffffffffffffffff0000000000\
-    000000000000000000000000010000000200000000000000000000000000000000000000ffffffffffffffffffffffffffff\
-    ff3f0000000000000000000100000000000000000000000300000000000000000000000000000000000040ffffffffffffff\
-    ffffffffffffffff7f0000000000000000000100000000000000010000006146ff4ac537931a";
+    524854310100000007000000000000007b68e5cf8b010000005c260500000000000010000200000004000000010100000000\
+    000000000000000000000000000000000000c006006f72646572730000000000000000000000000000000000000000ffffff\
+    ffffffffffffffffffffffff7f01e8030000000000000000000000000000000000007b68e5cf8b010000f469e5cf8b010000\
+    0100000000000000000000000000000000000080ffffffffffffffffffffffffffffffff0000000000000000000000000000\
+    000000010000007b68e5cf8b01000000000000000000000200000000000000000000000000000000000000ffffffffffffff\
+    ffffffffffffffff3f000000000000000000010000000000000000000000f469e5cf8b010000000000000000000003000000\
+    00000000000000000000000000000040ffffffffffffffffffffffffffffff7f000000000000000000010000000000000001\
+    000000f469e5cf8b01000000000000000000000000000000010000bc6ae5cf8b010000000050000000000000000000000000\
+    0000000000000000000000000000000000ffffffffffffffff0100000004007465616d08007061796d656e7473da61d6c9bd\
+    123cda";
 
 fn golden_bytes() -> Vec<u8> {
     let digits: Vec<u8> = GOLDEN.bytes().map(|c| (c as char).to_digit(16).expect("it is a hex digit") as u8).collect();
@@ -96,7 +106,8 @@ fn the_first_version_stays_as_it_is() {
     let bytes = golden().encode();
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(hex, GOLDEN);
-    assert_eq!(bytes.len(), 46 + "orders".len() + 4 * SHARD_BYTES + CHECKSUM_BYTES);
+    let tags = 4 + 2 + "team".len() + 2 + "payments".len();
+    assert_eq!(bytes.len(), 71 + "orders".len() + 4 * SHARD_BYTES + 56 + tags + CHECKSUM_BYTES);
     assert_eq!(StreamRecord::decode(&golden_bytes()), Ok(golden()));
 }
 
@@ -139,7 +150,7 @@ fn every_record_reads_back_and_routes_as_a_scan_would() {
             let last = record.shards.len() as u32 - 1;
             assert_eq!(record.shard(last).map(|shard| shard.shard), Some(last));
             assert_eq!(record.shard(last + 1), None);
-            assert_eq!(record.describe(|log| log as u16 + 5).shards.len(), record.shards.len());
+            assert_eq!(record.describe(|log| log as u16 + 5, StreamLimits::NONE).shards.len(), record.shards.len());
             assert_eq!(record.summary().open_shards as usize, record.open.len());
             if record.open.len() < SHARDS_MAX as usize {
                 record = reshard(&record, &mut numbers);
@@ -150,7 +161,10 @@ fn every_record_reads_back_and_routes_as_a_scan_would() {
 
 #[test]
 fn a_description_says_what_the_record_says() {
-    let description = golden().describe(|log| 10 + log as u16);
+    let description = golden().describe(|log| 10 + log as u16, StreamLimits::kinesis());
+    let own = StreamLimits { in_bytes: Limit::of(5 << 20), push_bytes: Limit::Unlimited, ..StreamLimits::default() };
+    assert_eq!((description.settings.retention_bytes, description.settings.limits), (1 << 40, own));
+    assert_eq!(description.settings.limits_in_force, own.or(StreamLimits::kinesis()));
     assert_eq!((description.name.as_str(), description.incarnation), ("orders", 7));
     let shards: Vec<_> =
         description.shards.iter().map(|shard| (shard.shard, shard.open, shard.parent, shard.log, shard.lane)).collect();
@@ -172,7 +186,7 @@ fn what_cannot_be_is_not_believed() {
         ("tile", |fields| fields.shards[1].range.last -= 1),
         ("tile", |fields| fields.shards[2].range.first = 1),
         ("tile", |fields| fields.shards[0].state = ShardState::Open),
-        ("tile", |fields| fields.shards[1].state = ShardState::Closed { end_sequence: 0 }),
+        ("tile", |fields| fields.shards[1].state = ShardState::Closed { end_sequence: 0, closed_ms: 0 }),
         ("tile", |fields| _ = fields.shards.remove(2)),
         ("tile", |fields| fields.shards.clear()),
         ("stretch", |fields| fields.shards[0].range = HashRange { first: 2, last: 1 }),
@@ -185,8 +199,13 @@ fn what_cannot_be_is_not_believed() {
         ("descends", |fields| fields.shards[2].parent = Some(2)),
         ("descends", |fields| fields.shards[2].adjacent_parent = Some(0)),
         ("descends", |fields| fields.shards[1].adjacent_parent = Some(0)),
-        ("retention", |fields| fields.retention_ms = 0),
-        ("record", |fields| fields.record_bytes_max = 0),
+        ("retention", |fields| fields.terms.retention_ms = 0),
+        ("bytes", |fields| fields.terms.retention_bytes = 1),
+        ("record", |fields| fields.terms.record_bytes_max = 0),
+        ("limit", |fields| fields.terms.limits.in_bytes = Limit::of(u64::MAX - 1)),
+        ("reshard", |fields| fields.resharding = Some(Reshard::Split { shard: 0, at: 5 })),
+        ("reshard", |fields| fields.resharding = Some(Reshard::Merge { shard: 0, adjacent: 1 })),
+        ("reshard", |fields| fields.resharding = Some(Reshard::Scale { target: 0 })),
     ];
     for (place, (word, break_it)) in breaks.iter().enumerate() {
         let mut broken = fields(&golden());

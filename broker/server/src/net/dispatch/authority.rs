@@ -62,7 +62,12 @@ pub(in crate::net) enum Action {
     CreateKey,
     ListKeys,
     RevokeKey,
+    ReshardStream,
     ReadMetrics,
+    UpdateStream,
+    TagStream,
+    TagConsumer,
+    ListTags,
 }
 
 /// What an action needs.
@@ -97,8 +102,13 @@ impl Action {
             Action::CreateKey => ("create access keys", Everywhere(Admin)),
             Action::ListKeys => ("list access keys", Everywhere(Admin)),
             Action::RevokeKey => ("revoke access keys", Everywhere(Admin)),
+            Action::ReshardStream => ("reshard", Everywhere(Admin)),
             // They name every stream and consumer.
             Action::ReadMetrics => ("read the metrics", Everywhere(Admin)),
+            Action::UpdateStream => ("change the retention or the limits of", Everywhere(Admin)),
+            Action::TagStream => ("tag", Everywhere(Admin)),
+            Action::TagConsumer => ("tag a consumer of", WithStream(ReadWrite)),
+            Action::ListTags => ("list the tags of", WithStream(ReadOnly)),
         }
     }
 }

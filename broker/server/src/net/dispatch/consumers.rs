@@ -51,6 +51,6 @@ pub(super) async fn deregister(
     Ok(Reply::Done)
 }
 
-fn consumer_name(text: &str) -> Result<ConsumerName, WireError> {
+pub(super) fn consumer_name(text: &str) -> Result<ConsumerName, WireError> {
     ConsumerName::new(text).map_err(|bad| WireError::new(ErrorCode::BadRequest, format!("consumer: {bad}")))
 }

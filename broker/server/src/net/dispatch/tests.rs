@@ -4,8 +4,12 @@ use std::collections::BTreeSet;
 
 use rheos_core::catalog::{StreamRecord, plan_stream};
 use rheos_protocol::frame::kind;
-use rheos_protocol::message::{ConsumerOf, CreateKey, CreateStream, Hello, Position, Read, Subscribe};
+use rheos_protocol::message::{
+    Access, ChangeTags, ConsumerOf, CreateKey, CreateStream, Hello, KeyPolicy, MergeShards, Position, Read, SplitShard,
+    StreamFilter, Subscribe, Tagged, UpdateShardCount, UpdateStream,
+};
 
+use super::settings::list_streams;
 use super::*;
 
 /// The stream that is asked for, and its life.
@@ -53,7 +57,14 @@ fn row(request: &Request) -> &'static str {
         Request::CreateKey(_) => "DDDyDDD",
         Request::ListKeys { .. } => "DDDyDDD",
         Request::RevokeKey(_) => "DDDyDDD",
+        Request::SplitShard(_) => "DDDyDDD",
+        Request::MergeShards(_) => "DDDyDDD",
+        Request::UpdateShardCount(_) => "DDDyDDD",
         Request::ReadMetrics => "DDDyDDD",
+        Request::UpdateStream(_) => "DDDyDDD",
+        Request::ChangeTags(change) if change.of.consumer.is_some() => "DDyyDyD",
+        Request::ChangeTags(_) => "DDDyDDD",
+        Request::ListTags(_) => "DyyyyyD",
     }
 }
 
@@ -76,7 +87,7 @@ fn every_request() -> Vec<Request> {
         read_of(STREAM.1),
         Request::CreateStream(create(STREAM.0)),
         Request::DescribeStream(STREAM.0.to_owned()),
-        Request::ListStreams { after: String::new(), limit: 1 },
+        Request::ListStreams { after: String::new(), limit: 1, filter: StreamFilter::default() },
         Request::DeleteStream(STREAM.0.to_owned()),
         Request::RegisterConsumer(of.clone()),
         Request::DescribeConsumer(of.clone()),
@@ -88,8 +99,20 @@ fn every_request() -> Vec<Request> {
         Request::CreateKey(CreateKey { name: "k".to_owned(), policy: KeyPolicy::default() }),
         Request::ListKeys { after: String::new(), limit: 1 },
         Request::RevokeKey("k".to_owned()),
+        Request::SplitShard(SplitShard { stream: STREAM.0.to_owned(), shard: 0, at: None }),
+        Request::MergeShards(MergeShards { stream: STREAM.0.to_owned(), shard: 0, adjacent: 1 }),
+        Request::UpdateShardCount(UpdateShardCount { stream: STREAM.0.to_owned(), target: 2 }),
         Request::ReadMetrics,
+        Request::UpdateStream(UpdateStream { stream: STREAM.0.to_owned(), ..UpdateStream::default() }),
+        Request::ChangeTags(change_tags(None)),
+        Request::ChangeTags(change_tags(Some("c".to_owned()))),
+        Request::ListTags(change_tags(None).of),
+        Request::ListTags(change_tags(Some("c".to_owned())).of),
     ]
+}
+
+fn change_tags(consumer: Option<String>) -> ChangeTags {
+    ChangeTags { of: Tagged { stream: STREAM.0.to_owned(), consumer }, set: Vec::new(), remove: Vec::new() }
 }
 
 fn create(name: &str) -> CreateStream {
@@ -193,7 +216,7 @@ fn a_refusal_says_who_may_not_do_what_and_which_grant_is_missing() {
 fn a_listing_holds_what_the_key_may_see() {
     let streams = streams();
     let seen = principals().map(|who| {
-        let (page, more) = list_streams(&streams, &who.principal().policy, "", 10);
+        let (page, more) = list_streams(&streams, &who.principal().policy, &StreamFilter::default(), "", 10);
         assert!(!more);
         page.into_iter().map(|stream| stream.name).collect::<Vec<_>>().join(" ")
     });
@@ -202,7 +225,7 @@ fn a_listing_holds_what_the_key_may_see() {
     let grant = |stream: &str| (stream.to_owned(), Access::ReadOnly);
     let policy = KeyPolicy { everywhere: Access::None, streams: vec![grant("orders"), grant("gone"), grant("audit")] };
     let page = |after: &str| {
-        let (page, more) = list_streams(&streams, &policy, after, 1);
+        let (page, more) = list_streams(&streams, &policy, &StreamFilter::default(), after, 1);
         (page.into_iter().map(|stream| stream.name).collect::<String>(), more)
     };
     assert_eq!(page(""), ("audit".to_owned(), true));

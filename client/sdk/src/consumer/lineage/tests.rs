@@ -1,4 +1,5 @@
 use rheos_protocol::hash::HashRange;
+use rheos_protocol::message::StreamSettings;
 
 use super::*;
 
@@ -21,7 +22,15 @@ fn stream() -> StreamDescription {
         shard(4, true, None, None),
     ];
     let name = "s".to_owned();
-    StreamDescription { name, incarnation: 7, created_ms: 0, retention_ms: 0, record_bytes_max: 1 << 20, shards }
+    StreamDescription {
+        name,
+        incarnation: 7,
+        created_ms: 0,
+        retention_ms: 0,
+        record_bytes_max: 1 << 20,
+        shards,
+        settings: StreamSettings::default(),
+    }
 }
 
 /// Shard, where it begins (`None` when it has ended), and its parents.
@@ -87,4 +96,80 @@ fn who_resumes_neither_skips_nor_repeats() {
             (4, Some(Position::Latest)),
         ]
     );
+}
+
+#[test]
+fn who_comes_after_a_shard_that_was_forgotten_is_found() {
+    let numbers = |stream: &StreamDescription, shard| {
+        let found = successors(stream, shard).map(|found| found.iter().map(|it| it.shard).collect::<Vec<_>>());
+        found.map_err(|error| error.to_string())
+    };
+    // 0 -> 1, 2 -> 3 -> 4, 5; what is left of it.
+    let shard = |shard, open, parent, adjacent_parent| ShardDescription {
+        shard,
+        range: HashRange::FULL,
+        open,
+        parent,
+        adjacent_parent,
+        log: 0,
+        lane: 0,
+    };
+    let all = [
+        shard(2, false, Some(0), None),
+        shard(3, false, Some(1), Some(2)),
+        shard(4, true, Some(3), None),
+        shard(5, true, Some(3), None),
+    ];
+    let left = |from: usize| StreamDescription {
+        name: "s".to_owned(),
+        incarnation: 7,
+        created_ms: 0,
+        retention_ms: 0,
+        record_bytes_max: 1,
+        settings: StreamSettings::default(),
+        shards: all[from..].to_vec(),
+    };
+    assert_eq!(numbers(&left(0), 2), Ok(vec![2]));
+    assert_eq!(numbers(&left(0), 1), Ok(vec![3]));
+    assert_eq!(numbers(&left(2), 1), Ok(vec![4, 5]), "its child is forgotten too");
+    assert!(numbers(&left(2), 3).is_ok_and(|found| found == [4, 5]));
+    assert!(numbers(&left(0), 77).is_err(), "there never was one");
+}
+
+#[test]
+fn a_child_of_two_comes_with_the_parent_that_is_not_known_yet() {
+    let shard = |shard, parent, adjacent_parent| ShardDescription {
+        shard,
+        range: HashRange::FULL,
+        open: shard == 4,
+        parent,
+        adjacent_parent,
+        log: 0,
+        lane: 0,
+    };
+    // 0 and 1 were known; 1 was split into 2 and 3, and then 0 and 2 were merged into 4.
+    let shards = vec![
+        shard(0, None, None),
+        shard(1, None, None),
+        shard(2, Some(1), None),
+        shard(3, Some(1), None),
+        shard(4, Some(0), Some(2)),
+    ];
+    let stream = StreamDescription {
+        name: "s".to_owned(),
+        incarnation: 7,
+        created_ms: 0,
+        retention_ms: 0,
+        record_bytes_max: 1,
+        settings: StreamSettings::default(),
+        shards,
+    };
+    let of = |known: &[u32], children: &[u32]| {
+        let [known, children] = [known, children].map(|shards| shards.iter().copied().collect());
+        let found = descendants(&stream, known, children).expect("they are described");
+        found.into_iter().map(|shard| shard.shard).collect::<Vec<_>>()
+    };
+    assert_eq!(of(&[0, 1], &[4]), [2, 3, 4], "4 waits for 2, which is read after 1");
+    assert_eq!(of(&[0], &[4]), [4], "who was asked for 0 alone is not given 1");
+    assert_eq!(of(&[0, 1, 2, 3, 4], &[]), [0u32; 0]);
 }

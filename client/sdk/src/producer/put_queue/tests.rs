@@ -2,7 +2,7 @@
 //! seed that a failure prints: whatever happens, nothing is stored twice or out of order, and no outcome
 //! is a lie.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
@@ -46,9 +46,33 @@ fn without_faults_a_queue_sends_each_batch_once() {
     assert_eq!(world.broker.stored.len(), world.tickets.len());
 }
 
+#[test]
+fn what_a_closed_shard_has_not_stored_is_left_whole_and_in_order() {
+    let (mut left, mut lost) = (0, 0);
+    for seed in 1..=3_000 {
+        let mut world = World::new(seed, Duration::from_secs(3_600));
+        for step in 0..300 {
+            world.step();
+            world.broker.is_closed |= step == 100 + seed % 150;
+        }
+        world.faults = 0;
+        let unstored = world.leave();
+        // Whatever was indeterminate before, of what is left nothing is stored, and all of it came later.
+        let stored: BTreeSet<u32> = world.broker.stored.iter().copied().collect();
+        assert!(unstored.iter().all(|id| !stored.contains(id)), "seed {seed}: {unstored:?} of {stored:?}");
+        assert!(unstored.is_sorted_by(|a, b| a < b), "seed {seed}: {unstored:?}");
+        let first = unstored.first().copied().unwrap_or(u32::MAX);
+        assert!(stored.iter().all(|id| *id < first), "seed {seed}: {unstored:?} behind {stored:?}");
+        left += unstored.len();
+        lost += world.tickets.len() - unstored.len() - stored.len();
+    }
+    assert!(left > 10_000 && lost > 1_000, "{left} left, {lost} refused or unknown");
+}
+
 /// What the broker knows.
 #[derive(Default)]
 struct Broker {
+    is_closed: bool,
     /// For each producer the sequences of its batches, by number.
     producers: BTreeMap<u64, Vec<u64>>,
     stored: Vec<u32>,
@@ -165,6 +189,23 @@ impl World {
         self.tickets.push(ticket);
     }
 
+    /// Goes on until the queue can be left; the ids of what is in it then.
+    fn leave(&mut self) -> Vec<u32> {
+        for _ in 0..10_000 {
+            if let Some(unstored) = self.queue.leave() {
+                let ids = |batch: Unstored| {
+                    batch.completion.complete(BatchOutcome::Refused(PutRefused::Closed));
+                    let batch = PutBatch::parse(BytesMut::from(&batch.bytes[..])).expect("it is a batch");
+                    let id = |record: RecordView<'_>| u32::from_le_bytes(record.data.try_into().unwrap());
+                    batch.records().map(id).collect::<Vec<_>>()
+                };
+                return unstored.into_iter().flat_map(ids).collect();
+            }
+            self.step_without_puts();
+        }
+        panic!("seed {}: the queue is never left", self.seed);
+    }
+
     fn send(&mut self) {
         let frame = self.frame_next;
         self.frame_next += 1;
@@ -212,6 +253,9 @@ impl World {
         }
         if number > known.len() as u64 {
             return Answer::Refused(WireError::behind(known.len() as u64));
+        }
+        if self.broker.is_closed {
+            return refuse(ErrorCode::ShardClosed);
         }
         let indeterminate = match self.below(100).checked_sub(100 - self.faults) {
             Some(fault) if fault < self.faults / 2 => {
