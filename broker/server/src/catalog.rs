@@ -40,10 +40,11 @@ mod store;
 mod tables;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use crossbeam::channel::{self, Sender, TrySendError};
+use crossbeam::channel::{self, Receiver, Sender, TrySendError};
 use rheos_core::catalog::{ConsumerRecord, KeyRecord, LOGS_OF_STREAM_MAX, LogRecord, Reshard, StreamRecord};
 use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::message::{CreateKey, CreateStream, Tag, UpdateStream};
@@ -74,6 +75,28 @@ pub struct Catalog {
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
+/// A catalog that its thread is opening.
+#[derive(Debug)]
+pub struct OpeningCatalog {
+    catalog: Catalog,
+    told: Receiver<Result<CatalogAtStart, StartError>>,
+    path: PathBuf,
+}
+
+impl OpeningCatalog {
+    /// Waits until it is open.
+    ///
+    /// # Errors
+    ///
+    /// As [`Catalog::open`].
+    pub fn opened(self) -> Result<(Catalog, CatalogAtStart), StartError> {
+        // The thread says nothing when it panics, which redb may do on a damaged file.
+        let damaged = |_| StartError::CatalogDamaged { path: self.path, why: "reading it failed".to_owned() };
+        let at_start = self.told.recv().map_err(damaged)??;
+        Ok((self.catalog, at_start))
+    }
+}
+
 /// What the catalog held when it was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CatalogAtStart {
@@ -99,6 +122,15 @@ impl Catalog {
     /// When the catalog is damaged, missing although there are logs, of a newer format, or cannot be
     /// read or made.
     pub fn open(directory: &DataDirectory) -> Result<(Catalog, CatalogAtStart), StartError> {
+        Catalog::begin_to_open(directory)?.opened()
+    }
+
+    /// The same for who has other things to do meanwhile: the first start waits for the disk many times.
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no thread.
+    pub fn begin_to_open(directory: &DataDirectory) -> Result<OpeningCatalog, StartError> {
         let path = directory.layout().catalog_path();
         let (queue, waiting) = channel::bounded(CHANGES_WAITING_MAX);
         let (tell, told) = channel::bounded(1);
@@ -114,10 +146,8 @@ impl Catalog {
             .name("catalog".to_owned())
             .spawn(work)
             .map_err(StartError::io("start the thread of", &path))?;
-        // The thread says nothing when it panics, which redb may do on a damaged file.
-        let why = || "reading it failed".to_owned();
-        let at_start = told.recv().map_err(|_| StartError::CatalogDamaged { path, why: why() })??;
-        Ok((Catalog { queue, thread: Arc::new(Mutex::new(Some(thread))) }, at_start))
+        let catalog = Catalog { queue, thread: Arc::new(Mutex::new(Some(thread))) };
+        Ok(OpeningCatalog { catalog, told, path })
     }
 
     /// Makes a stream. `now_ms` is the wall clock in ms since 1970, `lanes` the number of lanes, 1 to 256.

@@ -113,6 +113,32 @@ pub fn create_dir(path: &Path, mode: u32) -> Result<(), DurableError> {
     sync_parent(path)
 }
 
+/// Makes a directory with these files, by name and text, under the name `unfinished` and then moves it to `path`:
+/// it is there whole or not at all. What an unfinished run has left is replaced. The modes are the
+/// directory's and the files'.
+///
+/// # Errors
+///
+/// `AlreadyExists` when something is at `path`, and whatever else the system says.
+pub fn create_dir_with(
+    unfinished: &Path,
+    path: &Path,
+    files: &[(&str, String)],
+    (mode, file_mode): (u32, u32),
+) -> Result<(), DurableError> {
+    if unfinished.exists() {
+        remove_dir_all(unfinished)?;
+    }
+    DirBuilder::new().mode(mode).create(unfinished).map_err(naming("create", unfinished))?;
+    for (name, text) in files {
+        let file = unfinished.join(name);
+        write_whole(&file, text.as_bytes(), file_mode).map_err(naming("create", &file))?;
+    }
+    // The names of all of them at once, before the directory has its own.
+    sync_dir(unfinished)?;
+    rename(unfinished, path)
+}
+
 /// Moves a file or directory within one file system. Never replaces what is at `to`.
 ///
 /// The new name is on the disk before the loss of the old one is waited for.

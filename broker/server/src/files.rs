@@ -91,7 +91,7 @@ impl FileThread {
     /// Starts the thread.
     ///
     /// # Errors
-    /// When the system gives no thread or the ballast cannot be made.
+    /// When the system gives no thread.
     pub(crate) fn start(
         directory: Arc<DataDirectory>,
         catalog: Catalog,
@@ -99,7 +99,7 @@ impl FileThread {
         stopping: Stopping,
     ) -> Result<(FileThread, JoinHandle<()>), crate::start_error::StartError> {
         let (jobs, waiting) = channel::unbounded();
-        let storage = StorageWatch::new(&directory)?;
+        let storage = StorageWatch::new(&directory);
         let worker = Worker {
             pace: Pace::default(),
             preparing: VecDeque::new(),

@@ -265,23 +265,17 @@ const SERVER_FILE: &str = "server.pem";
 const TRANSPORT_FILE: &str = "transport.keys";
 const ADMIN_FILE: &str = "admin.key";
 
-/// Makes all keys under another name, so that the directory appears whole.
+/// Makes all keys at once, so that the directory appears whole.
 fn create_keys(layout: &Layout, now: SystemTime) -> Result<(), StartError> {
-    let unfinished = layout.keys_unfinished_dir();
-    if unfinished.exists() {
-        durable::remove_dir_all(&unfinished)?;
-    }
-    durable::create_dir(&unfinished, DIRECTORY_MODE)?;
     let authority = Authority::generate(now)?;
-    for (name, text) in [
+    let files = [
         (CA_FILE, authority.to_pem()),
         (SERVER_FILE, ServerCertificate::issue(&authority, now)?.pem().to_owned()),
         (TRANSPORT_FILE, TransportKeys::generate()?.to_text()),
         (ADMIN_FILE, AccessKey::generate()?.to_text()),
-    ] {
-        durable::create_file(&unfinished.join(name), text.as_bytes(), FILE_MODE)?;
-    }
-    Ok(durable::rename(&unfinished, &layout.keys_dir())?)
+    ];
+    let (unfinished, keys_dir) = (layout.keys_unfinished_dir(), layout.keys_dir());
+    Ok(durable::create_dir_with(&unfinished, &keys_dir, &files, (DIRECTORY_MODE, FILE_MODE))?)
 }
 
 /// The certificate that is kept, or a new one when that will not do for another 30 days.

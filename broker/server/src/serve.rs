@@ -116,6 +116,7 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
     let mut warnings = raise_open_files();
     warnings.extend(open_to_anyone.then(|| OPEN_TO_ANYONE.to_owned()));
     let directory = DataDirectory::open(&options.data, DirectoryOptions { dev: options.dev })?;
+    let catalog = Catalog::begin_to_open(&directory)?;
     warnings.extend(directory.warnings().iter().cloned());
     warnings.extend(cores.warning(options.lanes));
     let mut identity = BrokerIdentity::load_or_create(&directory)?;
@@ -134,7 +135,7 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
         directory: Arc::clone(&directory),
         metrics_open: options.metrics_open,
     })?;
-    let (catalog, at_start) = Catalog::open(&directory)?;
+    let (catalog, at_start) = catalog.opened()?;
     let mut recovered = recover(&directory, &at_start, options.limits)?;
     identity.write_admin_url(&directory, address)?;
 

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
 use crate::directory::{Ballast, DataDirectory};
-use crate::start_error::StartError;
 
 /// Below this many free bytes puts are refused ...
 const LOW_BYTES: u64 = 16 << 20;
@@ -20,15 +19,15 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(super) struct StorageWatch {
     directory: Arc<DataDirectory>,
-    ballast: Ballast,
+    /// None before the first look: a first start does not wait for it.
+    ballast: Option<Ballast>,
     low: bool,
     looked: Option<Instant>,
 }
 
 impl StorageWatch {
-    pub(super) fn new(directory: &Arc<DataDirectory>) -> Result<StorageWatch, StartError> {
-        let ballast = Ballast::open(directory)?;
-        Ok(StorageWatch { directory: Arc::clone(directory), ballast, low: false, looked: None })
+    pub(super) fn new(directory: &Arc<DataDirectory>) -> StorageWatch {
+        StorageWatch { directory: Arc::clone(directory), ballast: None, low: false, looked: None }
     }
 
     /// Looks now and then; says when the disk has become low, or is so no more.
@@ -36,12 +35,19 @@ impl StorageWatch {
         if self.looked.is_some_and(|looked| looked.elapsed() < LOOK_EVERY) {
             return None;
         }
+        if self.looked.is_none() {
+            self.ballast = Ballast::open(&self.directory)
+                .inspect_err(|error| warn!("nothing is held back for the catalog of a full disk: {error}"))
+                .ok();
+        }
         self.looked = Some(Instant::now());
         let free_bytes = self.directory.free_bytes().ok()?;
         let low = free_bytes < if self.low { ENOUGH_BYTES } else { LOW_BYTES };
-        if !low && !self.ballast.is_held() && free_bytes > 4 * ENOUGH_BYTES {
+        if let Some(ballast) = self.ballast.as_mut().filter(|ballast| !low && !ballast.is_held())
+            && free_bytes > 4 * ENOUGH_BYTES
+        {
             // Best effort: without it the next full disk is only less comfortable.
-            drop(self.ballast.restore());
+            drop(ballast.restore());
         }
         if low == self.low {
             return None;
@@ -58,7 +64,8 @@ impl StorageWatch {
 
     /// Gives the ballast back to the file system; false when there was none.
     pub(super) fn release_ballast(&mut self) -> bool {
-        let released = self.ballast.is_held().then(|| self.ballast.release().ok()).flatten();
+        let held = self.ballast.as_mut().filter(|ballast| ballast.is_held());
+        let released = held.and_then(|ballast| ballast.release().ok());
         if let Some(bytes) = released {
             warn!(mib = bytes >> 20, "the disk is full: gave up what was held back for the catalog");
         }
