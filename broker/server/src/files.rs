@@ -40,6 +40,7 @@ use crate::lane::{Arrival, Inboxes, name};
 use crate::recover::read_place;
 
 use prepare::{Pace, Preparing, next_of};
+pub(crate) use storage::LOW_BYTES;
 use storage::StorageWatch;
 
 /// How long the thread sleeps when nobody asks for anything.

@@ -12,6 +12,7 @@ use crate::completions::{self, CompletionsCommand};
 use crate::consumer::ConsumerCommand;
 use crate::context::ContextCommand;
 use crate::demo::DemoCommand;
+use crate::doctor::DoctorCommand;
 use crate::get::GetCommand;
 use crate::help::{HelpCommand, grouped};
 use crate::key::KeyCommand;
@@ -67,6 +68,7 @@ pub(crate) enum Command {
     Ping(PingCommand),
     Verify(VerifyCommand),
     Repair(RepairCommand),
+    Doctor(DoctorCommand),
     Completions(CompletionsCommand),
     Man(ManCommand),
     Help(HelpCommand),

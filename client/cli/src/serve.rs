@@ -91,7 +91,8 @@ pub(crate) fn run(command: &ServeCommand, global: &Global) -> Result<(), Failure
     .map_err(|error| Failure::new(error.to_string()))
 }
 
-fn lanes_of_cores(cores: &[usize]) -> u16 {
+/// Lanes of a broker that is told its cores and no number of lanes.
+pub(crate) fn lanes_of_cores(cores: &[usize]) -> u16 {
     match cores.len() {
         0 => rheos_broker::default_lanes(),
         // More than there can be are refused as that.
