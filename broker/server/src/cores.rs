@@ -9,6 +9,7 @@ use rheos_core::limits::LANES_MAX;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use tracing::warn;
 
+use crate::finding::Finding;
 use crate::start_error::StartError;
 
 /// The lanes of a broker that is not told how many: one for each core that this process may use but
@@ -58,12 +59,28 @@ impl Cores {
         Ok(Cores { allowed, lanes, others })
     }
 
-    /// A sentence for the operator when lanes share cores.
-    pub(crate) fn warning(&self, lanes: u16) -> Option<String> {
+    /// Whether each lane has a core of its own.
+    pub(crate) fn finding(&self, lanes: u16) -> Finding {
         let cores = self.allowed.len();
-        (self.lanes.is_empty() && cores > 0).then(|| {
-            format!("{lanes} lanes share {cores} cores; one lane for each core, or fewer, is faster (--lanes)")
-        })
+        let cores_text = if cores == 1 { "1 core".to_owned() } else { format!("{cores} cores") };
+        if self.lanes.is_empty() && cores > 0 {
+            let fix = "--lanes: one for each core, or fewer, is faster";
+            return Finding::warning(CORES, format!("{lanes} lanes share {cores_text}"), fix);
+        }
+        let others = if self.others.is_empty() { ", which all else shares" } else { "" };
+        let which = self.lanes.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
+        let lanes = if lanes == 1 { "1 lane".to_owned() } else { format!("{lanes} lanes") };
+        Finding::ok(CORES, format!("{cores_text} for this process; {lanes} on {which}{others}"))
+    }
+
+    /// The cores of the lanes, in their order; none when they share all.
+    pub(crate) fn of_lanes(&self) -> &[usize] {
+        &self.lanes
+    }
+
+    /// How many cores the process may use.
+    pub(crate) fn allowed(&self) -> usize {
+        self.allowed.len()
     }
 
     /// Ties the calling thread to the core of a lane.
@@ -104,6 +121,8 @@ fn keep_to(cores: &[usize]) {
     }
 }
 
+const CORES: &str = "cores";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,8 +140,9 @@ mod tests {
         assert_eq!(dealt(&[0, 1], 3, &[]), (vec![], vec![0, 1]), "nobody is tied");
         assert_eq!(dealt(&[], 1, &[]), (vec![], vec![]), "the kernel does not say");
         let shared = Cores::deal_of(vec![0, 1], 3, &[]).expect("it can be dealt");
-        assert!(shared.warning(3).expect("they share").contains("3 lanes share 2 cores"));
-        assert_eq!(Cores::deal_of(vec![0, 1], 2, &[]).expect("it can be dealt").warning(2), None);
+        let said = shared.finding(3).said_at_start().expect("they share");
+        assert!(said.contains("3 lanes share 2 cores") && said.contains("--lanes"), "{said}");
+        assert_eq!(Cores::deal_of(vec![0, 1], 2, &[]).expect("it can be dealt").finding(2).said_at_start(), None);
     }
 
     #[test]

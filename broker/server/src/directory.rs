@@ -35,12 +35,16 @@ use ring::rand::{SecureRandom, SystemRandom};
 use rustix::fs::OFlags;
 
 use crate::durable;
+use crate::finding::Finding;
 use crate::start_error::StartError;
 
 pub use ballast::{BALLAST_BYTES_MAX, Ballast};
 pub use layout::{Layout, SegmentPlace, Space};
+pub(crate) use lock::holder_of;
 pub use lock::{LOCK_POLL, SegmentLockError, lock_segment, waiting_message};
 pub use machine::check_machine;
+pub(crate) use machine::{io_uring, kernel};
+pub(crate) use probe::direct_write;
 
 use format::Format;
 use lock::lock_directory;
@@ -56,12 +60,10 @@ pub struct DirectoryOptions {
 /// Looks whether the file system of a directory, which need not be there yet, keeps what it is given, and
 /// touches nothing.
 ///
-/// Returns what the operator should know, a sentence each.
-///
 /// # Errors
 ///
 /// [`StartError::FileSystemRefused`], or that the place cannot be looked at.
-pub fn check_file_system(path: &Path, options: DirectoryOptions) -> Result<Vec<String>, StartError> {
+pub fn check_file_system(path: &Path, options: DirectoryOptions) -> Result<Finding, StartError> {
     let path = std::path::absolute(path).map_err(StartError::io("find", path))?;
     file_system::check(nearest_directory(&path)?, &path, options.dev)
 }
@@ -86,7 +88,7 @@ impl DataDirectory {
     /// looked at before anything is written to it, and so is whether it is in use.
     pub fn open(path: &Path, options: DirectoryOptions) -> Result<DataDirectory, StartError> {
         let path = std::path::absolute(path).map_err(StartError::io("find", path))?;
-        let mut warnings = check_file_system(&path, options)?;
+        let mut warnings: Vec<String> = check_file_system(&path, options)?.said_at_start().into_iter().collect();
         create_missing(&path)?;
         let path = path.canonicalize().map_err(StartError::io("find", &path))?;
         let layout = Layout::new(path);
@@ -192,6 +194,31 @@ impl DataDirectory {
     }
 }
 
+/// Whether a directory is one that a start takes, and which process has it; touches nothing.
+///
+/// # Errors
+///
+/// That it is somebody else's, of a newer format, damaged, or that its keys can be read by others.
+pub(crate) fn look_at(path: &Path) -> Result<Finding, StartError> {
+    let path = std::path::absolute(path).map_err(StartError::io("find", path))?;
+    let shown = path.display();
+    let nearest = nearest_directory(&path)?;
+    if nearest != path {
+        return Ok(Finding::ok(DIRECTORY, format!("{shown} is not there yet and will be made")));
+    }
+    let layout = Layout::new(path.canonicalize().map_err(StartError::io("find", &path))?);
+    let Some(format) = survey(&layout)? else {
+        return Ok(Finding::ok(DIRECTORY, format!("{shown} is empty and will be filled by the first start")));
+    };
+    if layout.keys_dir().exists() {
+        refuse_if_open_to_others(&layout.keys_dir())?;
+    }
+    let history = if format.history > 1 { format!(", history {}", format.history) } else { String::new() };
+    Ok(Finding::ok(DIRECTORY, format!("{shown} is one of ours{history}")))
+}
+
+const DIRECTORY: &str = "data directory";
+
 /// Permissions of the directories that the broker makes: records are nobody else's business.
 pub(crate) const DIRECTORY_MODE: u32 = 0o700;
 /// Permissions of the files that hold no secret but are nobody else's business either.
@@ -226,7 +253,7 @@ fn create_dir_if_missing(path: &Path, mode: u32) -> Result<(), durable::DurableE
 
 /// The directory itself, or the nearest one above it that is there: it shows on which file system
 /// the directory is or will be.
-fn nearest_directory(path: &Path) -> Result<&Path, StartError> {
+pub(crate) fn nearest_directory(path: &Path) -> Result<&Path, StartError> {
     for ancestor in path.ancestors() {
         match fs::metadata(ancestor) {
             Ok(metadata) if metadata.is_dir() => return Ok(ancestor),

@@ -42,6 +42,7 @@ use crate::stopping::Stopping;
 pub(crate) use ends::write_footer;
 use ends::{Ends, Footer};
 use prepare::{Pace, Preparing, next_of};
+pub(crate) use storage::LOW_BYTES;
 use storage::StorageWatch;
 
 /// How long the thread sleeps when nobody asks for anything.

@@ -11,7 +11,6 @@ use rheos_core::limits::LANES_MAX;
 use rheos_core::log::{Log, LogId};
 use rheos_core::recovery::Chore;
 use rheos_protocol::message::StreamLimits;
-use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
@@ -25,6 +24,7 @@ use crate::http::{HttpParts, HttpThread};
 use crate::identity::{BrokerIdentity, CertificateFiles};
 use crate::lane::{Inboxes, RecoveredStream, name, settings_of};
 use crate::lanes::{Lanes, Shared};
+use crate::limits::raise_open_files;
 use crate::net::Connections;
 use crate::recover::{Found, on_disk, recover_log};
 use crate::reshard::{EXPIRED_WAITING_MAX, Resharder};
@@ -113,12 +113,12 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
     // This thread, and every one that is started before the lanes' own.
     let _kept_off = cores.keep_off_lanes();
     let mut signals = Signals::listen()?;
-    let mut warnings = raise_open_files();
+    let mut warnings: Vec<String> = raise_open_files().said_at_start().into_iter().collect();
     warnings.extend(open_to_anyone.then(|| OPEN_TO_ANYONE.to_owned()));
     let directory = DataDirectory::open(&options.data, DirectoryOptions { dev: options.dev })?;
     let catalog = Catalog::begin_to_open(&directory)?;
     warnings.extend(directory.warnings().iter().cloned());
-    warnings.extend(cores.warning(options.lanes));
+    warnings.extend(cores.finding(options.lanes).said_at_start());
     let mut identity = BrokerIdentity::load_or_create(&directory)?;
     if let Some(files) = &options.certificate {
         identity = identity.with_certificate(files)?;
@@ -127,7 +127,7 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
     // The places outlive the lanes: see there.
     let Sockets { lanes: sockets, http: listener, address, buffers, places: _places } =
         Sockets::open(options.listen, options.lanes)?;
-    warnings.extend(buffers.warning());
+    warnings.extend(buffers.finding().said_at_start());
     let directory = Arc::new(directory);
     let (http, metrics) = HttpThread::start(HttpParts {
         listener,
@@ -285,21 +285,6 @@ fn start_chores(files: &FileThread, chores: Vec<(LogId, Chore)>, condemned: &[u6
     }
 }
 
-/// A log that is written holds two files open: as many as the system allows are asked for.
-fn raise_open_files() -> Vec<String> {
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    let _ = setrlimit(Resource::Nofile, limit);
-    let open_files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    if open_files >= OPEN_FILES_WANTED {
-        return Vec::new();
-    }
-    vec![format!(
-        "this process may open {open_files} files, enough for about {} busy streams (raise it with: ulimit -Hn, or LimitNOFILE= of the unit)",
-        open_files / 3
-    )]
-}
-
 /// Says it again and again, for as long as the broker runs; where it is so.
 async fn warn_again(open_to_anyone: bool) {
     if !open_to_anyone {
@@ -315,5 +300,3 @@ const OPEN_TO_ANYONE: &str =
     "in development mode on the network: whoever reaches this port may read and change everything";
 /// How often that is said.
 const WARNED_EVERY: Duration = Duration::from_secs(60);
-/// Enough for a thousand busy streams and their readers.
-const OPEN_FILES_WANTED: u64 = 4_096;

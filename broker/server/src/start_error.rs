@@ -15,15 +15,15 @@ use crate::durable::DurableError;
 #[non_exhaustive]
 pub enum StartError {
     /// The kernel lacks what the lanes need.
-    #[error("this kernel is Linux {release}; the broker needs 5.19 or newer")]
+    #[error("this kernel is Linux {release}, and the broker needs 5.19 or newer; run it on a newer one")]
     KernelTooOld {
         /// What the kernel calls itself.
         release: String,
     },
     /// The kernel or a seccomp filter forbids io_uring.
     #[error(
-        "io_uring is denied to this process ({source}; kernel.io_uring_disabled = {sysctl}): in a container, run it with \
-         a seccomp profile that allows io_uring (the stock one does not); otherwise: sysctl -w kernel.io_uring_disabled=0"
+        "io_uring is denied to this process ({source}, kernel.io_uring_disabled = {sysctl}); in a container, run it with \
+         a seccomp profile that allows io_uring (the stock one does not), otherwise: sysctl -w kernel.io_uring_disabled=0"
     )]
     IoUringDenied {
         /// The value of the sysctl, or why there is none.
@@ -286,6 +286,15 @@ pub enum StartError {
 }
 
 impl StartError {
+    /// What is wrong and what is to be done, which follows the first semicolon of a message.
+    pub(crate) fn what_and_fix(&self) -> (String, Option<String>) {
+        let message = self.to_string();
+        match message.split_once("; ") {
+            Some((what, fix)) => (what.to_owned(), Some(fix.to_owned())),
+            None => (message, None),
+        }
+    }
+
     /// A ring that the kernel refuses, for `map_err`.
     pub(crate) fn ring(source: io::Error) -> StartError {
         StartError::IoUringFailed { source }

@@ -20,6 +20,8 @@ use quinn::{Connection, EndpointConfig, IdleTimeout, MtuDiscoveryConfig, ServerC
 use rheos_protocol::limits::{CONTROL_STREAMS_MAX, DATA_STREAMS_MAX, UNAUTHENTICATED_FRAME_BYTES_MAX};
 use rustix::net::sockopt;
 
+use crate::finding::Finding;
+
 /// How far MTU discovery looks where nothing else is set: what fits an Ethernet path, tunnels included.
 pub const MTU_BOUND_DEFAULT: u16 = 1452;
 /// The farthest it may look: ten segments of this size still fit the 64 KiB of one GSO call. Beyond
@@ -106,23 +108,26 @@ pub struct SocketBuffers {
 }
 
 impl SocketBuffers {
-    /// A sentence for the operator when the kernel gave less than [`SOCKET_BUFFER_BYTES`].
-    pub fn warning(&self) -> Option<String> {
+    /// Whether the kernel gave [`SOCKET_BUFFER_BYTES`].
+    pub(crate) fn finding(&self) -> Finding {
         let (least, sysctl) = if self.receive_bytes <= self.send_bytes {
             (self.receive_bytes, "net.core.rmem_max")
         } else {
             (self.send_bytes, "net.core.wmem_max")
         };
-        (least < SOCKET_BUFFER_BYTES).then(|| {
-            format!(
-                "the kernel gives a UDP socket {} KiB of buffer where {} KiB were asked for; bursts may lose packets \
-                 (raise it with: sysctl -w {sysctl}={SOCKET_BUFFER_BYTES})",
-                least >> 10,
-                SOCKET_BUFFER_BYTES >> 10,
-            )
-        })
+        if least >= SOCKET_BUFFER_BYTES {
+            return Finding::ok(UDP_BUFFERS, format!("{} KiB in each direction", least >> 10));
+        }
+        let what = format!(
+            "the kernel gives a UDP socket {} KiB of buffer where {} KiB were asked for; bursts may lose packets",
+            least >> 10,
+            SOCKET_BUFFER_BYTES >> 10,
+        );
+        Finding::warning(UDP_BUFFERS, what, format!("raise it with: sysctl -w {sysctl}={SOCKET_BUFFER_BYTES}"))
     }
 }
+
+const UDP_BUFFERS: &str = "UDP buffers";
 
 /// Asks for large buffers, past the system's limit where the process may, and reads back what it got.
 ///
@@ -202,8 +207,8 @@ mod tests {
     #[test]
     fn small_buffers_name_the_sysctl() {
         let small = SocketBuffers { receive_bytes: 212_992, send_bytes: SOCKET_BUFFER_BYTES };
-        assert!(small.warning().expect("it is small").contains("net.core.rmem_max"));
+        assert!(small.finding().said_at_start().expect("it is small").contains("net.core.rmem_max"));
         let full = SocketBuffers { receive_bytes: SOCKET_BUFFER_BYTES, send_bytes: SOCKET_BUFFER_BYTES };
-        assert_eq!(full.warning(), None);
+        assert_eq!(full.finding().said_at_start(), None);
     }
 }

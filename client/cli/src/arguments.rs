@@ -14,6 +14,7 @@ use crate::config::{self, ConfigCommand, Configured};
 use crate::consumer::ConsumerCommand;
 use crate::context::ContextCommand;
 use crate::demo::DemoCommand;
+use crate::doctor::DoctorCommand;
 use crate::failure::Failure;
 use crate::get::GetCommand;
 use crate::help::{HelpCommand, grouped};
@@ -74,6 +75,7 @@ pub(crate) enum Command {
     Ping(PingCommand),
     Verify(VerifyCommand),
     Repair(RepairCommand),
+    Doctor(DoctorCommand),
     Completions(CompletionsCommand),
     Man(ManCommand),
     Help(HelpCommand),
@@ -176,6 +178,7 @@ impl Arguments {
     fn configured(&mut self) -> Option<&mut Configured> {
         match &mut self.command {
             Command::Serve(command) => Some(&mut command.configured),
+            Command::Doctor(command) => Some(&mut command.configured),
             Command::Config(command) => command.configured(),
             _ => None,
         }

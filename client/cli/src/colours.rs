@@ -4,6 +4,8 @@ use std::io::IsTerminal;
 
 pub(crate) const RESET: &str = "\x1b[0m";
 pub(crate) const BOLD: &str = "\x1b[1m";
+pub(crate) const GREEN: &str = "\x1b[32m";
+pub(crate) const CYAN: &str = "\x1b[36m";
 pub(crate) const BOLD_RED: &str = "\x1b[1;31m";
 /// For warnings: yellow cannot be read on white.
 pub(crate) const BOLD_MAGENTA: &str = "\x1b[1;35m";

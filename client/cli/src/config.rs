@@ -77,7 +77,7 @@ pub(crate) fn read(
 }
 
 /// The commands that have settings.
-const WITH_SETTINGS: [&[&str]; 2] = [&["serve"], &["config", "print"]];
+const WITH_SETTINGS: [&[&str]; 3] = [&["serve"], &["config", "print"], &["doctor"]];
 
 fn at(command: Command, path: &[&str], change: &impl Fn(Command) -> Command) -> Command {
     match path {

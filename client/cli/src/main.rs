@@ -21,6 +21,7 @@ mod consumer;
 mod context;
 mod contexts;
 mod demo;
+mod doctor;
 mod exit;
 mod failure;
 mod get;
@@ -70,6 +71,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Serve(command) => serve::run(command, global),
         Command::Verify(command) => verify::run(command, global),
         Command::Repair(command) => repair::run(command, global),
+        Command::Doctor(command) => doctor::run(command, global),
         Command::Context(command) => context::run(command, global),
         Command::Config(command) => config::run(command, global),
         Command::Tls(command) => tls::run(command, global),

@@ -62,7 +62,7 @@ pub(crate) struct Settings {
     mtu: u16,
     /// Cores to pin the lanes to, one for each; by default the last ones this process may use
     #[arg(long, env = "RHEOS_CORES", hide_env_values = true, value_name = "LIST", value_delimiter = ',')]
-    cores: Vec<usize>,
+    pub(crate) cores: Vec<usize>,
     /// Limits of streams that set none of their own (see rheos stream limits): none, or those of Kinesis for
     /// each shard, 1 MiB and 1000 records a second in, 2 MiB and 5 reads out, 2 MiB to each consumer
     #[arg(long, env = "RHEOS_LIMITS", hide_env_values = true, value_name = "WHICH", default_value = "none")]
@@ -129,6 +129,15 @@ impl Settings {
         Ok(())
     }
 
+    /// How many lanes the broker is to have.
+    pub(crate) fn lanes(&self) -> u16 {
+        self.lanes.unwrap_or_else(|| match self.cores.len() {
+            0 => rheos_broker::default_lanes(),
+            // More than there can be are refused as that.
+            named => u16::try_from(named).unwrap_or(u16::MAX),
+        })
+    }
+
     /// The same for the broker.
     pub(crate) fn options(&self, data: &Path, ready: Box<dyn FnOnce(&Ready) + Send>) -> ServeOptions {
         let files = self.tls_cert.clone().zip(self.tls_key.clone());
@@ -138,7 +147,7 @@ impl Settings {
             dev: self.dev,
             dev_anyone_on_the_network: self.dev_anyone_on_the_network,
             certificate: files.map(|(chain, key)| CertificateFiles { chain, key }),
-            lanes: self.lanes.unwrap_or_else(|| lanes_of_cores(&self.cores)),
+            lanes: self.lanes(),
             metrics_open: self.metrics_open,
             mtu: self.mtu,
             cores: self.cores.clone(),
@@ -158,14 +167,6 @@ pub(crate) fn table() -> Command {
 /// The name of a setting: that of its flag, and its key in the file.
 pub(crate) fn name(setting: &Arg) -> &str {
     setting.get_long().expect("a setting has a long flag")
-}
-
-fn lanes_of_cores(cores: &[usize]) -> u16 {
-    match cores.len() {
-        0 => rheos_broker::default_lanes(),
-        // More than there can be are refused as that.
-        named => u16::try_from(named).unwrap_or(u16::MAX),
-    }
 }
 
 fn parse_mtu(text: &str) -> Result<u16, String> {

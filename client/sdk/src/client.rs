@@ -67,6 +67,15 @@ impl Client {
         self.core.lanes.welcome()
     }
 
+    /// When the broker's certificate expires, in ms since 1970; `None` when that cannot be told.
+    ///
+    /// # Errors
+    ///
+    /// That the connection cannot be made.
+    pub async fn certificate_expires_ms(&self) -> Result<Option<u64>, Error> {
+        self.core.ask_on(|session| async move { Ok(session.certificate_expires_ms()) }).await
+    }
+
     /// Makes a stream.
     ///
     /// # Errors

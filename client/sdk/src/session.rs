@@ -14,6 +14,7 @@ use rheos_protocol::error::ErrorCode;
 use rheos_protocol::frame::reply_limit;
 use rheos_protocol::message::{ALPN, EXPORTER_LABEL, Hello, PROTOCOL_VERSION, Reply, Request, Welcome};
 use ring::hmac;
+use rustls::pki_types::CertificateDer;
 use tokio::time::timeout;
 
 use crate::error::Error;
@@ -22,7 +23,7 @@ use crate::options::ConnectOptions;
 use crate::pushes::{Pushes, give_up};
 use crate::random;
 use crate::transport;
-use crate::verifier::{Trust, Verifier};
+use crate::verifier::{Trust, Verifier, expires_ms};
 
 /// How long a broker may take to answer over UDP, and again to answer Hello.
 const ANSWER_MAX: Duration = Duration::from_secs(3);
@@ -130,6 +131,12 @@ impl Session {
         let (mut send, receive) = self.connection.open_bi().await.map_err(connection_lost)?;
         send_request(&mut send, request, id).await?;
         Ok((FrameReader::new(receive, reply_limit()), id))
+    }
+
+    /// When the certificate that the broker has shown expires, in ms since 1970, where that can be told.
+    pub(crate) fn certificate_expires_ms(&self) -> Option<u64> {
+        let shown = self.connection.peer_identity()?.downcast::<Vec<CertificateDer<'static>>>().ok()?;
+        expires_ms(&shown, &rustls::crypto::ring::default_provider())
     }
 
     /// Ends the connection because the broker broke the protocol, or says nothing any more.

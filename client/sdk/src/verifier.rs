@@ -7,6 +7,7 @@
 //! its own.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use ring::digest::{SHA256, digest};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -114,10 +115,31 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
+/// When the certificate that a server has shown expires, in ms since 1970, or one between it and the last of the
+/// chain; `None` when that cannot be told.
+///
+/// Nothing is trusted here: at the end of time every certificate has expired, and the check says when it did.
+pub(crate) fn expires_ms(chain: &[CertificateDer<'_>], provider: &CryptoProvider) -> Option<u64> {
+    let (end_entity, others) = chain.split_first()?;
+    let (authority, between) = others.split_last().unwrap_or((end_entity, &[]));
+    let mut roots = RootCertStore::empty();
+    roots.add(authority.clone().into_owned()).ok()?;
+    let parsed = ParsedCertificate::try_from(end_entity).ok()?;
+    let end_of_time = UnixTime::since_unix_epoch(Duration::from_secs(END_OF_TIME_S));
+    let algorithms = provider.signature_verification_algorithms.all;
+    match verify_server_cert_signed_by_trust_anchor(&parsed, &roots, between, end_of_time, algorithms) {
+        Err(Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. })) => {
+            Some(not_after.as_secs().saturating_mul(1_000))
+        }
+        _ => None,
+    }
+}
+
+/// The last second that a certificate can name: the end of the year 9999.
+const END_OF_TIME_S: u64 = 253_402_300_799;
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use rcgen::{BasicConstraints, Certificate, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 
     use super::*;
@@ -174,6 +196,20 @@ mod tests {
         // Another's certificate does not become good by the right one behind it.
         let [other, ..] = &chain();
         judge(root, &[other, between, root], name, year(2025)).unwrap_err();
+    }
+
+    #[test]
+    fn the_end_of_a_certificate_is_told() {
+        let provider = rustls::crypto::ring::default_provider();
+        let [leaf, between, root] = chain().map(|certificate| certificate.der().clone());
+        let ends_ms = Some(1_767_225_600_000);
+        assert_eq!(expires_ms(&[leaf.clone(), between, root], &provider), ends_ms);
+        for is_ca in [false, true] {
+            let alone = parameters(&["rheos"], is_ca).self_signed(&KeyPair::generate().unwrap()).unwrap();
+            assert_eq!(expires_ms(&[alone.der().clone()], &provider), ends_ms);
+        }
+        assert_eq!(expires_ms(&[], &provider), None);
+        assert_eq!(expires_ms(&[b"none".to_vec().into()], &provider), None);
     }
 
     #[test]

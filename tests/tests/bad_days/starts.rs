@@ -1,5 +1,8 @@
 //! Starts that cannot be: each says why in one line and has touched nothing.
 
+use rheos_broker::{DoctorOptions, Grade, examine};
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
+
 use super::*;
 
 #[test]
@@ -97,6 +100,40 @@ fn without_io_uring_there_is_one_line_that_says_what_to_do() {
     let mut place = place().with_flag("--deny-io-uring");
     let error = refusal(&mut place);
     assert!(error.contains("io_uring is denied") && error.contains("seccomp"), "{error}");
+}
+
+/// The doctor asks as a start does: under a filter, on a thread of its own, it is refused the same.
+#[test]
+fn the_doctor_says_of_a_denied_io_uring_what_a_start_says() {
+    let examined = std::thread::spawn(|| {
+        deny_io_uring();
+        let data = tempfile_in(Path::new(env!("CARGO_TARGET_TMPDIR"))).expect("the build directory is writable");
+        let options = DoctorOptions {
+            data: data.path().to_owned(),
+            listen: ([127, 0, 0, 1], 0).into(),
+            lanes: 1,
+            cores: Vec::new(),
+            dev: false,
+        };
+        let mut findings = Vec::new();
+        examine(&options, |finding| findings.push(finding));
+        findings
+    });
+    let findings = examined.join().expect("it examines");
+    let problems: Vec<_> = findings.iter().filter(|finding| finding.grade == Grade::Problem).collect();
+    let [problem] = problems[..] else { panic!("{problems:#?}") };
+    assert_eq!(problem.topic, "io_uring");
+    assert!(problem.what.contains("io_uring is denied"), "{problem:?}");
+    let fix = problem.fix.as_deref().expect("it says what to do");
+    assert!(fix.contains("seccomp") && fix.contains("sysctl -w kernel.io_uring_disabled=0"), "{fix}");
+}
+
+fn deny_io_uring() {
+    let rules = [425, 426, 427].map(|call| (call, Vec::new())).into();
+    let architecture = std::env::consts::ARCH.try_into().expect("the filter knows this architecture");
+    let filter = SeccompFilter::new(rules, SeccompAction::Allow, SeccompAction::Errno(1), architecture);
+    let program: BpfProgram = filter.expect("the rules are whole").try_into().expect("the filter is small");
+    seccompiler::apply_filter(&program).expect("a thread may bind its own hands");
 }
 
 #[test]

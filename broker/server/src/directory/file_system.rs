@@ -13,11 +13,11 @@ use std::path::Path;
 
 use rustix::fs::{Dev, IFlags, ioctl_getflags, major, minor, statfs};
 
+use crate::finding::Finding;
 use crate::start_error::StartError;
 
-/// Looks at the file system of `nearest`, on which the directory `path` is or will be, and says what
-/// the operator should know.
-pub(super) fn check(nearest: &Path, path: &Path, dev: bool) -> Result<Vec<String>, StartError> {
+/// Looks at the file system of `nearest`, on which the directory `path` is or will be.
+pub(super) fn check(nearest: &Path, path: &Path, dev: bool) -> Result<Finding, StartError> {
     // By path: a directory above ours need not be readable.
     let magic = statfs(nearest).map_err(|error| StartError::io("look at", nearest)(error.into()))?.f_type;
     let device = fs::metadata(nearest).map_err(StartError::io("look at", nearest))?.dev();
@@ -34,15 +34,30 @@ pub(super) fn check(nearest: &Path, path: &Path, dev: bool) -> Result<Vec<String
         name = "overlayfs over memory".to_owned();
         standing = MEMORY;
     }
+    if standing == Standing::Good && mount.as_ref().is_some_and(|mount| says_no_barriers(mount.options)) {
+        let what = format!(
+            "{} is on {name} mounted without barriers: what is acknowledged is lost with the power, unless the disk's \
+             cache is kept by a battery",
+            path.display()
+        );
+        return Ok(Finding::warning(FILE_SYSTEM, what, "mount -o remount,barrier=1 on it, and in /etc/fstab"));
+    }
+    let place = path.display();
     match standing {
-        Standing::Good => Ok(Vec::new()),
-        Standing::Costly(why) => Ok(vec![format!("{} is on {name}, {why}; ext4 or XFS is better", path.display())]),
-        Standing::Refused(why) if dev => {
-            Ok(vec![format!("{} is on {name}, {why}: what is written there is not durable (--dev)", path.display())])
+        Standing::Good => Ok(Finding::ok(FILE_SYSTEM, format!("{place} is on {name}"))),
+        Standing::Costly(why) => {
+            Ok(Finding::warning(FILE_SYSTEM, format!("{place} is on {name}, {why}"), "ext4 or XFS is better"))
         }
+        Standing::Refused(why) if dev => Ok(Finding::warning(
+            FILE_SYSTEM,
+            format!("{place} is on {name}, {why}: what is written there is not durable"),
+            "for --dev only",
+        )),
         Standing::Refused(why) => Err(StartError::FileSystemRefused { path: path.to_owned(), name, why }),
     }
 }
+
+const FILE_SYSTEM: &str = "file system";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Standing {
@@ -140,6 +155,11 @@ fn writes_to_memory(options: &str) -> bool {
     magic.is_some_and(|magic| judge(magic, None).1 == MEMORY)
 }
 
+/// Whether the disk is not told to keep what is written.
+fn says_no_barriers(options: &str) -> bool {
+    options.split(',').any(|option| matches!(option, "nobarrier" | "barrier=0"))
+}
+
 fn says_data_journal(options: &str) -> bool {
     options.split([',', '\n']).any(|option| option.trim() == "data=journal")
 }
@@ -189,6 +209,12 @@ mod tests {
         // Where nothing in memory is mounted at the usual place, there is nothing to look at.
         let is_memory = statfs("/dev/shm").is_ok_and(|about| judge(about.f_type as u32, None).1 == MEMORY);
         assert_eq!(of("/dev/shm"), is_memory);
+    }
+
+    #[test]
+    fn only_the_options_themselves_mean_no_barriers() {
+        assert!(says_no_barriers("rw,nobarrier") && says_no_barriers("rw,barrier=0,discard"));
+        assert!(!says_no_barriers("rw,relatime,barrier=1") && !says_no_barriers(""));
     }
 
     #[test]

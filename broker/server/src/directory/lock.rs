@@ -9,7 +9,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -122,6 +122,26 @@ pub(super) fn lock_directory(layout: &Layout, may_create: bool) -> Result<File, 
     Ok(file)
 }
 
+/// The process that holds a directory, as far as the kernel tells; without trying its lock, because a start
+/// that tries it at that moment would be refused.
+pub(crate) fn holder_of(layout: &Layout) -> Option<u32> {
+    let about = std::fs::metadata(layout.lock_path()).ok()?;
+    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    let device = about.dev();
+    holder_among(&locks, (rustix::fs::major(device), rustix::fs::minor(device), about.ino()))
+}
+
+/// A line is: number, FLOCK, ADVISORY, WRITE, process, major:minor:inode (the first two in hex), range.
+fn holder_among(locks: &str, (major, minor, inode): (u32, u32, u64)) -> Option<u32> {
+    let place = format!("{major:02x}:{minor:02x}:{inode}");
+    locks.lines().find_map(|line| {
+        let mut fields = line.split_whitespace().skip(1);
+        let kind = fields.next()?;
+        let (process, at) = (fields.nth(2)?, fields.next()?);
+        (kind == "FLOCK" && at == place).then(|| process.parse().ok())?
+    })
+}
+
 /// Whether a `LOCK` in a directory without `FORMAT` is one that we made.
 pub(super) fn is_ours(path: &Path) -> Result<bool, StartError> {
     let mut text = Vec::new();
@@ -191,4 +211,20 @@ fn holder(file: &File) -> Option<u32> {
     let length = file.read_at(&mut text, 0).unwrap_or(0);
     let process = std::str::from_utf8(&text[..length]).ok().and_then(|text| text.strip_prefix(HOLDER)?.lines().next());
     process.and_then(|number| number.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_holder_of_a_lock_is_found_by_its_inode() {
+        let locks = "1: FLOCK  ADVISORY  WRITE 25683 fe:00:5431840 0 EOF\n\
+                     2: POSIX  ADVISORY  WRITE 11 fe:00:7 0 EOF\n\
+                     3: FLOCK  ADVISORY  READ 12 08:11:7 0 EOF\nodd\n";
+        assert_eq!(holder_among(locks, (0xfe, 0, 5_431_840)), Some(25_683));
+        assert_eq!(holder_among(locks, (0xfe, 0, 7)), None, "that is another kind of lock");
+        assert_eq!(holder_among(locks, (8, 0x11, 7)), Some(12));
+        assert_eq!(holder_among("", (8, 0x11, 7)), None);
+    }
 }

@@ -6,12 +6,15 @@
 use std::fs;
 use std::io;
 
-use io_uring::IoUring;
+use io_uring::{IoUring, Probe, opcode};
 use rustix::io::Errno;
 use rustix::system::uname;
 
+use crate::finding::Finding;
 use crate::start_error::StartError;
 
+const KERNEL: &str = "kernel";
+const IO_URING: &str = "io_uring";
 /// The oldest kernel that has everything the lanes use.
 const KERNEL_LEAST: (u32, u32) = (5, 19);
 /// Entries of the ring that is made to see whether one can be made.
@@ -23,15 +26,43 @@ const TRIAL_ENTRIES: u32 = 4;
 ///
 /// [`StartError::KernelTooOld`], [`StartError::IoUringDenied`] or [`StartError::IoUringFailed`].
 pub fn check_machine() -> Result<(), StartError> {
+    kernel()?;
+    io_uring().map(drop)
+}
+
+/// Looks at the kernel's age.
+pub(crate) fn kernel() -> Result<Finding, StartError> {
     let release = uname().release().to_string_lossy().into_owned();
-    if !is_recent(&release) {
-        return Err(StartError::KernelTooOld { release });
+    match is_recent(&release) {
+        true => Ok(Finding::ok(KERNEL, format!("Linux {release}"))),
+        false => Err(StartError::KernelTooOld { release }),
     }
-    match IoUring::new(TRIAL_ENTRIES) {
-        Ok(_) => Ok(()),
-        Err(source) if is_denial(&source) => Err(StartError::IoUringDenied { sysctl: sysctl(), source }),
-        Err(source) => Err(StartError::IoUringFailed { source }),
+}
+
+/// Looks whether a ring can be made that does what the lanes want of it.
+pub(crate) fn io_uring() -> Result<Finding, StartError> {
+    let mut probe = Probe::new();
+    let tried = IoUring::new(TRIAL_ENTRIES).and_then(|ring| ring.submitter().register_probe(&mut probe));
+    tried.map_err(|source| match is_denial(&source) {
+        true => StartError::IoUringDenied { sysctl: sysctl(), source },
+        false => StartError::IoUringFailed { source },
+    })?;
+    if let Some((_, name)) = OPERATIONS.into_iter().find(|(code, _)| !probe.is_supported(*code)) {
+        let source = io::Error::new(io::ErrorKind::Unsupported, format!("it has no operation to {name}"));
+        return Err(StartError::IoUringDenied { sysctl: sysctl(), source });
     }
+    let filtered = if is_filtered() { ", and this process's seccomp filter lets it pass" } else { "" };
+    Ok(Finding::ok(IO_URING, format!("allowed (kernel.io_uring_disabled = {}){filtered}", sysctl())))
+}
+
+/// What the rings are asked to do.
+const OPERATIONS: [(u8, &str); 3] =
+    [(opcode::Write::CODE, "write"), (opcode::Read::CODE, "read"), (opcode::PollAdd::CODE, "poll")];
+
+/// Whether a seccomp filter stands between this process and the kernel.
+fn is_filtered() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status.lines().filter_map(|line| line.strip_prefix("Seccomp:")).any(|mode| mode.trim() == "2")
 }
 
 /// A release that is not numbered as Linux is gets the benefit of the doubt.

@@ -34,13 +34,19 @@ pub(super) fn write(layout: &Layout, dev: bool) -> Result<Probe, StartError> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         made => drop(made?),
     }
-    match direct_write(layout, &path) {
-        Ok(()) => Ok(Probe { direct: true, warning: None }),
+    let root = layout.root();
+    let open = |flags: OFlags| {
+        let flags = i32::try_from(flags.bits()).expect("these flags are low bits");
+        OpenOptions::new().read(true).write(true).custom_flags(flags).open(&path)
+    };
+    match direct_write(root, &path, open) {
+        Ok(_) => Ok(Probe { direct: true, warning: None }),
         Err(StartError::DirectWriteRefused { source, .. }) if dev => {
-            trial(layout, &path, OFlags::DSYNC).map_err(StartError::io("write", &path))??;
+            let file = open(OFlags::DSYNC).map_err(StartError::io("open", &path))?;
+            trial(root, &file).map_err(StartError::io("write", &path))??;
             let warning = format!(
                 "{} takes no direct writes ({source}): they go through the page cache, for --dev only",
-                layout.root().display()
+                root.display()
             );
             Ok(Probe { direct: false, warning: Some(warning) })
         }
@@ -48,38 +54,43 @@ pub(super) fn write(layout: &Layout, dev: bool) -> Result<Probe, StartError> {
     }
 }
 
-fn direct_write(layout: &Layout, path: &Path) -> Result<(), StartError> {
+/// Writes a block to a file as a commit does and reads it back. `open` opens the file at `path`, on the file
+/// system of `root`, with the flags that it is given; the file is returned.
+pub(crate) fn direct_write(
+    root: &Path,
+    path: &Path,
+    open: impl FnOnce(OFlags) -> io::Result<File>,
+) -> Result<File, StartError> {
     let refused = |source: io::Error| match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StartError::Full { path: path.to_owned() },
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             StartError::NotWritable { path: path.to_owned(), source }
         }
-        _ => StartError::DirectWriteRefused { path: layout.root().to_owned(), source },
+        _ => StartError::DirectWriteRefused { path: root.to_owned(), source },
     };
-    if let Some(bytes) = alignment(path).map_err(StartError::io("look at", path))? {
+    let file = open(OFlags::DIRECT | OFlags::DSYNC).map_err(refused)?;
+    if let Some(bytes) = alignment(&file).map_err(StartError::io("look at", path))? {
         if bytes == 0 {
             return Err(refused(io::Error::other("the file system says it has none")));
         }
         if bytes as usize > BLOCK_BYTES {
-            return Err(StartError::AlignmentTooCoarse { path: layout.root().to_owned(), bytes });
+            return Err(StartError::AlignmentTooCoarse { path: root.to_owned(), bytes });
         }
     }
-    trial(layout, path, OFlags::DIRECT | OFlags::DSYNC).map_err(refused)?
+    trial(root, &file).map_err(refused)??;
+    Ok(file)
 }
 
 /// The alignment that direct writes to this file need; `None` where the kernel (before 6.1) or the
 /// file system does not tell.
-fn alignment(path: &Path) -> io::Result<Option<u32>> {
-    let file = File::open(path)?;
-    let answer = statx(&file, "", AtFlags::EMPTY_PATH, StatxFlags::DIOALIGN)?;
+fn alignment(file: &File) -> io::Result<Option<u32>> {
+    let answer = statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::DIOALIGN)?;
     let told = answer.stx_mask & StatxFlags::DIOALIGN.bits() != 0;
     Ok(told.then_some(answer.stx_dio_mem_align.max(answer.stx_dio_offset_align)))
 }
 
 /// The outer error is the system's, the inner one is about what came back.
-fn trial(layout: &Layout, path: &Path, flags: OFlags) -> io::Result<Result<(), StartError>> {
-    let flags = i32::try_from(flags.bits()).expect("these flags are low bits");
-    let file = OpenOptions::new().read(true).write(true).custom_flags(flags).open(path)?;
+fn trial(root: &Path, file: &File) -> io::Result<Result<(), StartError>> {
     let mut written = AlignedBuffer::with_capacity(BLOCK_BYTES);
     written.extend_from_slice(format!("rheos probe of process {}\n", process::id()).as_bytes());
     written.pad_to_block();
@@ -89,7 +100,7 @@ fn trial(layout: &Layout, path: &Path, flags: OFlags) -> io::Result<Result<(), S
     read.extend_zeroed(BLOCK_BYTES);
     file.read_exact_at(&mut read, 0)?;
     if read[..] != written[..] {
-        return Ok(Err(StartError::ProbeMismatch { path: layout.root().to_owned() }));
+        return Ok(Err(StartError::ProbeMismatch { path: root.to_owned() }));
     }
     Ok(Ok(()))
 }

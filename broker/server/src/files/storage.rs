@@ -9,9 +9,9 @@ use tracing::{info, warn};
 use crate::directory::{Ballast, DataDirectory};
 
 /// Below this many free bytes puts are refused ...
-const LOW_BYTES: u64 = 16 << 20;
+pub(crate) const LOW_BYTES: u64 = 16 << 20;
 /// ... until so many are free.
-const ENOUGH_BYTES: u64 = 24 << 20;
+pub(crate) const ENOUGH_BYTES: u64 = 24 << 20;
 /// How often the file system is asked.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
