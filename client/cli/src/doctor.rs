@@ -92,9 +92,6 @@ impl Told {
             Output::Json => output::json(&json!({ "findings": self.findings, "starts": problems == 0 }))?,
             Output::Ndjson => {}
         }
-        match problems {
-            0 => Ok(()),
-            _ => Err(Failure::new(format!("a broker does not start here: {}", count(problems, "problem")))),
-        }
+        if problems == 0 { Ok(()) } else { Err(Failure::Said) }
     }
 }

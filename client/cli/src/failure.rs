@@ -17,8 +17,8 @@ pub(crate) enum Failure {
     Usage(String),
     /// Whoever read our output went away: nobody is left to tell.
     ReaderGone,
-    /// The log has said it, in the log's own format.
-    Logged,
+    /// The command itself has said it: in the log, or as its result.
+    Said,
     /// A signal of this number has ended it, which its user knows.
     Stopped(u8),
 }
@@ -42,7 +42,7 @@ impl Failure {
         match self {
             Failure::Told(exit, _) => *exit,
             Failure::Usage(_) => Exit::Mistyped,
-            Failure::Logged => Exit::NotDone,
+            Failure::Said => Exit::NotDone,
             Failure::ReaderGone => Exit::Done,
             Failure::Stopped(_) => Exit::Interrupted,
         }
@@ -53,7 +53,7 @@ impl Failure {
         match self {
             Failure::Told(_, message) | Failure::Usage(message) => message,
             Failure::ReaderGone => "nobody reads the output",
-            Failure::Logged => "the log says why",
+            Failure::Said => "what the command printed says why",
             Failure::Stopped(_) => "it was told to stop",
         }
     }
@@ -61,7 +61,7 @@ impl Failure {
     /// Prints the line and gives the exit code.
     pub(crate) fn report(self) -> ExitCode {
         match self {
-            Failure::ReaderGone | Failure::Logged => {}
+            Failure::ReaderGone | Failure::Said => {}
             // As shells have it, whichever signal it was.
             Failure::Stopped(signal) => return ExitCode::from(128 + signal),
             _ => tell("error", BOLD_RED, self.message()),

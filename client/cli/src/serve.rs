@@ -53,7 +53,7 @@ pub(crate) fn run(command: &ServeCommand, global: &Global) -> Result<(), Failure
         LogFormat::Text if !logging::is_journal() => Failure::new(error.to_string()),
         _ => {
             error!("{error}");
-            Failure::Logged
+            Failure::Said
         }
     })
 }

@@ -120,7 +120,7 @@ fn low_limits_are_warned_of_with_what_raises_them() {
     let mut command = Command::new("sh");
     command.args([
         "-c",
-        "ulimit -Hn 256; exec \"$0\" \"$@\"",
+        "ulimit -n 256; exec \"$0\" \"$@\"",
         env!("CARGO_BIN_EXE_rheos"),
         "doctor",
         "--output",
