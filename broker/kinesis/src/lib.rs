@@ -1,1 +1,8 @@
 //! The Kinesis-compatible face of rheos: what AWS clients say, in the terms of rheos, and back.
+
+#![forbid(unsafe_code)]
+
+pub mod arn;
+pub mod refusal;
+pub mod sequence_number;
+pub mod shard_id;
