@@ -18,6 +18,7 @@ pub mod checker;
 pub mod example;
 pub mod fuzz_bodies;
 pub mod fuzz_disk;
+pub mod fuzz_face;
 #[cfg(feature = "processes")]
 pub mod ground;
 #[cfg(feature = "processes")]

@@ -12,18 +12,21 @@
 //!
 //! # Why the canonical form is written here
 //!
-//! Libraries sign; this has to follow what others have signed. `aws-sigv4` always signs `host` and `x-amz-date` (a client
-//! may have signed `date`), leaves out headers of its own choice in the query form, always adds `X-Amz-Expires` there,
-//! and brings 57 crates, a second implementation of SHA-256 and HMAC among them. `scratchstack-aws-signature` verifies,
-//! but is async over a tower service, has AWS's error texts of other services, and brings 60 crates with chrono and
-//! regex. What is left after `ring`'s HMAC is a page of text handling (`canonical.rs`), which is
-//! compared with `aws-sigv4`, with botocore's requests and with AWS's published vectors in the tests.
+//! Libraries sign; this has to follow what others have signed. `aws-sigv4` always signs `host` and `x-amz-date` (a
+//! client may have signed `date`), leaves headers of its own choice out of the query form and always adds
+//! `X-Amz-Expires` to it, and brings 20 crates that nothing else here wants, a second SHA-256 and HMAC among them.
+//! `scratchstack-aws-signature` verifies, but asynchronously through a tower service, in other texts than
+//! Kinesis's, and brings 20 crates too, with chrono and regex. What is left to do beside `ring`'s HMAC is a page of
+//! text handling (`canonical.rs`). It is compared with AWS's published vectors and with botocore's requests in the
+//! tests of this module, and with `aws-sigv4` by a fuzz body.
 
 mod canonical;
 mod credential;
 mod freshness;
 mod presented;
 mod secret;
+
+use std::fmt;
 
 use http::request::Parts;
 
@@ -41,8 +44,9 @@ const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const SERVICE: &str = "kinesis";
 
 /// What a request says of its signature. Nothing of it is proved.
-#[derive(Debug, Clone)]
-pub struct Claim {
+#[derive(Clone)]
+pub struct Claim<'a> {
+    request: &'a Parts,
     presented: Presented,
     credential: Credential,
 }
@@ -56,17 +60,17 @@ pub struct Signed {
     pub region: Region,
 }
 
-impl Claim {
+impl<'a> Claim<'a> {
     /// Reads what a request says of its signature: all parts are there, in one place, and can be told apart.
     ///
     /// # Errors
     ///
     /// `MissingAuthenticationTokenException`, `IncompleteSignatureException` or, with a signature in both
     /// places, `InvalidSignatureException`.
-    pub fn read(request: &Parts) -> Result<Claim, Refusal> {
+    pub fn read(request: &'a Parts) -> Result<Claim<'a>, Refusal> {
         let presented = Presented::read(request)?;
         let credential = Credential::parse(&presented.credential)?;
-        Ok(Claim { presented, credential })
+        Ok(Claim { request, presented, credential })
     }
 
     /// The id of the access key that is said to have signed.
@@ -79,7 +83,7 @@ impl Claim {
         Region::new(&self.credential.region)
     }
 
-    /// Proves the claim for the request that it was read from. `secret_of` knows the keys, by their ids.
+    /// Proves the claim for the request that it was read from, with this body. `secret_of` knows the keys, by their ids.
     ///
     /// # Errors
     ///
@@ -87,26 +91,33 @@ impl Claim {
     /// key's; `UnrecognizedClientException` for a key that there is not.
     pub fn verify(
         &self,
-        request: &Parts,
         body: &BodyDigest,
         now_s: u64,
         secret_of: impl FnOnce(&str) -> Option<SigningSecret>,
     ) -> Result<Signed, Refusal> {
-        self.presented.must_sign(request)?;
+        self.presented.must_sign(self.request)?;
         let region = self.credential.check(SERVICE, &self.presented.date)?;
         Freshness::of(&self.presented)?.check(now_s)?;
         let secret = secret_of(self.key_id()).ok_or_else(unrecognized)?;
-        self.prove(request, body, &secret)?;
+        self.prove(body, &secret)?;
         Ok(Signed { key_id: self.credential.key_id.clone(), region })
     }
 
     /// Whether the signature is this secret's over the request, for the scope and the time that it names.
-    fn prove(&self, request: &Parts, body: &BodyDigest, secret: &SigningSecret) -> Result<(), Refusal> {
+    fn prove(&self, body: &BodyDigest, secret: &SigningSecret) -> Result<(), Refusal> {
         let Presented { date, signed_headers, signature, .. } = &self.presented;
-        let canonical = canonical::request(request, signed_headers, body);
+        let canonical = canonical::request(self.request, signed_headers, body);
         let scope = self.credential.scope();
         let signed = format!("{ALGORITHM}\n{date}\n{scope}\n{}", BodyDigest::of([&canonical[..]]));
         if secret.has_signed(&self.credential, signed.as_bytes(), signature) { Ok(()) } else { Err(mismatch()) }
+    }
+}
+
+impl fmt::Debug for Claim<'_> {
+    /// Without the request: a session token may be in it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Claim");
+        shown.field("credential", &self.credential).field("date", &self.presented.date).finish_non_exhaustive()
     }
 }
 

@@ -14,6 +14,8 @@ use crate::refusal::Refusal;
 
 const AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
 const AMZ_TARGET: &str = "x-amz-target";
+const HEADER_PARTS: [&str; 3] = ["Credential", "Signature", "SignedHeaders"];
+const UNDATED: &str = "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. ";
 const QUERY_PARTS: [&str; 5] =
     ["X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Signature", "X-Amz-SignedHeaders", "X-Amz-Date"];
 
@@ -47,42 +49,31 @@ impl Presented {
     }
 
     fn in_header(header: &str, request: &Parts) -> Result<Presented, Refusal> {
-        let mut words = header.split([',', ' ']).map(str::trim);
+        let mut words = header.split([',', ' ']);
         let algorithm = words.next().unwrap_or_default();
-        let (mut parts, mut no_pair) = (Vec::new(), None);
-        for word in words.filter(|word| !word.is_empty()) {
-            match word.split_once('=') {
-                Some(pair) => parts.push(pair),
-                None => no_pair = no_pair.or(Some(word)),
-            }
-        }
-        let last = |name| last_of(parts.iter().copied(), name);
-        let (credential, signature) = (last("Credential"), last("Signature"));
-        let signed_headers = last("SignedHeaders");
+        let words: Vec<_> = words.filter(|word| !word.is_empty()).collect();
+        let last = |name| last_of(words.iter().filter_map(|word| word.split_once('=')), name);
         let date = request.headers.get(AMZ_DATE).or_else(|| request.headers.get(DATE));
-
-        let mut missing = String::new();
-        for (name, value) in [("Credential", credential), ("Signature", signature), ("SignedHeaders", signed_headers)] {
-            if value.is_none() {
-                missing.push_str(&format!("Authorization header requires '{name}' parameter. "));
-            }
-        }
-        if date.is_none_or(|date| date.is_empty()) {
-            missing.push_str("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. ");
-        }
-        let (Some(credential), Some(signature), Some(signed_headers), Some(date), true) =
-            (credential, signature, signed_headers, date, missing.is_empty())
+        let date = date.filter(|date| !date.is_empty());
+        let ([Some(credential), Some(signature), Some(signed_headers)], Some(date)) = (HEADER_PARTS.map(last), date)
         else {
-            return Err(incomplete(format!("{missing}Authorization={header}")));
+            let missing = HEADER_PARTS.into_iter().filter(|name| last(name).is_none());
+            let named = missing.map(|name| format!("Authorization header requires '{name}' parameter. "));
+            let undated = if date.is_none() { UNDATED } else { "" };
+            return Err(incomplete(format!("{}{undated}Authorization={header}", named.collect::<String>())));
         };
-        if let Some(word) = no_pair {
+        if let Some(word) = words.iter().find(|word| !word.contains('=')) {
             let pair = format!("'{word}' not a valid key=value pair (missing equal-sign)");
             return Err(incomplete(format!("{pair} in Authorization header: '{header}'.")));
         }
         must_be_ours(algorithm)?;
-        let date = signing_date(&String::from_utf8_lossy(date.as_bytes()))?;
-        let (credential, signature) = (credential.to_owned(), signature.to_owned());
-        Ok(Presented { credential, signed_headers: signed_headers.to_owned(), signature, date, expires: None })
+        Ok(Presented {
+            credential: credential.to_owned(),
+            signed_headers: signed_headers.to_owned(),
+            signature: signature.to_owned(),
+            date: signing_date(&String::from_utf8_lossy(date.as_bytes()))?,
+            expires: None,
+        })
     }
 
     fn in_query(query: &[(Cow<'_, str>, Cow<'_, str>)]) -> Result<Presented, Refusal> {
