@@ -23,6 +23,7 @@
 
 mod authority_file;
 mod blocks;
+mod capacity;
 pub mod catalog;
 mod clock;
 mod connection_ids;
@@ -46,6 +47,7 @@ mod metrics;
 mod net;
 mod recover;
 mod repair;
+mod reservations;
 mod reshard;
 mod serve;
 mod service;
@@ -60,6 +62,7 @@ pub mod transport;
 mod verify;
 
 pub use authority_file::{AuthorityFile, authority_file};
+pub use capacity::{capacity_of, keep_capacity};
 pub use contents::LostRecords;
 pub use cores::default_lanes;
 pub use doctor::{DoctorOptions, examine};

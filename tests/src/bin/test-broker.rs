@@ -61,6 +61,7 @@ fn main() -> ExitCode {
 
 /// The test may have gone meanwhile; the broker then goes on until it is killed.
 fn say_ready(ready: &Ready) {
+    ready.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
     let mut out = std::io::stdout().lock();
     drop(writeln!(out, "ready {}", ready.address).and_then(|()| out.flush()));
 }
