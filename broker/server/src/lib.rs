@@ -73,6 +73,8 @@ pub use serve::{Ready, ServeError, ServeOptions, serve};
 pub use stopping::Unfinished;
 pub use verify::{LogReport, StreamReport, VerifyReport, verify};
 
+/// What a lane can push, see [`capacity_of`].
+pub use rheos_core::capacity::{Capacity, Found};
 use rheos_protocol::error::{ErrorCode, WireError};
 
 /// An error of the broker itself, as a client is told of it.
