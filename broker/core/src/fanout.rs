@@ -20,6 +20,7 @@
 //! - it is never given more than its credit and one batch;
 //! - where pushes are limited, a consumer is given no more of a shard than the limit and one batch: a subscription
 //!   is simply not due until its bucket has tokens, and nothing is queued for it;
+//! - what is promised to a consumer is pushed to it before anything is to those without a promise (`fanout/lines.rs`);
 //! - it ends once, with one reason, after which nothing more is pushed to it;
 //! - nothing is said to a peer that has gone;
 //! - of two subscriptions of one consumer to one shard the newer epoch stays.
@@ -28,12 +29,14 @@
 //! as often as it has room to do it.
 
 mod counts;
+mod lines;
 mod paces;
 mod pieces;
 mod scans;
 mod turns;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -50,10 +53,10 @@ use crate::reader::ReadTask;
 
 pub use counts::ConsumerCounted;
 use counts::Counts;
+use lines::Lines;
 use paces::Paces;
 use pieces::Pieces;
 use scans::Scan;
-use turns::Turns;
 
 /// Names a subscription: the peer, and the number that the peer gave it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -147,7 +150,13 @@ pub struct FanOut {
     shards: BTreeMap<(LogId, u32), BTreeSet<SubscriptionId>>,
     /// Who is subscribed as which consumer: by incarnation, shard and name.
     seats: BTreeMap<Seat, SubscriptionId>,
-    turns: Turns,
+    turns: Lines,
+    /// What is promised to a consumer of each shard, in bytes a second.
+    promises: BTreeMap<(u64, Arc<str>), NonZeroU64>,
+    /// Whether somebody was late with what is promised, when that was last looked at.
+    is_late: bool,
+    /// When that was.
+    ticked_ms: Option<u64>,
     pieces: Pieces,
     paces: Paces,
     scans: BTreeMap<u64, Scan>,
@@ -196,8 +205,8 @@ enum Place {
 
 /// What a turn of a subscription came to.
 enum Turn {
-    /// It is to be pushed, and may have more.
-    Pushed(FanOutEffect, SubscriptionId, usize),
+    /// It is to be pushed so many bytes, with so many of records, and may have more.
+    Pushed { effect: FanOutEffect, bytes: usize, record_bytes: u64 },
     /// A scan is to be performed.
     Scan(FanOutEffect),
     /// It has nothing to be given for now, or has ended.
@@ -243,8 +252,10 @@ impl FanOut {
             next_arrival_ms: None,
             due_boot_ms: None,
         };
+        let promise = self.promises.get(&(of.incarnation, Arc::clone(&subscription.consumer))).copied();
         self.subscriptions.insert(id, subscription);
         self.turns.enter(id.peer);
+        self.turns.promise(id, promise);
         self.turns.line_up(id);
     }
 
@@ -286,6 +297,27 @@ impl FanOut {
             self.end(id, PushEnd::Deregistered);
         }
         self.counts.forget_consumer(incarnation, consumer);
+        self.promises.remove(&(incarnation, Arc::from(consumer)));
+    }
+
+    /// So many bytes a second of each shard of a stream are promised to a consumer, or nothing any more.
+    pub fn promise(&mut self, incarnation: u64, consumer: &str, rate: Option<NonZeroU64>) {
+        let key = (incarnation, Arc::from(consumer));
+        if rate == self.promises.get(&key).copied() {
+            return;
+        }
+        match rate {
+            Some(rate) => drop(self.promises.insert(key, rate)),
+            None => drop(self.promises.remove(&key)),
+        }
+        for id in self.subscriptions_that(|it| it.log.incarnation == incarnation && *it.consumer == *consumer) {
+            self.turns.promise(id, rate);
+        }
+    }
+
+    /// Whether somebody waits for what is promised to it, and the lane is late: puts give way.
+    pub fn is_late(&self) -> bool {
+        self.is_late
     }
 
     /// What may be pushed of a log has changed: who has waited by the old limit is looked at by the new one.
@@ -304,6 +336,7 @@ impl FanOut {
         }
         self.pieces.forget(incarnation);
         self.counts.forget_stream(incarnation);
+        self.promises.retain(|(of, _), _| *of != incarnation);
     }
 
     /// A closed shard has gone with its last records. Who has not read to its end is told that it will not.
@@ -340,10 +373,19 @@ impl FanOut {
         self.turns.unpark(peer);
     }
 
-    /// Time has passed.
-    pub fn tick(&mut self, now: Now) {
+    /// Time has passed. `is_saturated` says whether the lane has used all of its core meanwhile.
+    pub fn tick(&mut self, now: Now, is_saturated: bool) {
         self.pieces.expire(now.boot_ms);
         self.paces.expire(now.boot_ms);
+        let subscriptions = &self.subscriptions;
+        let may_be_given = |id| subscriptions.get(&id).is_some_and(Subscription::may_be_given);
+        let late = self.turns.tick(now, is_saturated, may_be_given);
+        let passed_ms = now.boot_ms.saturating_sub(self.ticked_ms.replace(now.boot_ms).unwrap_or(now.boot_ms));
+        let of_consumer = |id: &SubscriptionId| (subscriptions[id].log.incarnation, &subscriptions[id].consumer);
+        // A consumer that is late in several shards is late once.
+        let consumers: BTreeSet<(u64, &Arc<str>)> = late.iter().map(of_consumer).collect();
+        self.is_late = !consumers.is_empty();
+        consumers.into_iter().for_each(|(of, consumer)| self.counts.missed(of, consumer, passed_ms));
     }
 
     /// What is to be done next. `room` says how many bytes a peer takes now; one that takes none is not
@@ -361,19 +403,21 @@ impl FanOut {
             }
             // Who waits for a scan waits for no silence of the others: as much comes from the disk as goes out.
             let is_due = self.pushed_bytes >= SCAN_BYTES && self.may_begin_wanted();
-            let turn = match if is_due { None } else { self.turns.next(&mut room) } {
-                Some(id) => self.turn(now, id, Asks::InTurn, &log_of),
+            let next = if is_due { None } else { self.turns.next(now, &mut room) };
+            let turn = match next {
+                Some((id, _)) => self.turn(now, id, Asks::InTurn, &log_of),
                 None => self.begin_wanted(now, &log_of)?,
             };
-            match turn {
-                Turn::Pushed(effect, id, bytes) => {
-                    self.turns.spend(id.peer, bytes);
+            match (turn, next) {
+                (Turn::Pushed { effect, bytes, record_bytes }, Some((id, line))) => {
+                    self.turns.spend(now, (id, line), bytes, record_bytes);
                     self.turns.line_up(id);
                     self.pushed_bytes = self.pushed_bytes.saturating_add(bytes);
                     return Some(effect);
                 }
-                Turn::Scan(effect) => return Some(effect),
-                Turn::Over => {}
+                (Turn::Pushed { .. }, None) => unreachable!("who begins a scan is given nothing"),
+                (Turn::Scan(effect), _) => return Some(effect),
+                (Turn::Over, _) => {}
             }
         }
     }
@@ -508,7 +552,9 @@ impl FanOut {
             false => now.wall_ms.saturating_sub(part.next_arrival_ms),
         };
         let tip_sequence = tip.durable_sequence;
-        Turn::Pushed(FanOutEffect::Push { id, shard, behind_ms, tip_sequence, batches: part.batches }, id, part.bytes)
+        let (bytes, record_bytes) = (part.bytes, part.amount.bytes);
+        let effect = FanOutEffect::Push { id, shard, behind_ms, tip_sequence, batches: part.batches };
+        Turn::Pushed { effect, bytes, record_bytes }
     }
 
     /// Whether a subscription has been given what it may have for now; then it is in line again when it may have more.

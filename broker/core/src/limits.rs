@@ -45,6 +45,11 @@ pub const PIECES_BYTES_MAX: usize = 32 << 20;
 /// Bytes that a peer is given before it is the next one's turn.
 pub const PUSH_QUANTUM_BYTES: i64 = 64 << 10;
 
+/// A subscription that has stood in line for so long for what is promised to it is late.
+pub const LATE_MS: u64 = 100;
+/// Wait that a put is told while a lane is late with what it has promised.
+pub const LATE_RETRY_MS: u32 = 50;
+
 /// A log that has been silent this long writes an empty commit, which proves the one before it.
 pub const SETTLE_MS: u64 = 1_000;
 /// A log that has been silent this long is sealed and closed.

@@ -91,6 +91,13 @@ impl Consumers {
         by_stream.filter(|(_, reserved): &(u64, BTreeMap<_, _>)| !reserved.is_empty()).collect()
     }
 
+    /// The names of those consumers of a stream that have a reservation.
+    pub(crate) fn reserved_of(&self, incarnation: u64) -> Vec<String> {
+        let registered = self.read();
+        let of_stream = registered.get(&incarnation).into_iter().flatten();
+        of_stream.filter(|(_, record)| record.reserved.is_some()).map(|(name, _)| name.clone()).collect()
+    }
+
     /// What is promised to a consumer, in bytes a second.
     pub(crate) fn reservation(&self, incarnation: u64, name: &str) -> Option<NonZeroU64> {
         self.read().get(&incarnation)?.get(name)?.reserved

@@ -19,10 +19,12 @@ mod afar;
 mod commits;
 mod inbox;
 mod logs;
+mod promises;
 mod pushes;
 mod replies;
 mod report;
 mod reshard;
+mod saturation;
 mod terms;
 mod turned_away;
 
@@ -67,6 +69,7 @@ pub(crate) use logs::settings_of;
 use logs::{Logs, Slot};
 use pushes::{Pushed, Pushes};
 use replies::Replies;
+use saturation::Saturation;
 use turned_away::TurnedAway;
 
 /// How often open logs are told that time has passed.
@@ -99,6 +102,7 @@ pub(crate) struct Lane {
     stopping: bool,
     progress: Stopping,
     ticked: u32,
+    saturation: Saturation,
     counts: LaneCounts,
     turned_away: TurnedAway,
     net_use: NetUse,
@@ -193,6 +197,7 @@ impl Lane {
             stopping: false,
             progress: stopping,
             ticked: 0,
+            saturation: Saturation::new(),
             counts: LaneCounts::default(),
             turned_away: TurnedAway::new(streams),
             net_use,
@@ -277,6 +282,10 @@ impl Lane {
                 // A stream that was deleted meanwhile has no segments to remember.
                 let gone = if self.logs.of_id(log).is_some() { gone } else { Default::default() };
                 self.pushes.scanned(now, scan, outcome, (log, gone));
+            }
+            Arrival::ConsumerUpdated { incarnation, consumer, done } => {
+                self.promise(incarnation, &consumer);
+                let _ = done.send(());
             }
             Arrival::ConsumerDeregistered { incarnation, consumer, done } => {
                 self.pushes.fan_out.deregister(incarnation, &consumer);
@@ -366,6 +375,7 @@ impl Lane {
     fn subscribing(&mut self, subscribing: Subscribing) {
         match subscribing {
             Subscribing::Subscribe { peer, connection, id, subscribe, answer } => {
+                self.promise(subscribe.incarnation, &subscribe.consumer);
                 let slot = self.subscribable(&subscribe);
                 let log = slot.map(|slot| &mut self.logs.at(slot).expect("a stream's slots are taken").log);
                 let is_own = crate::net::lane_of_peer(peer) == self.number.lane;
@@ -433,7 +443,8 @@ impl Lane {
         if self.ticks.poll_tick(cx).is_pending() {
             return false;
         }
-        self.pushes.tick(now);
+        self.pushes.tick(now, self.saturation.look());
+        self.budget.set_pushes_late(self.pushes.fan_out.is_late());
         let mut slots = std::mem::take(&mut self.slots);
         self.ticked = (self.ticked + 1) % TICKS_OF_CLOSED;
         if self.ticked == 0 {

@@ -97,7 +97,11 @@ fn a_number_is_set_by_hand_and_a_damaged_one_is_not_believed() {
     for bad in ["0/s", "200", "1KiB/s", "2000000GiB/s"] {
         assert_eq!(run(&data, &["calibrate", "--set", bad]).status.code(), Some(2), "{bad}");
     }
-    assert_eq!(json(&data, &["calibrate", "--show"])["bytes_per_second"], 200 << 20, "what was refused changes nothing");
+    assert_eq!(
+        json(&data, &["calibrate", "--show"])["bytes_per_second"],
+        200 << 20,
+        "what was refused changes nothing"
+    );
 
     std::fs::write(data.join("capacity"), "a lot").expect("it is ours");
     let error = failure(&run(&data, &["calibrate", "--show"]), 1);

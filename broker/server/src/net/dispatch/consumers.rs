@@ -11,6 +11,7 @@ use super::authority::Authenticated;
 use super::{Net, in_turn, page_len, stream_name};
 use crate::clock;
 use crate::identity::Principal;
+use crate::lane::Arrival;
 
 pub(super) async fn register(
     net: &Net,
@@ -45,6 +46,8 @@ pub(super) async fn update(
     net.resharder.reservations.admit_consumer(&stream, consumer.as_str(), *reserved_bytes)?;
     let record = net.catalog.reserve(&stream.name, &consumer, *reserved_bytes).await?;
     net.consumers.add(Arc::clone(&record));
+    let (incarnation, name) = (record.incarnation, || record.name.as_str().to_owned());
+    net.tell(&stream, |done| Arrival::ConsumerUpdated { incarnation, consumer: name(), done }).await?;
     Ok(Reply::Consumer(record.describe(0)))
 }
 
