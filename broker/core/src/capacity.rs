@@ -17,16 +17,10 @@ use rheos_protocol::limits::RATE_MAX;
 
 use crate::catalog::BadRecord;
 use crate::catalog::envelope::{ended, seal, unseal};
+use crate::limits::{CAPACITY_ASSUMED, CAPACITY_LEAST, PROMISED_PERCENT_MAX};
 
 const MAGIC: [u8; 4] = *b"RHP1";
 const VERSION: u32 = 1;
-
-/// Least capacity that may be set: 1 MiB a second.
-pub const CAPACITY_LEAST: u64 = 1 << 20;
-/// What a lane is taken to push where nobody has measured or set it: any machine that runs one should.
-pub const CAPACITY_ASSUMED: u64 = 64 << 20;
-/// The part of a lane's capacity that may be promised, in percent: the rest is for puts, and for who has no promise.
-pub const PROMISED_PERCENT_MAX: u64 = 60;
 
 /// What one lane can push, in bytes a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,9 +123,6 @@ impl std::fmt::Display for BadCapacity {
 }
 
 impl std::error::Error for BadCapacity {}
-
-const _: () = assert!(CAPACITY_LEAST <= CAPACITY_ASSUMED && CAPACITY_ASSUMED <= RATE_MAX);
-const _: () = assert!(RATE_MAX <= u64::MAX / PROMISED_PERCENT_MAX && PROMISED_PERCENT_MAX < 100);
 
 #[cfg(test)]
 mod tests {

@@ -32,6 +32,7 @@ mod counts;
 mod lines;
 mod paces;
 mod pieces;
+mod promises;
 mod scans;
 mod turns;
 
@@ -156,7 +157,7 @@ pub struct FanOut {
     /// Whether somebody was late with what is promised, when that was last looked at.
     is_late: bool,
     /// When that was.
-    ticked_ms: Option<u64>,
+    looked_ms: Option<u64>,
     pieces: Pieces,
     paces: Paces,
     scans: BTreeMap<u64, Scan>,
@@ -300,26 +301,6 @@ impl FanOut {
         self.promises.remove(&(incarnation, Arc::from(consumer)));
     }
 
-    /// So many bytes a second of each shard of a stream are promised to a consumer, or nothing any more.
-    pub fn promise(&mut self, incarnation: u64, consumer: &str, rate: Option<NonZeroU64>) {
-        let key = (incarnation, Arc::from(consumer));
-        if rate == self.promises.get(&key).copied() {
-            return;
-        }
-        match rate {
-            Some(rate) => drop(self.promises.insert(key, rate)),
-            None => drop(self.promises.remove(&key)),
-        }
-        for id in self.subscriptions_that(|it| it.log.incarnation == incarnation && *it.consumer == *consumer) {
-            self.turns.promise(id, rate);
-        }
-    }
-
-    /// Whether somebody waits for what is promised to it, and the lane is late: puts give way.
-    pub fn is_late(&self) -> bool {
-        self.is_late
-    }
-
     /// What may be pushed of a log has changed: who has waited by the old limit is looked at by the new one.
     pub fn limits_changed(&mut self, log: LogId) {
         for id in self.subscriptions_that(|it| it.log == log && it.due_boot_ms.is_some()) {
@@ -377,15 +358,7 @@ impl FanOut {
     pub fn tick(&mut self, now: Now, is_saturated: bool) {
         self.pieces.expire(now.boot_ms);
         self.paces.expire(now.boot_ms);
-        let subscriptions = &self.subscriptions;
-        let may_be_given = |id| subscriptions.get(&id).is_some_and(Subscription::may_be_given);
-        let late = self.turns.tick(now, is_saturated, may_be_given);
-        let passed_ms = now.boot_ms.saturating_sub(self.ticked_ms.replace(now.boot_ms).unwrap_or(now.boot_ms));
-        let of_consumer = |id: &SubscriptionId| (subscriptions[id].log.incarnation, &subscriptions[id].consumer);
-        // A consumer that is late in several shards is late once.
-        let consumers: BTreeSet<(u64, &Arc<str>)> = late.iter().map(of_consumer).collect();
-        self.is_late = !consumers.is_empty();
-        consumers.into_iter().for_each(|(of, consumer)| self.counts.missed(of, consumer, passed_ms));
+        self.look_for_late(now, is_saturated);
     }
 
     /// What is to be done next. `room` says how many bytes a peer takes now; one that takes none is not

@@ -3,7 +3,7 @@
 //!
 //! A consumer's reservation is divided evenly over the open shards of its stream. A shard brings no more than what
 //! comes in, so its promise weighs no more than its ingest limit. A lane may promise
-//! [`PROMISED_PERCENT_MAX`](crate::capacity::PROMISED_PERCENT_MAX) percent of its capacity.
+//! [`PROMISED_PERCENT_MAX`] percent of its capacity.
 //!
 //! What must hold: a change that would have a lane promise more than that is refused, with the sum; one that has no
 //! lane promise more than before is not, even where a lane of this run has too much already, because there are
@@ -16,9 +16,10 @@ use std::num::NonZeroU64;
 use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::message::StreamLimits;
 
-use crate::capacity::{Capacity, Found, PROMISED_PERCENT_MAX};
+use crate::capacity::{Capacity, Found};
 use crate::catalog::{StreamRecord, plan_reshard};
 use crate::lanes::lane_of;
+use crate::limits::PROMISED_PERCENT_MAX;
 
 /// A stream, and what is reserved of it: bytes a second for each consumer that has a reservation.
 #[derive(Debug, Clone)]
