@@ -21,6 +21,7 @@ use tracing::{info, warn};
 
 use crate::catalog::Catalog;
 use crate::clock;
+use crate::faults::{Moment, reached};
 use crate::lane::{Arrival, Ends, Inboxes, Resharding};
 use crate::reservations::Reservations;
 use crate::stopping::going_away;
@@ -66,6 +67,7 @@ impl Resharder {
             let (planned, _) = resharder.streams.named(&stream)?.begin_reshard(reshard)?;
             resharder.reservations.admit_stream(&planned)?;
             let begun = resharder.catalog.begin_reshard(&stream, reshard).await?;
+            reached(Moment::ReshardBegun);
             resharder.streams.change(Arc::clone(&begun));
             drop(order);
             resharder.finish(&begun).await
@@ -121,6 +123,7 @@ impl Resharder {
         if record == stream {
             return Ok(());
         }
+        reached(Moment::ShardsForgotten);
         self.publish(record).await
     }
 
@@ -154,6 +157,7 @@ impl Resharder {
         for told in told {
             told.await.map_err(|_| going_away())?;
         }
+        reached(Moment::ShardsTold);
         self.streams.change(record);
         Ok(())
     }
@@ -195,6 +199,7 @@ impl Work<'_> {
 
     async fn drain(&mut self) -> Result<(), WireError> {
         let waiting: Vec<oneshot::Receiver<Ends>> = self.parents().into_iter().map(|it| self.close(it)).collect();
+        reached(Moment::ParentsClosing);
         let all = async {
             for told in waiting {
                 // Lost when the stream was deleted or the broker stops.
@@ -203,7 +208,9 @@ impl Work<'_> {
             }
             Ok(())
         };
-        timeout(DRAIN_MAX, all).await.unwrap_or_else(|_| Err(too_slow(&self.begun.name)))
+        timeout(DRAIN_MAX, all).await.unwrap_or_else(|_| Err(too_slow(&self.begun.name)))?;
+        reached(Moment::ParentsDrained);
+        Ok(())
     }
 
     fn close(&self, (log, shards): (LogId, Vec<u32>)) -> oneshot::Receiver<Ends> {
@@ -216,6 +223,7 @@ impl Work<'_> {
         let order = Arc::clone(&self.resharder.changes).lock_owned().await;
         let now_ms = clock::now().wall_ms;
         self.done = Some(self.resharder.catalog.finish_reshard(self.begun, self.ends.clone(), now_ms).await?);
+        reached(Moment::ReshardCommitted);
         // Lanes and lookups hear of it in the catalog's order.
         self.order = Some(order);
         Ok(())

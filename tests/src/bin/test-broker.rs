@@ -1,5 +1,6 @@
 //! A broker to be tested and killed:
-//! `test-broker DATA LISTEN [--dev] [--lanes=N] [--limits=kinesis] [--metrics-open] [--deny-io-uring]`.
+//! `test-broker DATA LISTEN [--dev] [--lanes=N] [--limits=kinesis] [--metrics-open] [--deny-io-uring]
+//! [--die-at=MOMENT] [--clock-ahead-ms=N]`.
 //!
 //! It prints one line, `ready ADDRESS`, when clients can connect; everything else goes to stderr, and
 //! the reason for which it does not start as its last line. With `--deny-io-uring` a filter makes the
@@ -9,7 +10,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use rheos_broker::{Ready, ServeOptions, serve};
+use rheos_broker::{Ready, ServeOptions, faults, serve};
 use rheos_protocol::message::StreamLimits;
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 use tracing_subscriber::filter::LevelFilter;
@@ -36,6 +37,13 @@ fn main() -> ExitCode {
     let limits = if is_kinesis { StreamLimits::kinesis() } else { StreamLimits::NONE };
     if flags.iter().any(|flag| flag == "--deny-io-uring") {
         deny_io_uring();
+    }
+    if let Some(name) = flags.iter().find_map(|flag| flag.strip_prefix("--die-at=")) {
+        let (_, moment) = faults::ALL.into_iter().find(|(known, _)| *known == name).expect("it is a moment's name");
+        faults::die_at(moment);
+    }
+    if let Some(ahead) = flags.iter().find_map(|flag| flag.strip_prefix("--clock-ahead-ms=")) {
+        faults::advance_clock(ahead.parse().expect("--clock-ahead-ms is a number"));
     }
     let served = serve(ServeOptions {
         data: PathBuf::from(data),
