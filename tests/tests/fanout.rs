@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use rheos_core::catalog::StreamTerms;
 use rheos_core::fanout::{Ask, FanOut, FanOutEffect, SubscriptionId};
-use rheos_core::limits::{LATE_MS, PUSH_QUANTUM_BYTES, SCAN_BYTES, SCANS_MAX};
+use rheos_core::limits::{AWAY_MS, LATE_MS, PUSH_QUANTUM_BYTES, SCAN_BYTES, SCANS_MAX};
 use rheos_core::log::{ClosedShard, ReadStart};
 use rheos_core::reader::{ReadOutcome, ReadStep, ReadTask};
 use rheos_protocol::batch::Batch;
@@ -105,7 +105,7 @@ impl Ground {
     fn wait(&mut self, ms: u64) {
         self.rig.now.boot_ms += ms;
         self.rig.now.wall_ms += ms;
-        self.fan_out.tick(self.rig.now, false);
+        self.fan_out.tick(self.rig.now);
         self.run();
     }
 
@@ -392,7 +392,7 @@ fn what_ends_while_a_scan_is_under_way_ends_once() {
     assert_eq!(ground.ends[&older], PushEnd::Superseded);
     assert_eq!((ground.places[&older], ground.places[&newer]), (0, 5));
     ground.rig.now.boot_ms += 61_000;
-    ground.fan_out.tick(ground.rig.now, false);
+    ground.fan_out.tick(ground.rig.now);
 
     // Deregistered while its beginning is sought, and everybody gone when the scan ends.
     let sought = ground.subscribe_as("two", 1, SubscriptionId { peer: 3, id: 0 }, Position::TrimHorizon, PLENTY);
@@ -573,9 +573,9 @@ fn a_lane_that_does_not_come_to_who_has_a_promise_is_late() {
     let id = ground.subscribe(1, 0, Position::TrimHorizon, 100_000);
     ground.subscribe(2, 0, Position::TrimHorizon, PLENTY);
     ground.run();
-    let tick = |ground: &mut Ground, ms, is_saturated| {
+    let tick = |ground: &mut Ground, ms| {
         (ground.rig.now.boot_ms, ground.rig.now.wall_ms) = (ground.rig.now.boot_ms + ms, ground.rig.now.wall_ms + ms);
-        ground.fan_out.tick(ground.rig.now, is_saturated);
+        ground.fan_out.tick(ground.rig.now);
         ground.fan_out.is_late()
     };
     let missed = |ground: &Ground| -> Vec<u64> {
@@ -583,30 +583,32 @@ fn a_lane_that_does_not_come_to_who_has_a_promise_is_late() {
         counted.iter().map(|consumer| consumer.missed_ms).collect()
     };
     ground.put(0, &["one"]);
-    assert!(!tick(&mut ground, 0, false), "it has only come");
-    assert!(tick(&mut ground, LATE_MS, false) && tick(&mut ground, 50, false));
+    assert!(!tick(&mut ground, 0), "it has only come");
+    assert!(tick(&mut ground, LATE_MS) && tick(&mut ground, 50));
     assert_eq!(missed(&ground), [LATE_MS + 50, 0], "and nothing is promised to the other");
     ground.run();
-    assert!(!tick(&mut ground, LATE_MS, false), "it was given what there was");
+    assert!(!tick(&mut ground, LATE_MS), "it was given what there was");
 
-    // A path that is full is not the lane's fault, unless the lane itself has no time.
+    // A path that is full is not the lane's fault, unless the lane itself had no time.
     ground.full.extend([1, 2]);
     ground.put(0, &["two"]);
     ground.run();
-    for (is_saturated, expected) in [(false, false), (true, true)] {
-        tick(&mut ground, 1, is_saturated);
-        assert_eq!(tick(&mut ground, 2 * LATE_MS, is_saturated), expected);
+    for (ms, expected) in [(LATE_MS, false), (AWAY_MS, true)] {
+        for _ in 0..3 {
+            tick(&mut ground, ms);
+        }
+        assert_eq!(tick(&mut ground, ms), expected);
     }
+    assert_eq!(missed(&ground)[0], LATE_MS + 50 + 3 * AWAY_MS);
     // Nor is it that a consumer grants nothing.
     ground.full.clear();
     [1, 2].into_iter().for_each(|peer| ground.fan_out.writable(peer));
     (0..8).for_each(|_| ground.put(0, &[&"x".repeat(30_000)]));
     ground.run();
     assert!(ground.places[&id] < 10, "it has no credit left");
-    tick(&mut ground, 1, true);
-    assert!(!tick(&mut ground, 2 * LATE_MS, true));
+    tick(&mut ground, 1);
+    assert!(!tick(&mut ground, AWAY_MS) && !tick(&mut ground, AWAY_MS));
     ground.fan_out.credit(id, PLENTY);
-    tick(&mut ground, 1, true);
-    assert!(tick(&mut ground, LATE_MS, true), "now it has");
-    assert_eq!(missed(&ground)[0], 3 * LATE_MS + 50 + LATE_MS);
+    tick(&mut ground, 1);
+    assert!(tick(&mut ground, LATE_MS), "now it has");
 }

@@ -354,11 +354,11 @@ impl FanOut {
         self.turns.unpark(peer);
     }
 
-    /// Time has passed. `is_saturated` says whether the lane has used all of its core meanwhile.
-    pub fn tick(&mut self, now: Now, is_saturated: bool) {
+    /// Time has passed; to be told every 100 ms.
+    pub fn tick(&mut self, now: Now) {
         self.pieces.expire(now.boot_ms);
         self.paces.expire(now.boot_ms);
-        self.look_for_late(now, is_saturated);
+        self.look_for_late(now);
     }
 
     /// What is to be done next. `room` says how many bytes a peer takes now; one that takes none is not

@@ -53,6 +53,8 @@ pub const CAPACITY_ASSUMED: u64 = 64 << 20;
 pub const PROMISED_PERCENT_MAX: u64 = 60;
 /// A subscription that has stood in line for so long for what is promised to it is late.
 pub const LATE_MS: u64 = 100;
+/// A lane that has not looked for so long who is late, which it does every 100 ms, had no time.
+pub const AWAY_MS: u64 = 300;
 /// Wait that a put is told while a lane is late with what it has promised.
 pub const LATE_RETRY_MS: u32 = 50;
 
@@ -85,6 +87,7 @@ const _: () = assert!(LANES_MAX as u32 == crate::catalog::LOGS_OF_STREAM_MAX && 
 const _: () = assert!(STAGED_BYTES_MAX > 4 * COMMIT_PAYLOAD_BYTES_MAX);
 // Whoever waits for a scan finds what it brought, unless batches are far larger than usual; then it reads again.
 const _: () = assert!(PIECES_BYTES_MAX >= 2 * SCANS_MAX * SCAN_BYTES);
+const _: () = assert!(AWAY_MS > 2 * LATE_MS);
 const _: () = assert!(CAPACITY_LEAST <= CAPACITY_ASSUMED && CAPACITY_ASSUMED <= RATE_MAX);
 const _: () = assert!(RATE_MAX <= u64::MAX / PROMISED_PERCENT_MAX && PROMISED_PERCENT_MAX < 100);
 const _: () = assert!(SEGMENT_FILE_BYTES_MAX / BLOCK_BYTES < u32::MAX as u64);

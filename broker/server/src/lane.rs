@@ -24,7 +24,6 @@ mod pushes;
 mod replies;
 mod report;
 mod reshard;
-mod saturation;
 mod terms;
 mod turned_away;
 
@@ -69,7 +68,6 @@ pub(crate) use logs::settings_of;
 use logs::{Logs, Slot};
 use pushes::{Pushed, Pushes};
 use replies::Replies;
-use saturation::Saturation;
 use turned_away::TurnedAway;
 
 /// How often open logs are told that time has passed.
@@ -102,7 +100,6 @@ pub(crate) struct Lane {
     stopping: bool,
     progress: Stopping,
     ticked: u32,
-    saturation: Saturation,
     counts: LaneCounts,
     turned_away: TurnedAway,
     net_use: NetUse,
@@ -197,7 +194,6 @@ impl Lane {
             stopping: false,
             progress: stopping,
             ticked: 0,
-            saturation: Saturation::new(),
             counts: LaneCounts::default(),
             turned_away: TurnedAway::new(streams),
             net_use,
@@ -443,7 +439,7 @@ impl Lane {
         if self.ticks.poll_tick(cx).is_pending() {
             return false;
         }
-        self.pushes.tick(now, self.saturation.look());
+        self.pushes.tick(now);
         self.budget.set_pushes_late(self.pushes.fan_out.is_late());
         let mut slots = std::mem::take(&mut self.slots);
         self.ticked = (self.ticked + 1) % TICKS_OF_CLOSED;

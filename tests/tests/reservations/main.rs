@@ -42,11 +42,11 @@ impl Ground {
         listed.into_iter().map(|consumer| (consumer.name, consumer.reserved_bytes / MIB)).collect()
     }
 
-    /// Ends the broker in order and starts it again, with so many lanes.
+    /// Kills the broker and starts it again, with so many lanes.
     async fn restarted(self, lanes: u16) -> Ground {
         let Ground { mut place, broker, client } = self;
         client.close().await;
-        assert!(!broker.stop().contains("panicked"));
+        assert!(!broker.kill().contains("panicked"));
         place.set_lanes(lanes);
         let broker = place.start();
         let client = broker.client().await;

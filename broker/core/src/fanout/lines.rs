@@ -6,7 +6,7 @@
 //!
 //! What must hold: who has no promise is served whenever nobody of the first line is, or has room; a subscription
 //! is late only with what it could take, where it was this lane that did not come to it: not the disk, not its
-//! credit, and, unless the lane uses all of its core, not its path.
+//! credit, and, unless the lane had no time at all, not its path.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
@@ -121,12 +121,12 @@ impl Lines {
     }
 
     /// Time has passed: those of the second line stand in the first again when they may. Returns who is late.
-    /// `may_be_given` says whether a subscription waits for nothing but its turn, `is_saturated` whether the lane uses
-    /// all of its core.
+    /// `may_be_given` says whether a subscription waits for nothing but its turn, `was_away` whether the lane had no
+    /// time since the last look: then it may be why a path is full.
     pub(super) fn tick(
         &mut self,
         now: Now,
-        is_saturated: bool,
+        was_away: bool,
         may_be_given: impl Fn(SubscriptionId) -> bool,
     ) -> Vec<SubscriptionId> {
         let Lines { promised, open, promises } = self;
@@ -136,7 +136,7 @@ impl Lines {
             if is_owed && open.stands_in_line(*id) {
                 promised.line_up(*id);
             }
-            let is_passed_over = is_saturated || !promised.is_parked(id.peer);
+            let is_passed_over = was_away || !promised.is_parked(id.peer);
             if !(is_owed && is_passed_over && promised.stands_in_line(*id)) {
                 promise.owed_since_ms = None;
                 continue;
@@ -236,13 +236,13 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_is_full_is_the_lanes_fault_only_where_the_lane_has_no_time() {
-        for (is_saturated, expected) in [(false, vec![]), (true, vec![TWO])] {
+    fn a_path_that_is_full_is_the_lanes_fault_only_where_the_lane_had_no_time() {
+        for (was_away, expected) in [(false, vec![]), (true, vec![TWO])] {
             let mut lines = lines(1_000);
             assert_eq!(lines.next(at(0), &mut |_| 0), None, "nobody has room");
             assert!(lines.is_parked(TWO.peer) && lines.is_parked(ONE.peer));
-            lines.tick(at(0), is_saturated, |_| true);
-            assert_eq!(lines.tick(at(LATE_MS), is_saturated, |_| true), expected);
+            lines.tick(at(0), was_away, |_| true);
+            assert_eq!(lines.tick(at(LATE_MS), was_away, |_| true), expected);
             [ONE, TWO].into_iter().for_each(|id| lines.unpark(id.peer));
             assert_eq!(next(&mut lines, LATE_MS), Some((TWO, Line::Promised)));
         }

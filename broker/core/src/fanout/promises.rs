@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::{FanOut, Subscription};
 use crate::arrival::Now;
+use crate::limits::AWAY_MS;
 
 impl FanOut {
     /// So many bytes a second of each shard of a stream are promised to a consumer, or nothing any more.
@@ -29,11 +30,11 @@ impl FanOut {
     }
 
     /// Looks who is late.
-    pub(super) fn look_for_late(&mut self, now: Now, is_saturated: bool) {
+    pub(super) fn look_for_late(&mut self, now: Now) {
+        let passed_ms = now.boot_ms.saturating_sub(self.looked_ms.replace(now.boot_ms).unwrap_or(now.boot_ms));
         let subscriptions = &self.subscriptions;
         let may_be_given = |id| subscriptions.get(&id).is_some_and(Subscription::may_be_given);
-        let late = self.turns.tick(now, is_saturated, may_be_given);
-        let passed_ms = now.boot_ms.saturating_sub(self.looked_ms.replace(now.boot_ms).unwrap_or(now.boot_ms));
+        let late = self.turns.tick(now, passed_ms >= AWAY_MS, may_be_given);
         // A consumer that is late in several shards is late once.
         let of_late = |id| (subscriptions[id].log.incarnation, &subscriptions[id].consumer);
         let consumers: BTreeSet<(u64, &Arc<str>)> = late.iter().map(of_late).collect();

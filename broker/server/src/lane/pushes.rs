@@ -173,8 +173,8 @@ impl Pushes {
     }
 
     /// Time has passed: windows follow their paths, and who takes nothing is closed.
-    pub(super) fn tick(&mut self, now: Now, is_saturated: bool) {
-        self.fan_out.tick(now, is_saturated);
+    pub(super) fn tick(&mut self, now: Now) {
+        self.fan_out.tick(now);
         let fair = (HELD_BYTES_MAX / self.paths.len().max(1)).max(WINDOW_BYTES_LEAST);
         for path in self.paths.values_mut() {
             let before = path.room();

@@ -2,15 +2,17 @@
 //!
 //! What must hold: counting costs the way of a record an addition; what is dear is done here, and bounded.
 
+use std::time::Duration;
+
 use rheos_core::arrival::Now;
 use rheos_core::counts::Amount;
 use rheos_core::limits::{STAGED_BYTES_MAX, TAIL_BYTES_MAX};
 use rheos_core::log::{Log, LogId, ShardCounted};
 use rheos_core::readiness::LaneReadiness;
+use rustix::time::{ClockId, clock_gettime};
 
 use super::Lane;
 use super::pushes::HELD_BYTES_MAX;
-use super::saturation::busy;
 use crate::metrics::{LaneReport, LogReport, MemoryUse, SHARDS_MAX, ShardReport};
 
 impl Lane {
@@ -88,4 +90,10 @@ fn log_report(now: Now, log: &Log, shards_max: usize, pushed: impl Fn(LogId, u32
         iterator_age_ms: log.shards_counted().filter_map(|it| it.counts.iterator_age_ms(now.boot_ms)).max(),
         shards: log.shards_counted().take(shards_max).map(shard_report).collect(),
     }
+}
+
+/// CPU time of the calling thread: everything that runs on a lane's thread is the lane.
+fn busy() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
 }
