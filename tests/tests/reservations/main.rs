@@ -2,6 +2,7 @@
 //! whatever way, and what it has promised is kept over a restart.
 
 mod admission;
+mod late;
 
 use rheos_client::{Client, ConsumerDescription, ConsumerTerms, Error, ErrorCode, StreamSpec, WireError};
 use rheos_tests::broker_process::{Broker, Place};
