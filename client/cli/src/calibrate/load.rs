@@ -136,26 +136,28 @@ async fn produce(options: ConnectOptions, stream: &'static str, shared: Arc<Shar
         for _ in 0..BATCH_RECORDS {
             batch.push(&record.view(), RECORD_BYTES_DEFAULT).expect("it is within the limits");
         }
-        let ticket = producer.put_batch(0, batch).await?;
+        let tickets = producer.put_batch(0, batch).await?;
         shared.put.fetch_add(BATCH_RECORDS, Ordering::Relaxed);
         // A put that is lost ends it: the consumers would never come to where the producer is.
-        tokio::spawn(settle(ticket, Arc::clone(&shared)));
+        tokio::spawn(settle(tickets, Arc::clone(&shared)));
     }
     client.close().await;
     let lost = |why: &String| Err(Failure::new(format!("nothing was measured: a put was not stored ({why})")));
     shared.lost.get().map_or(Ok(()), lost)
 }
 
-async fn settle(ticket: Ticket, shared: Arc<Shared>) {
-    let why = match ticket.await {
-        Outcome::Acked { .. } => return,
-        Outcome::Refused(why) => why.to_string(),
-        Outcome::Indeterminate(why) => why.to_string(),
-    };
-    // The producer says the first. Those that follow once it has been told to stop are only given up.
-    if !shared.is_stopped() {
-        let _ = shared.lost.set(why);
-        shared.stop.store(true, Ordering::Relaxed);
+async fn settle(tickets: Vec<Ticket>, shared: Arc<Shared>) {
+    for ticket in tickets {
+        let why = match ticket.await {
+            Outcome::Acked { .. } => continue,
+            Outcome::Refused(why) => why.to_string(),
+            Outcome::Indeterminate(why) => why.to_string(),
+        };
+        // The producer says the first. Those that follow once it has been told to stop are only given up.
+        if !shared.is_stopped() {
+            let _ = shared.lost.set(why);
+            shared.stop.store(true, Ordering::Relaxed);
+        }
     }
 }
 
