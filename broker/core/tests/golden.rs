@@ -196,7 +196,7 @@ fn end() -> SegmentEnd {
 
 fn stream() -> StreamRecord {
     let create =
-        CreateStream { name: "clicks".to_owned(), shards: 2, retention_ms: 86_400_000, record_bytes_max: 1 << 20 };
+        CreateStream { name: "clicks".to_owned(), shards: 2, retention_ms: 86_400_000, ..CreateStream::default() };
     plan_stream(&create, ARRIVAL_MS, SEGMENT.incarnation, 2, None).expect("it is in order")
 }
 

@@ -11,7 +11,7 @@
 //! let (catalog, at_start) = Catalog::open(&directory)?;
 //! assert!(at_start.streams.is_empty());
 //!
-//! let create = CreateStream { name: "orders".to_owned(), shards: 4, retention_ms: 0, record_bytes_max: 0 };
+//! let create = CreateStream { name: "orders".to_owned(), shards: 4, ..CreateStream::default() };
 //! let runtime = tokio::runtime::Builder::new_current_thread().build()?;
 //! let stream = runtime.block_on(catalog.create_stream(create, 1_700_000_000_000, 2))?;
 //! catalog.raise_highest_prepared_blocking(stream.incarnation, 0, 1)?;

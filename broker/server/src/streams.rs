@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     fn record(name: &str, incarnation: u64) -> Arc<StreamRecord> {
-        let create = CreateStream { name: name.to_owned(), shards: 1, retention_ms: 0, record_bytes_max: 0 };
+        let create = CreateStream { name: name.to_owned(), shards: 1, ..CreateStream::default() };
         Arc::new(plan_stream(&create, 1_700_000_000_000, incarnation, 1, None).expect("it is in order"))
     }
 

@@ -8,7 +8,7 @@ use super::*;
 const NOW_MS: u64 = 1_700_000_000_000;
 
 fn stream(shards: u32) -> StreamRecord {
-    let create = CreateStream { name: "orders".to_owned(), shards, retention_ms: 0, record_bytes_max: 0 };
+    let create = CreateStream { name: "orders".to_owned(), shards, ..CreateStream::default() };
     plan_stream(&create, NOW_MS, 7, 3, None).expect("it is in range")
 }
 

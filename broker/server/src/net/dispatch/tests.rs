@@ -116,7 +116,7 @@ fn change_tags(consumer: Option<String>) -> ChangeTags {
 }
 
 fn create(name: &str) -> CreateStream {
-    CreateStream { name: name.to_owned(), shards: 1, retention_ms: 0, record_bytes_max: 0 }
+    CreateStream { name: name.to_owned(), shards: 1, ..CreateStream::default() }
 }
 
 fn read_of(incarnation: u64) -> Request {
