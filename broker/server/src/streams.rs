@@ -113,6 +113,12 @@ impl Streams {
         (known.by_incarnation.values().take(limit).cloned().collect(), counts)
     }
 
+    /// Those that are scaled by what is put, in the order in which they were made.
+    pub(crate) fn on_demand(&self) -> Vec<Arc<StreamRecord>> {
+        let known = self.read();
+        known.by_incarnation.values().filter(|record| record.terms.mode.bounds().is_some()).cloned().collect()
+    }
+
     fn read(&self) -> RwLockReadGuard<'_, Known> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }

@@ -6,6 +6,8 @@
 mod access;
 #[path = "catalog/reshards.rs"]
 mod reshards;
+#[path = "catalog/scaling.rs"]
+mod scaling;
 mod scratch;
 #[path = "catalog/settings.rs"]
 mod settings;

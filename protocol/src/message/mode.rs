@@ -214,6 +214,12 @@ impl ScalingReason {
         }
     }
 
+    /// The load that was measured, where that is the reason.
+    pub fn load_milli(self) -> Option<u64> {
+        let (.., load_milli, _) = self.to_numbers();
+        (load_milli > 0).then_some(load_milli)
+    }
+
     /// The reason with its fields in the order in which it travels.
     pub fn to_numbers(self) -> (u8, u32, u32, u128, u64, u8) {
         match self {

@@ -11,7 +11,8 @@ use rheos_protocol::message::{
     Access, Batches, ChangeTags, ConsumerDescription, ConsumerOf, CreateKey, CreateStream, Hello, KeyDescription,
     KeyPolicy, Limit, LimitsUpdate, MergeShards, MetricsPiece, NewKey, Position, Push, PushEnd, Read, Reply, Request,
     ScalingOutcome, ScalingReason, ScalingStep, ShardBounds, ShardDescription, SplitShard, StreamDescription,
-    StreamFilter, StreamLimits, StreamMode, StreamSettings, StreamSummary, Subscribe, Tag, Tagged, UpdateShardCount, UpdateStream, Welcome,
+    StreamFilter, StreamLimits, StreamMode, StreamSettings, StreamSummary, Subscribe, Tag, Tagged, UpdateShardCount,
+    UpdateStream, Welcome,
 };
 use rheos_protocol::record::Record;
 
@@ -108,7 +109,12 @@ fn requests() -> Vec<Golden> {
         ),
         (
             "create-stream-on-demand",
-            Request::CreateStream(CreateStream { name: name(), shards: 4, mode: on_demand(), ..CreateStream::default() }),
+            Request::CreateStream(CreateStream {
+                name: name(),
+                shards: 4,
+                mode: on_demand(),
+                ..CreateStream::default()
+            }),
         ),
         ("describe-stream", Request::DescribeStream(name())),
         ("list-streams", Request::ListStreams { after: name(), limit: 1_000, filter: StreamFilter::default() }),

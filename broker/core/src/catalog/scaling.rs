@@ -108,7 +108,8 @@ mod tests {
 
     #[test]
     fn a_step_reads_back_and_no_flipped_bit_goes_unseen() {
-        let good = step(ScalingReason::Busy { load_milli: 5_600 }, ScalingOutcome::Done { ended_ms: 1_700_000_000_456 });
+        let good =
+            step(ScalingReason::Busy { load_milli: 5_600 }, ScalingOutcome::Done { ended_ms: 1_700_000_000_456 });
         let bytes = encode_step(&good);
         assert_eq!((decode_step(&bytes), bytes.len()), (Ok(good), 75));
         for bit in 0..bytes.len() * 8 {

@@ -2,9 +2,7 @@
 
 use rheos_protocol::message::{ScalingReason, ShardBounds};
 
-use super::pace::{
-    BUSY_MILLI, COLD_PAIR_MILLI, CUT_SHARE_MAX, HEADROOM, HOT_MILLI, MERGED_MILLI_MAX, SKEW,
-};
+use super::pace::{BUSY_MILLI, COLD_PAIR_MILLI, CUT_SHARE_MAX, HEADROOM, HOT_MILLI, MERGED_MILLI_MAX, SKEW};
 use super::watch::ShardWatch;
 use super::{Scaler, Verdict, within};
 use crate::arrival::Now;
@@ -145,7 +143,8 @@ impl Scaler {
     /// What was said is said again only after the load was well below what it was said of.
     fn forget_told(&mut self, stream: &StreamRecord) {
         let calm = |watch: &ShardWatch| watch.recent.mean().is_some_and(|load| load * HEADROOM <= HOT_MILLI);
-        let together = self.recent.mean().is_some_and(|load| load * HEADROOM <= BUSY_MILLI * u64::from(open_count(stream)));
+        let together =
+            self.recent.mean().is_some_and(|load| load * HEADROOM <= BUSY_MILLI * u64::from(open_count(stream)));
         self.at_max_told &= !(together && self.shards.values().all(calm));
         for watch in self.shards.values_mut() {
             watch.hot_key_told &= !calm(watch);

@@ -82,7 +82,8 @@ impl ScalerPace {
 
 /// The load that so much in so long is, in thousandths of a shard; at most that of four million shards.
 pub fn load_milli(records: u64, bytes: u64, passed_ms: u64) -> u64 {
-    let of = |amount: u64, per_s: u64| u128::from(amount) * 1_000_000 / (u128::from(per_s) * u128::from(passed_ms.max(1)));
+    let of =
+        |amount: u64, per_s: u64| u128::from(amount) * 1_000_000 / (u128::from(per_s) * u128::from(passed_ms.max(1)));
     of(bytes, SHARD_BYTES_PER_S).max(of(records, SHARD_RECORDS_PER_S)).min(u32::MAX.into()) as u64
 }
 

@@ -160,7 +160,8 @@ impl Life {
             self.assert_no_flap(verdict);
         }
         let (begun, plan) = self.stream.begin_reshard(step).expect("what the scaler wants can be done");
-        let open = begun.open_shards().len() + plan.made.iter().filter(|made| made.is_open).count() - plan.parents.len();
+        let open =
+            begun.open_shards().len() + plan.made.iter().filter(|made| made.is_open).count() - plan.parents.len();
         assert_eq!(open, verdict.to as usize);
         self.stream = begun;
         self.ends_ms = Some(self.boot_ms + self.reshard_ms);
@@ -237,8 +238,8 @@ fn a_leap_is_answered_with_one_step() {
 
 #[test]
 fn a_spike_of_less_than_a_minute_is_nothing_and_a_longer_one_is_unlearned_late() {
-    let spike = |from: u64, for_ms: u64| move |ms: u64| {
-        Load::even(if (from..from + for_ms).contains(&ms) { 10_000 } else { 1_000 })
+    let spike = |from: u64, for_ms: u64| {
+        move |ms: u64| Load::even(if (from..from + for_ms).contains(&ms) { 10_000 } else { 1_000 })
     };
     let mut short = Life::new(4, ShardBounds::default());
     short.run(6 * DAY_MS, spike(DAY_MS, 50_000));
@@ -302,7 +303,8 @@ fn a_hot_range_is_split_where_it_is_hot_until_it_is_not() {
             assert!((low..=low + width).contains(&at), "{verdict:?}");
         }
         assert!((6..=9).contains(&life.open()), "{:?}", life.verdicts);
-        let hottest = life.stream.open_shards().map(|it| load.within(it.range.first, it.range.last).iter().sum::<u64>());
+        let hottest =
+            life.stream.open_shards().map(|it| load.within(it.range.first, it.range.last).iter().sum::<u64>());
         assert!(hottest.max().expect("there are shards") <= HOT_MILLI);
         let last = life.steps().map(|(at, _)| at).max().expect("there are steps");
         assert!(last < HOUR_MS, "it settles: {last}");
@@ -383,7 +385,11 @@ fn the_cool_off_survives_a_restart() {
         // The machine was booted again, too: its boot clock says nothing of before.
         let at = Now { boot_ms: 10, wall_ms: WALL_MS + restarted_ms };
         let scaler = Scaler::new(life.pace, at, &life.stream);
-        assert_eq!(scaler.has_cooled(at, life.pace.cool_up_ms), cooled || restarted_ms - ended > at.boot_ms, "{restarted_ms}");
+        assert_eq!(
+            scaler.has_cooled(at, life.pace.cool_up_ms),
+            cooled || restarted_ms - ended > at.boot_ms,
+            "{restarted_ms}"
+        );
     }
     // A clock that was set back does not hold it up for longer than the cool-off.
     let back = Now { boot_ms: HOUR_MS, wall_ms: WALL_MS - DAY_MS };

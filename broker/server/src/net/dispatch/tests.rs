@@ -65,6 +65,7 @@ fn row(request: &Request) -> &'static str {
         Request::ChangeTags(change) if change.of.consumer.is_some() => "DDyyDyD",
         Request::ChangeTags(_) => "DDDyDDD",
         Request::ListTags(_) => "DyyyyyD",
+        Request::ListScalingSteps(_) => "DyyyyyD",
     }
 }
 
@@ -106,6 +107,7 @@ fn every_request() -> Vec<Request> {
         Request::UpdateStream(UpdateStream { stream: STREAM.0.to_owned(), ..UpdateStream::default() }),
         Request::ChangeTags(change_tags(None)),
         Request::ChangeTags(change_tags(Some("c".to_owned()))),
+        Request::ListScalingSteps(STREAM.0.to_owned()),
         Request::ListTags(change_tags(None).of),
         Request::ListTags(change_tags(Some("c".to_owned())).of),
     ]
