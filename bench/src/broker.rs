@@ -7,6 +7,7 @@ pub(crate) mod access;
 pub(crate) mod answers;
 pub(crate) mod consumers;
 mod incoming;
+pub(crate) mod keyed;
 pub(crate) mod process;
 pub(crate) mod puts;
 pub(crate) mod session;

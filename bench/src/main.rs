@@ -2,7 +2,7 @@
 //!
 //! `floor` measures the machine's pieces and the *bare target*: the same QUIC settings, bytes, file
 //! preparation, core and disk write as rheos, with no broker around them. `walk` measures a real broker
-//! against it, in one run. Everything the rig writes is under `--dir` and gone at the end; every
+//! against it, in one run, and `reshard` streams whose shards change against streams at rest. Everything the rig writes is under `--dir` and gone at the end; every
 //! process it starts ends with it.
 
 #![allow(
@@ -47,6 +47,8 @@ enum Command {
     Floor(floor::FloorArguments),
     /// Measure a broker against the bare target
     Walk(walk::WalkArguments),
+    /// Measure streams whose shards change, or are very many, against streams at rest
+    Reshard(walk::ReshardArguments),
     /// Be the bare target: prints its address and certificate, serves until stdin closes
     #[command(hide = true)]
     BareTarget(bare::target::TargetArguments),
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Floor(arguments) => floor::run(&arguments),
         Command::Walk(arguments) => walk::run(&arguments),
+        Command::Reshard(arguments) => walk::run_reshard(&arguments),
         Command::BareTarget(arguments) => bare::target::run(&arguments),
     };
     match outcome {

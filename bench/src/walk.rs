@@ -1,4 +1,5 @@
-//! `rheos-bench walk`: a real broker against the bare target, in one run.
+//! `rheos-bench walk`: a real broker against the bare target, in one run; and `rheos-bench reshard`: streams
+//! whose shards change, or are very many, measured the same way against streams at rest.
 //!
 //! Both are processes on the server's core, driven from a client on another. They are measured in
 //! turn, bare, broker, bare, broker ..., and what is reported is the median of the paired ratios with
@@ -23,7 +24,10 @@ mod metrics;
 mod pairs;
 mod push;
 mod put;
+mod reshard;
 mod saturated;
+mod seek;
+mod shards;
 mod start;
 mod subscriptions;
 
@@ -33,6 +37,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use rheos_broker::transport;
+use rheos_client::{Client, ConnectOptions};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::Failure;
@@ -49,15 +54,29 @@ use lines::Lines;
 /// Options of `walk`.
 #[derive(Debug, Args)]
 pub(crate) struct WalkArguments {
+    #[command(flatten)]
+    rig: RigArguments,
+    /// Only these parts; when left out, all but those of `reshard`
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Part>,
+}
+
+/// Options of `reshard`.
+#[derive(Debug, Args)]
+pub(crate) struct ReshardArguments {
+    #[command(flatten)]
+    rig: RigArguments,
+}
+
+/// What every part may be told.
+#[derive(Debug, Args)]
+struct RigArguments {
     /// Directory for the files of the run, on the disk to be measured; removed at the end if it is new
     #[arg(long, default_value = "rheos-bench-data")]
     dir: PathBuf,
     /// How to print what was found
     #[arg(long, value_enum, default_value = "text")]
     output: Output,
-    /// Only these parts; all when left out
-    #[arg(long, value_enum, value_delimiter = ',')]
-    only: Vec<Part>,
     /// Pairs of runs for each line
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=99))]
     pairs: u16,
@@ -117,17 +136,39 @@ enum Part {
     Lanes,
     /// What a scrape of a thousand shards does to puts
     Metrics,
+    /// Puts while shards are split and merged, on these and on the others
+    Reshard,
+    /// Ten thousand shards in one stream against one
+    Shards,
+    /// Finding a moment in a long log
+    Seek,
 }
+
+/// The parts of `reshard`: the memory of shards is the idle ones'.
+const OF_RESHARD: [Part; 4] = [Part::Reshard, Part::Shards, Part::Idle, Part::Seek];
+/// Those that `walk` leaves to it.
+const RESHARD_ALONE: [Part; 3] = [Part::Reshard, Part::Shards, Part::Seek];
 
 /// What every part needs.
 struct Walk<'a> {
-    arguments: &'a WalkArguments,
+    arguments: &'a RigArguments,
     scratch: Scratch,
     launch: Launch,
 }
 
-/// Measures, prints the report, and leaves nothing behind.
+/// Measures a walk, prints the report, and leaves nothing behind.
 pub(crate) fn run(arguments: &WalkArguments) -> Result<(), Failure> {
+    let all = Part::value_variants().iter().copied().filter(|part| !RESHARD_ALONE.contains(part));
+    let parts = if arguments.only.is_empty() { all.collect() } else { arguments.only.clone() };
+    measure_all(&arguments.rig, &parts)
+}
+
+/// The same for streams that change.
+pub(crate) fn run_reshard(arguments: &ReshardArguments) -> Result<(), Failure> {
+    measure_all(&arguments.rig, &OF_RESHARD)
+}
+
+fn measure_all(arguments: &RigArguments, parts: &[Part]) -> Result<(), Failure> {
     let launch = Launch {
         program: program(arguments)?,
         lane_cores: vec![arguments.server_core],
@@ -142,10 +183,7 @@ pub(crate) fn run(arguments: &WalkArguments) -> Result<(), Failure> {
     lines.fact("mtu_bound", arguments.mtu);
     lines.fact("put_streams", arguments.streams);
     lines.fact("seconds", arguments.seconds);
-    for part in Part::value_variants() {
-        if !arguments.only.is_empty() && !arguments.only.contains(part) {
-            continue;
-        }
+    for part in parts {
         let name = part.to_possible_value().expect("no part is hidden").get_name().to_owned();
         if arguments.output == Output::Text {
             eprintln!("rheos-bench: measuring {name}");
@@ -183,6 +221,9 @@ async fn measure(walk: &Walk<'_>, part: Part, lines: &mut Lines) -> Result<(), F
         Part::Subscriptions => subscriptions::measure(walk, lines).await,
         Part::Lanes => lanes::measure(walk, lines).await,
         Part::Metrics => metrics::measure(walk, lines).await,
+        Part::Reshard => reshard::measure(walk, lines).await,
+        Part::Shards => shards::measure(walk, lines).await,
+        Part::Seek => seek::measure(walk, lines).await,
     }
 }
 
@@ -205,6 +246,13 @@ impl Walk<'_> {
 
     async fn session(&self, broker: &Broker) -> Result<Session, Failure> {
         Session::open(broker.access(), self.launch.mtu_bound).await
+    }
+
+    /// A client as programs have it, that follows resharding.
+    async fn client(&self, data: &Data, broker: &Broker) -> Result<Client, Failure> {
+        let url = ConnectOptions::from_file(data.path().join("admin.url"))?;
+        let options = url.at(&broker.access().address.to_string())?.mtu_bound(self.launch.mtu_bound);
+        Ok(Client::connect(options).await?)
     }
 
     /// Cores that neither a server nor the measuring client has.
@@ -232,7 +280,7 @@ async fn asked_to_end() -> Result<(), Failure> {
 }
 
 /// The broker's program, built when it is not there.
-fn program(arguments: &WalkArguments) -> Result<PathBuf, Failure> {
+fn program(arguments: &RigArguments) -> Result<PathBuf, Failure> {
     if let Some(given) = &arguments.broker {
         return Ok(given.canonicalize().map_err(|error| format!("there is no {}: {error}", given.display()))?);
     }

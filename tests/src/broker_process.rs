@@ -75,8 +75,13 @@ impl Place {
 
     /// From the next start on with so many lanes.
     pub fn set_lanes(&mut self, lanes: u16) {
-        self.flags.retain(|flag| !flag.starts_with("--lanes="));
-        self.flags.push(format!("--lanes={lanes}"));
+        self.set_flag("--lanes", Some(&lanes.to_string()));
+    }
+
+    /// From the next start on with a flag `NAME=VALUE`, in place of one of that name; or without it.
+    pub fn set_flag(&mut self, name: &str, value: Option<&str>) {
+        self.flags.retain(|flag| flag.strip_prefix(name).is_none_or(|rest| !rest.starts_with('=')));
+        self.flags.extend(value.map(|value| format!("{name}={value}")));
     }
 
     /// The data directory.

@@ -42,8 +42,10 @@ pub(crate) struct Dialer {
 /// What one read brought; its bodies are counted and not looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ReadPart {
-    /// First sequence that was asked for.
+    /// First sequence that was asked for, or came.
     pub(crate) start: u64,
+    /// When the first batch arrived, if there is one.
+    pub(crate) first_arrival_ms: Option<u64>,
     /// Where to read on.
     pub(crate) next: u64,
     /// Bytes of whole batches.
@@ -120,17 +122,28 @@ impl Session {
         self.request(&Request::DeleteStream(name.to_owned())).await.map(drop)
     }
 
-    /// Reads a part of a shard from `start` on.
+    /// Reads a part of a stream's first shard from `start` on.
     pub(crate) async fn read(
         &self,
         stream: &StreamDescription,
         start: u64,
         bytes_max: u32,
     ) -> Result<ReadPart, Failure> {
+        let read = self.read_from(stream, Position::AtSequence(start), bytes_max).await?;
+        Ok(ReadPart { start, ..read })
+    }
+
+    /// The same from any position.
+    pub(crate) async fn read_from(
+        &self,
+        stream: &StreamDescription,
+        position: Position,
+        bytes_max: u32,
+    ) -> Result<ReadPart, Failure> {
         let read = Read {
             incarnation: stream.incarnation,
             shard: stream.shards.first().ok_or("the stream has no shard")?.shard,
-            position: Position::AtSequence(start),
+            position,
             bytes_max,
         };
         let mut incoming = self.send(&Request::Read(read)).await?;
@@ -143,16 +156,18 @@ impl Session {
             return Err("the broker's batches have no fields".into());
         };
         let bytes = left;
-        let mut sequence = None;
+        let (mut sequence, mut first) = (None, None);
         while left > 0 {
             let batch = BatchHeader::decode(&incoming.bytes.array::<HEADER_BYTES>(&mut left).await?)?;
             if sequence.is_some_and(|expected| expected != batch.first_sequence) {
                 return Err("the broker's batches leave a gap".into());
             }
             sequence = Some(batch.first_sequence + u64::from(batch.record_count));
+            first.get_or_insert((batch.first_sequence, batch.arrival_ms));
             incoming.bytes.skip(u64::from(batch.body_len), &mut left).await?;
         }
-        Ok(ReadPart { start, next: fields.next_sequence, bytes })
+        let start = first.map_or(fields.next_sequence, |(sequence, _)| sequence);
+        Ok(ReadPart { start, first_arrival_ms: first.map(|(_, ms)| ms), next: fields.next_sequence, bytes })
     }
 
     /// The next stream that the broker opens, on which it pushes; an error when the connection ends.

@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     fn part(start: u64, next: u64) -> ReadPart {
-        ReadPart { start, next, bytes: (next - start) * 10 }
+        ReadPart { start, first_arrival_ms: None, next, bytes: (next - start) * 10 }
     }
 
     fn progress() -> Progress {
@@ -214,6 +214,9 @@ mod tests {
         assert!(!progress.take(part(200, 290)).unwrap());
         assert_eq!((progress.ask(), progress.ask()), (190, 280));
         assert_eq!(progress.bytes, 1900);
-        assert!(progress.take(ReadPart { start: 190, next: 190, bytes: 0 }).is_err(), "the end came too early");
+        assert!(
+            progress.take(ReadPart { start: 190, first_arrival_ms: None, next: 190, bytes: 0 }).is_err(),
+            "the end came too early"
+        );
     }
 }

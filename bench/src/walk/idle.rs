@@ -18,6 +18,8 @@ pub(super) async fn measure(walk: &Walk<'_>, lines: &mut Lines) -> Result<(), Fa
     let restarted = settled_mib(walk, &broker).await?;
     lines.absolute("idle_10k_shards_mib", &[created - empty], Goal::AtMost(SHARDS_MIB_MAX));
     lines.absolute("idle_10k_shards_restarted_mib", &[restarted - empty], Goal::AtMost(SHARDS_MIB_MAX));
+    let bytes_of_shard = (created - empty) * f64::from(1 << 20) / f64::from(SHARDS);
+    lines.absolute("shard_bytes", &[bytes_of_shard], Goal::AtMost(SHARD_BYTES_MAX));
     lines.absolute("idle_empty_mib", &[empty], Goal::None);
     broker.stop()
 }
@@ -36,7 +38,7 @@ pub(super) async fn resident_mib(broker: &Broker) -> Result<f64, Failure> {
 }
 
 const SHARDS: u32 = 10_000;
-/// 4 KiB each.
+const SHARD_BYTES_MAX: f64 = 4_096.0;
 const SHARDS_MIB_MAX: f64 = 40.0;
 /// After this time a connection that was closed is forgotten.
 const SETTLED: Duration = Duration::from_secs(3);

@@ -68,7 +68,7 @@ async fn measure_sealed(walk: &Walk<'_>, lines: &mut Lines) -> Result<(), Failur
 }
 
 /// Puts so many GiB in runs of a few, each ended by a clean stop, and frees what a start need not read.
-async fn put_sealed(walk: &Walk<'_>, data: &Data, gib: u64) -> Result<StreamDescription, Failure> {
+pub(super) async fn put_sealed(walk: &Walk<'_>, data: &Data, gib: u64) -> Result<StreamDescription, Failure> {
     let mut stream = None;
     let mut left = gib;
     while left > 0 {
@@ -94,7 +94,7 @@ async fn put_sealed(walk: &Walk<'_>, data: &Data, gib: u64) -> Result<StreamDesc
 }
 
 /// The segments of each log in a data directory, the newest last.
-fn segments(data: &Path) -> Result<Vec<Vec<PathBuf>>, Failure> {
+pub(super) fn segments(data: &Path) -> Result<Vec<Vec<PathBuf>>, Failure> {
     let layout = Layout::new(data);
     let mut logs = Vec::new();
     for incarnation in directories(&layout.logs_dir())? {

@@ -35,6 +35,7 @@ use tracing::{info, warn};
 use crate::catalog::Catalog;
 use crate::directory::DataDirectory;
 use crate::durable;
+use crate::faults::{Moment, reached};
 use crate::lane::{Arrival, Inboxes, name};
 use crate::recover::read_place;
 use crate::stopping::Stopping;
@@ -289,9 +290,14 @@ impl Worker {
                 return self.late_trims.push_back((Instant::now() + TRIM_RETRY, log, expiry));
             }
         }
+        reached(Moment::SegmentsGivenUp);
         // The lane is told first: a read that then finds the file gone and begins anew does not ask for it again.
         self.inboxes.of_log(log).push(Arrival::Trimmed { log, lowest: facts });
-        (expiry.from..lowest).for_each(|segment| self.remove_segment(log, segment));
+        reached(Moment::SegmentsTold);
+        for segment in expiry.from..lowest {
+            self.remove_segment(log, segment);
+            reached(Moment::SegmentRemoved);
+        }
     }
 
     /// What is not there, because it has just expired, has no length.

@@ -73,8 +73,8 @@ use turned_away::TurnedAway;
 /// How often open logs are told that time has passed.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Logs that are closed are told so only once in so many times: their segments expire all the same.
-const TICKS_OF_CLOSED: u32 = 300;
+/// Logs that are closed are told so only once in so many times, every 10 s: their segments expire all the same.
+const TICKS_OF_CLOSED: u32 = 100;
 
 /// The lane's own task.
 pub(crate) struct Lane {

@@ -34,6 +34,7 @@ pub mod directory;
 pub mod disk;
 mod doctor;
 pub mod durable;
+pub mod faults;
 mod files;
 mod finding;
 mod http;

@@ -22,6 +22,7 @@ use tracing::{info, warn};
 
 use crate::catalog::Catalog;
 use crate::clock;
+use crate::faults::{Moment, reached};
 use crate::lane::{Arrival, Ends, Inboxes, Resharding};
 use crate::stopping::going_away;
 use crate::streams::Streams;
@@ -64,6 +65,7 @@ impl Resharder {
         let resharder = self.clone();
         let resharding = tokio::spawn(async move {
             let begun = resharder.catalog.begin_reshard(&stream, reshard, step).await?;
+            reached(Moment::ReshardBegun);
             resharder.streams.change(Arc::clone(&begun));
             drop(order);
             resharder.finish(&begun).await
@@ -119,6 +121,7 @@ impl Resharder {
         if record == stream {
             return Ok(());
         }
+        reached(Moment::ShardsForgotten);
         self.publish(record).await
     }
 
@@ -152,6 +155,7 @@ impl Resharder {
         for told in told {
             told.await.map_err(|_| going_away())?;
         }
+        reached(Moment::ShardsTold);
         self.streams.change(record);
         Ok(())
     }
@@ -193,6 +197,7 @@ impl Work<'_> {
 
     async fn drain(&mut self) -> Result<(), WireError> {
         let waiting: Vec<oneshot::Receiver<Ends>> = self.parents().into_iter().map(|it| self.close(it)).collect();
+        reached(Moment::ParentsClosing);
         let all = async {
             for told in waiting {
                 // Lost when the stream was deleted or the broker stops.
@@ -201,7 +206,9 @@ impl Work<'_> {
             }
             Ok(())
         };
-        timeout(DRAIN_MAX, all).await.unwrap_or_else(|_| Err(too_slow(&self.begun.name)))
+        timeout(DRAIN_MAX, all).await.unwrap_or_else(|_| Err(too_slow(&self.begun.name)))?;
+        reached(Moment::ParentsDrained);
+        Ok(())
     }
 
     fn close(&self, (log, shards): (LogId, Vec<u32>)) -> oneshot::Receiver<Ends> {
@@ -214,6 +221,7 @@ impl Work<'_> {
         let order = Arc::clone(&self.resharder.changes).lock_owned().await;
         let now_ms = clock::now().wall_ms;
         self.done = Some(self.resharder.catalog.finish_reshard(self.begun, self.ends.clone(), now_ms).await?);
+        reached(Moment::ReshardCommitted);
         // Lanes and lookups hear of it in the catalog's order.
         self.order = Some(order);
         Ok(())

@@ -145,7 +145,7 @@ fn print(read: &ReadBatches, end: End, printer: &mut Printer) -> Result<Progress
 
 /// Why a read failed.
 enum ReadFailure {
-    /// The broker is out of reach: it may come back.
+    /// See [`is_away`].
     Away(Error),
     /// Trying again does not help.
     Lasting(Error),
@@ -156,6 +156,11 @@ impl From<ReadFailure> for Failure {
         let (ReadFailure::Away(error) | ReadFailure::Lasting(error)) = failure;
         error.into()
     }
+}
+
+/// Whether the broker is out of reach: it may come back.
+fn is_away(error: &Error) -> bool {
+    matches!(error, Error::Lost { .. } | Error::Unanswered { .. } | Error::Connect { .. })
 }
 
 /// Reads; where records are no longer kept it says so and goes on behind them (`None`).
@@ -172,9 +177,7 @@ async fn skipping_trimmed(
             reader.skip_to(Position::AtSequence(first_kept_sequence));
             Ok(None)
         }
-        Err(error @ (Error::Lost { .. } | Error::Unanswered { .. } | Error::Connect { .. })) => {
-            Err(ReadFailure::Away(error))
-        }
+        Err(error) if is_away(&error) => Err(ReadFailure::Away(error)),
         Err(error) => Err(ReadFailure::Lasting(error)),
     }
 }

@@ -119,17 +119,17 @@ impl Producer {
     }
 
     /// Puts a batch of records that were gathered elsewhere, as one batch, behind what was put to the
-    /// shard before. The ticket is that of its first record. Waits for room alone.
+    /// shard before. There is a ticket for each record, in their order. Waits for room alone.
     ///
-    /// The caller routes: the broker refuses a batch with a record of another shard as a whole. When the shard
-    /// is split or merged before the batch is stored, its records go where they belong, in several batches
-    /// perhaps.
+    /// The caller routes: the broker refuses a batch with a record of another shard as a whole. A batch is stored
+    /// as a whole or not at all, unless the shard is split or merged before: then its records go where they belong,
+    /// in several batches perhaps, each with an outcome of its own.
     ///
     /// # Errors
     ///
     /// [`PutRefused::Record`] when the stream never had such a shard or the batch is empty,
     /// [`PutRefused::Closed`].
-    pub async fn put_batch(&self, shard: u32, records: BatchBuilder) -> Result<Ticket, PutRefused> {
+    pub async fn put_batch(&self, shard: u32, records: BatchBuilder) -> Result<Vec<Ticket>, PutRefused> {
         let shared = &self.shared;
         shared.look_up(shard)?;
         if records.record_count() == 0 {
@@ -139,7 +139,11 @@ impl Producer {
         let taken = shared.take_room(records.body_len()).await?;
         let map = shared.map();
         match map.shard(shard) {
-            Some(puts) => Ok(puts.push_batch(records, taken)),
+            Some(puts) => {
+                let count = records.record_count();
+                let completion = puts.push_batch(records, taken);
+                Ok((0..count).map(|index| Ticket::new(&completion, index)).collect())
+            }
             None => Ok(shared.put_divided(&map, records, taken)),
         }
     }
@@ -198,16 +202,15 @@ impl Shared {
         Err(PutRefused::Record(WireError::new(ErrorCode::ShardNotFound, message)))
     }
 
-    /// Puts a batch for a shard that was closed meanwhile where its records belong. The ticket is that of the first.
-    fn put_divided(&self, map: &Map, records: BatchBuilder, taken: usize) -> Ticket {
+    /// Puts a batch for a shard that was closed meanwhile where its records belong.
+    fn put_divided(&self, map: &Map, records: BatchBuilder, taken: usize) -> Vec<Ticket> {
         let bytes = records.finish(self.incarnation, 0, ProducerStamp::default());
         let batch = PutBatch::parse(bytes).expect("it was just made");
         let mut charge = Charge::new(&self.room);
         charge.add(taken);
         let deadline = Instant::now() + self.core.lanes.options().delivery_timeout;
         let moved = map.put_parts(batch.records(), &mut charge, deadline);
-        let (completion, index) = &moved[0];
-        Ticket::new(completion, *index)
+        moved.iter().map(|(completion, index)| Ticket::new(completion, *index)).collect()
     }
 
     async fn take_room(&self, bytes: usize) -> Result<usize, PutRefused> {

@@ -25,7 +25,7 @@ async fn producer(peer: &Peer, stream: &str) -> Producer {
 async fn put_each(producer: &Producer, texts: &[&'static str]) -> Vec<Ticket> {
     let mut tickets = Vec::new();
     for text in texts {
-        tickets.push(producer.put_batch(0, batch_of(text)).await.unwrap());
+        tickets.extend(producer.put_batch(0, batch_of(text)).await.unwrap());
     }
     tickets
 }

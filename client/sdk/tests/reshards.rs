@@ -83,7 +83,7 @@ async fn the_parent_is_asked_for_what_is_in_doubt_before_anything_goes_to_a_chil
     for text in ["stored", "not stored", "neither"] {
         let mut batch = BatchBuilder::default();
         batch.push(&Record::new("key", text).view(), 1 << 20).unwrap();
-        tickets.push(producer.put_batch(0, batch).await.unwrap());
+        tickets.extend(producer.put_batch(0, batch).await.unwrap());
     }
     peer.release_puts(1);
     while peer.stored("orders", 0).is_empty() {
@@ -126,9 +126,13 @@ async fn a_batch_is_divided_where_its_shard_is() {
     for place in [10, 200] {
         batch.push(&at(place, "late".to_owned()).view(), 1 << 20).unwrap();
     }
-    let ticket = producer.put_batch(0, batch).await.unwrap();
-    assert!(matches!(outcome(ticket).await, Outcome::Acked { shard: 1, sequence: 64, .. }));
-    producer.flush().await;
+    let tickets = producer.put_batch(0, batch).await.unwrap();
+    let mut places = Vec::new();
+    for ticket in tickets {
+        let Outcome::Acked { shard, sequence, .. } = outcome(ticket).await else { panic!("every put is stored") };
+        places.push((shard, sequence));
+    }
+    assert_eq!(places, [(1, 64), (4, 64)], "each record has its own place");
     assert_eq!(texts(&peer, "orders", 4).last().map(String::as_str), Some("late"));
     let mut batch = BatchBuilder::default();
     batch.push(&at(1, "nowhere".to_owned()).view(), 1 << 20).unwrap();

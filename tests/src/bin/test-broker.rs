@@ -1,6 +1,6 @@
 //! A broker to be tested and killed:
 //! `test-broker DATA LISTEN [--dev] [--lanes=N] [--limits=kinesis] [--metrics-open] [--scaling-speed=N]
-//! [--deny-io-uring]`.
+//! [--deny-io-uring] [--die-at=MOMENT] [--clock-ahead-ms=N]`.
 //!
 //! It prints one line, `ready ADDRESS`, when clients can connect; everything else goes to stderr, and
 //! the reason for which it does not start as its last line. With `--scaling-speed` on-demand streams
@@ -11,7 +11,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use rheos_broker::{Ready, ScalerPace, ServeOptions, serve};
+use rheos_broker::{Ready, ScalerPace, ServeOptions, faults, serve};
 use rheos_protocol::message::StreamLimits;
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 use tracing_subscriber::filter::LevelFilter;
@@ -40,6 +40,13 @@ fn main() -> ExitCode {
     let scaling_speed = scaling_speed.map_or(1, |speed| speed.parse().expect("--scaling-speed is a number"));
     if flags.iter().any(|flag| flag == "--deny-io-uring") {
         deny_io_uring();
+    }
+    if let Some(name) = flags.iter().find_map(|flag| flag.strip_prefix("--die-at=")) {
+        let (_, moment) = faults::ALL.into_iter().find(|(known, _)| *known == name).expect("it is a moment's name");
+        faults::die_at(moment);
+    }
+    if let Some(ahead) = flags.iter().find_map(|flag| flag.strip_prefix("--clock-ahead-ms=")) {
+        faults::advance_clock(ahead.parse().expect("--clock-ahead-ms is a number"));
     }
     let served = serve(ServeOptions {
         data: PathBuf::from(data),

@@ -61,7 +61,7 @@ async fn kill_in_the_middle(test: &str, lanes: u16) {
 }
 
 /// The stream once no reshard is under way any more: another would be refused for its own sake alone.
-async fn settled(client: &Client) -> StreamDescription {
+pub(crate) async fn settled(client: &Client) -> StreamDescription {
     loop {
         match within(client.scale_stream(STREAM, 10_001)).await {
             Err(Error::Broker(error)) if error.code == ErrorCode::Resharding => sleep(Duration::from_millis(5)).await,

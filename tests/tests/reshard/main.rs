@@ -3,9 +3,11 @@
 //!
 //! Every test prints its seed; `RHEOS_SEED` sets it. The moments are those of the machine all the same.
 
+mod expiry;
 mod judge;
 mod kills;
 mod load;
+mod moments;
 mod refusals;
 
 use std::time::Duration;
@@ -33,11 +35,34 @@ const STREAM: &str = "orders";
 
 impl Ground {
     async fn new(lanes: u16, shards: u32) -> Ground {
+        let place = Place::new(env!("CARGO_BIN_EXE_test-broker"), env!("CARGO_TARGET_TMPDIR"));
+        Ground::at(place, lanes, shards).await
+    }
+
+    /// The same, whose broker dies at a moment.
+    async fn dying_at(moment: &str, lanes: u16, shards: u32) -> Ground {
         let mut place = Place::new(env!("CARGO_BIN_EXE_test-broker"), env!("CARGO_TARGET_TMPDIR"));
+        place.set_flag("--die-at", Some(moment));
+        Ground::at(place, lanes, shards).await
+    }
+
+    async fn at(mut place: Place, lanes: u16, shards: u32) -> Ground {
         place.set_lanes(lanes);
         let broker = place.start();
         let client = broker.client().await;
         client.create_stream(StreamSpec::new(STREAM, shards)).await.expect("the broker is new");
+        Ground { place, broker, client }
+    }
+
+    /// The same after a stop and a start.
+    async fn again(self) -> Ground {
+        let Ground { mut place, broker, client } = self;
+        let restarting = tokio::task::spawn_blocking(move || {
+            broker.stop();
+            let broker = place.start();
+            (place, broker)
+        });
+        let (place, broker) = restarting.await.expect("it stops and starts");
         Ground { place, broker, client }
     }
 }
@@ -84,16 +109,23 @@ impl Asked {
 
 /// Proves that the open shards tile the hash space, and that every child has its parents.
 fn assert_whole(stream: &StreamDescription) {
+    assert_whole_but_for_expired(stream);
+    for shard in &stream.shards {
+        let parents: Vec<u32> = [shard.parent, shard.adjacent_parent].into_iter().flatten().collect();
+        assert!(parents.iter().all(|parent| *parent < shard.shard), "{shard:?}");
+        let closed = |parent: &u32| stream.shards.iter().any(|it| it.shard == *parent && !it.open);
+        assert!(parents.iter().all(closed), "{shard:?} has open parents in {stream:?}");
+    }
+}
+
+/// The same of a stream whose oldest shards have expired.
+fn assert_whole_but_for_expired(stream: &StreamDescription) {
     let mut open: Vec<_> = stream.shards.iter().filter(|shard| shard.open).map(|shard| shard.range).collect();
     open.sort();
     assert_eq!(open.first().map(|range| range.first), Some(0), "{stream:?}");
     assert_eq!(open.last().map(|range| range.last), Some(u128::MAX), "{stream:?}");
     assert!(open.windows(2).all(|pair| pair[0].last + 1 == pair[1].first), "{stream:?}");
     for shard in &stream.shards {
-        let parents: Vec<u32> = [shard.parent, shard.adjacent_parent].into_iter().flatten().collect();
-        assert!(parents.iter().all(|parent| *parent < shard.shard), "{shard:?}");
-        let closed = |parent: &u32| stream.shards.iter().any(|it| it.shard == *parent && !it.open);
-        assert!(parents.iter().all(closed), "{shard:?} has open parents in {stream:?}");
         let has_children = stream.shards.iter().any(|it| [it.parent, it.adjacent_parent].contains(&Some(shard.shard)));
         assert_eq!(has_children, !shard.open, "who is closed has children: {shard:?}");
     }

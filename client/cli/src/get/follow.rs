@@ -11,7 +11,7 @@ use rheos_client::{Client, Lineage, Position, ReadBatches, Reader, StreamDescrip
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::{Progress, ReadFailure, print, print_all, readers, skipping_trimmed};
+use super::{Progress, ReadFailure, is_away, print, print_all, readers, skipping_trimmed};
 use crate::broker::Outage;
 use crate::failure::{Failure, warn};
 use crate::printer::Printer;
@@ -68,7 +68,10 @@ impl<'a> Following<'a> {
                 read = self.printed.recv() => read.expect("this end sends nothing, and keeps it open")?,
                 _ = &mut interrupted => return Ok(()),
                 never = &mut outages => never,
-                () = &mut passed => return self.print_rest(printer).await,
+                () = &mut passed => return tokio::select! {
+                    rest = self.print_rest(printer) => rest,
+                    _ = &mut interrupted => Ok(()),
+                },
             };
             match print(&read, self.end, printer)? {
                 Progress::GoesOn => self.open.insert(read.shard, Position::AtSequence(read.next_sequence)),
@@ -83,7 +86,11 @@ impl<'a> Following<'a> {
             if read.children.is_some() {
                 self.open.remove(&read.shard);
                 self.lineage.ended(read.shard);
-                self.look_again().await?;
+                tokio::select! {
+                    seen = self.look_again() => seen?,
+                    _ = &mut interrupted => return Ok(()),
+                    never = &mut outages => never,
+                }
             }
         }
     }
@@ -117,10 +124,19 @@ impl<'a> Following<'a> {
         self.lineage.ready().into_iter().map(|shard| (shard, position(shard))).collect()
     }
 
+    /// Learns of children. A broker that is away is waited for.
     async fn look_again(&mut self) -> Result<(), Failure> {
-        self.stream = self.client.describe_stream(&self.stream.name).await?;
-        self.lineage.described(&self.stream);
-        Ok(())
+        loop {
+            match self.client.describe_stream(&self.stream.name).await {
+                Ok(stream) => {
+                    self.lineage.described(&stream);
+                    self.stream = stream;
+                    return Ok(());
+                }
+                Err(error) if is_away(&error) => tokio::time::sleep(AWAY_WAIT).await,
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 }
 

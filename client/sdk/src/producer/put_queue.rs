@@ -166,17 +166,16 @@ impl PutQueue {
     }
 
     /// Adds a whole batch, to be sent as it is.
-    pub(super) fn push_batch(&mut self, builder: BatchBuilder, room: &Arc<Room>, taken: usize, now: Instant) -> Ticket {
-        self.close_open();
-        let mut tail = Tail {
-            completion: Completing::default(),
-            deadline: now + self.destination.delivery_timeout,
-            charge: Charge::new(room),
-        };
-        tail.charge.add(taken);
-        let ticket = Ticket::new(&tail.completion.shared(), 0);
-        self.batches.push_back(QueuedBatch::new(builder, tail));
-        ticket
+    pub(super) fn push_batch(
+        &mut self,
+        builder: BatchBuilder,
+        room: &Arc<Room>,
+        taken: usize,
+        now: Instant,
+    ) -> Arc<Completion> {
+        let mut charge = Charge::new(room);
+        charge.add(taken);
+        self.push_moved(builder, charge, now + self.destination.delivery_timeout)
     }
 
     /// Adds a batch that another shard has not stored.

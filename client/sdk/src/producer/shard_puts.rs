@@ -55,12 +55,12 @@ impl ShardPuts {
         ticket
     }
 
-    pub(super) fn push_batch(self: &Arc<Self>, builder: BatchBuilder, taken: usize) -> Ticket {
+    pub(super) fn push_batch(self: &Arc<Self>, builder: BatchBuilder, taken: usize) -> Arc<Completion> {
         let now = Instant::now();
         let mut state = self.lock();
-        let ticket = state.queue.push_batch(builder, &self.room, taken, now);
+        let completion = state.queue.push_batch(builder, &self.room, taken, now);
         self.line_up(&mut state, now);
-        ticket
+        completion
     }
 
     /// Adds a batch that another shard has not stored.

@@ -183,7 +183,7 @@ impl World {
             false => {
                 let mut builder = BatchBuilder::default();
                 builder.push(&record.view(), 1 << 20).unwrap();
-                self.queue.push_batch(builder, &self.room, 0, self.now)
+                Ticket::new(&self.queue.push_batch(builder, &self.room, 0, self.now), 0)
             }
         };
         self.tickets.push(ticket);
