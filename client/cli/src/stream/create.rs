@@ -22,7 +22,7 @@ pub(crate) struct CreateCommand {
     /// on-demand stream its fewest
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(SHARDS_MAX)))]
     shards: Option<u32>,
-    /// Who decides how many shards it has later
+    /// Who decides how many shards it has later: you, or the broker by what is put
     #[arg(long, value_name = "MODE", default_value = "provisioned")]
     mode: Mode,
     #[command(flatten)]

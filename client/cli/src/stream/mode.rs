@@ -18,7 +18,7 @@ pub(crate) struct ModeCommand {
     /// The stream
     #[arg(value_name = "STREAM", add = completions::streams())]
     name: String,
-    /// Who decides how many shards it has
+    /// Who decides how many shards it has: you, or the broker by what is put
     #[arg(value_name = "MODE")]
     mode: Mode,
     #[command(flatten)]
@@ -36,12 +36,10 @@ Examples:
   rheos stream mode flights on-demand --shards-min 2 --shards-max 32
   rheos stream mode flights provisioned";
 
-/// Who decides how many shards a stream has.
+/// Who decides how many shards a stream has: whoever administers it, or the broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Mode {
-    /// You: rheos stream split, merge and scale
     Provisioned,
-    /// The broker, by what is put
     OnDemand,
 }
 
