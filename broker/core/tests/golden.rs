@@ -22,9 +22,7 @@ use rheos_core::index::{IndexEntry, SegmentIndex};
 use rheos_core::producer::StoredPuts;
 use rheos_core::segment::{HEAD_BYTES, HEADER_OFFSET, Header, Label, Predecessor, encode_head};
 use rheos_protocol::batch::{Batch, BatchBuilder, ProducerStamp, PutBatch};
-use rheos_protocol::message::{
-    Access, CreateKey, CreateStream, KeyPolicy, ScalingOutcome, ScalingReason, ScalingStep,
-};
+use rheos_protocol::message::{Access, CreateKey, CreateStream, KeyPolicy, ScalingOutcome, ScalingReason, ScalingStep};
 use rheos_protocol::record::Record;
 
 #[test]

@@ -198,6 +198,7 @@ impl Catalog {
         reshard: Reshard,
         step: Option<ScalingStep>,
     ) -> Result<Arc<StreamRecord>, WireError> {
+        let step = step.map(Box::new);
         Ok(self.change(Change::BeginReshard { stream: stream.clone(), reshard, step }).await?.into_stream())
     }
 
@@ -232,7 +233,7 @@ impl Catalog {
     ///
     /// As for [`finish_reshard`](Self::finish_reshard).
     pub async fn note_step(&self, stream: &StreamRecord, step: ScalingStep) -> Result<(), WireError> {
-        self.change(Change::NoteStep { life: Life::of(stream), step }).await.map(drop)
+        self.change(Change::NoteStep { life: Life::of(stream), step: Box::new(step) }).await.map(drop)
     }
 
     /// The steps of the on-demand stream of this name that are remembered, the newest first.
@@ -269,7 +270,10 @@ impl Catalog {
         update: UpdateStream,
         horizon_ms: u64,
     ) -> Result<Arc<StreamRecord>, WireError> {
-        Ok(self.change(Change::Update { stream: stream.clone(), update, horizon_ms }).await?.into_stream())
+        Ok(self
+            .change(Change::Update { stream: stream.clone(), update: Box::new(update), horizon_ms })
+            .await?
+            .into_stream())
     }
 
     /// Changes tags of the stream of this name.

@@ -14,7 +14,7 @@ impl Scaler {
             return None;
         }
         let verdict = self
-            .into_bounds(stream, bounds)
+            .out_of_bounds(stream, bounds)
             .or_else(|| self.hot(stream, bounds))
             .or_else(|| self.busy(stream, bounds))
             .or_else(|| self.quiet(now, stream, bounds));
@@ -22,7 +22,7 @@ impl Scaler {
         verdict
     }
 
-    fn into_bounds(&self, stream: &StreamRecord, bounds: ShardBounds) -> Option<Verdict> {
+    fn out_of_bounds(&self, stream: &StreamRecord, bounds: ShardBounds) -> Option<Verdict> {
         let open = open_count(stream);
         let reason = match open {
             _ if open < bounds.min => ScalingReason::BelowMin,

@@ -58,19 +58,19 @@ pub(super) enum Change {
     /// Delete a stream.
     Delete { name: StreamName },
     /// Write down that a stream is to be resharded, with the step that it is, unless somebody has asked for it.
-    BeginReshard { stream: StreamName, reshard: Reshard, step: Option<ScalingStep> },
+    BeginReshard { stream: StreamName, reshard: Reshard, step: Option<Box<ScalingStep>> },
     /// Close the parents at these ends and open the children.
     FinishReshard { life: Life, ends: BTreeMap<u32, u64>, now_ms: u64 },
     /// Forget that a stream was to be resharded.
     AbandonReshard { life: Life, now_ms: u64 },
     /// Write down what stands against a step.
-    NoteStep { life: Life, step: ScalingStep },
+    NoteStep { life: Life, step: Box<ScalingStep> },
     /// Tell the steps of the stream of this name.
     ListSteps { stream: StreamName },
     /// Forget those of these closed shards that may go.
     ForgetShards { life: Life, expired: BTreeSet<u32> },
     /// Change the terms of a stream, of which everything before the horizon has expired.
-    Update { stream: StreamName, update: UpdateStream, horizon_ms: u64 },
+    Update { stream: StreamName, update: Box<UpdateStream>, horizon_ms: u64 },
     /// Change tags of a stream, or of a consumer of it.
     Tag { stream: StreamName, consumer: Option<ConsumerName>, set: Vec<Tag>, remove: Vec<String> },
     /// Raise a number of a log.
@@ -227,7 +227,7 @@ impl<'txn> Tables<'txn> {
         match change {
             Change::Create { create, now_ms, lanes } => self.create_stream(create, *now_ms, *lanes),
             Change::Delete { name } => self.delete_stream(name),
-            Change::BeginReshard { stream, reshard, step } => self.begin_reshard(stream, *reshard, step.as_ref()),
+            Change::BeginReshard { stream, reshard, step } => self.begin_reshard(stream, *reshard, step.as_deref()),
             Change::FinishReshard { life, ends, now_ms } => {
                 let outcome = ScalingOutcome::Done { ended_ms: *now_ms };
                 self.end_reshard(life, outcome, |stream| stream.finish_reshard(ends, *now_ms))

@@ -6,7 +6,7 @@
 use std::ops::RangeInclusive;
 
 use redb::ReadableTable;
-use rheos_core::catalog::{BadRecord, StreamRecord, decode_step, encode_step, is_said};
+use rheos_core::catalog::{StreamRecord, decode_step, encode_step, is_said};
 use rheos_protocol::limits::SCALING_STEPS_MAX;
 use rheos_protocol::message::{ScalingOutcome, ScalingStep};
 use rheos_protocol::name::StreamName;
@@ -28,7 +28,7 @@ impl Tables<'_> {
     /// Says what has come of the step whose reshard has just ended, if it was one.
     pub(super) fn end_step(&mut self, incarnation: u64, outcome: ScalingOutcome) -> Result<(), redb::Error> {
         match self.newest_step(incarnation)? {
-            Some((number, Ok(step))) if step.outcome == ScalingOutcome::UnderWay => {
+            Some((number, Some(step))) if step.outcome == ScalingOutcome::UnderWay => {
                 self.put_step(incarnation, number, &ScalingStep { outcome, ..step })
             }
             // It was asked for by somebody.
@@ -45,7 +45,7 @@ impl Tables<'_> {
         }
         let newest = self.newest_step(life.incarnation)?;
         let number = newest.as_ref().map_or(0, |(number, _)| number + 1);
-        if !newest.is_some_and(|(_, newest)| newest.is_ok_and(|newest| is_said(&newest, step))) {
+        if !newest.is_some_and(|(_, newest)| newest.is_some_and(|newest| is_said(&newest, step))) {
             self.has_changed = true;
             self.put_step(life.incarnation, number, step)?;
         }
@@ -68,10 +68,11 @@ impl Tables<'_> {
         Ok(Ok(Changed::Steps(steps)))
     }
 
-    fn newest_step(&self, incarnation: u64) -> Result<Option<(u64, Result<ScalingStep, BadRecord>)>, redb::Error> {
+    /// The number of the newest step, and what it says unless it is damaged, which a start would have refused.
+    fn newest_step(&self, incarnation: u64) -> Result<Option<(u64, Option<ScalingStep>)>, redb::Error> {
         let Some(newest) = self.scaling.range(steps_of(incarnation))?.next_back() else { return Ok(None) };
         let (place, bytes) = newest?;
-        Ok(Some((place.value().1, decode_step(bytes.value()))))
+        Ok(Some((place.value().1, decode_step(bytes.value()).ok())))
     }
 
     fn put_step(&mut self, incarnation: u64, number: u64, step: &ScalingStep) -> Result<(), redb::Error> {
