@@ -1,9 +1,10 @@
 //! On-demand streams of a real broker: a hot stretch of hash keys is split where it is hot, one hot key is told and not
-//! split, and both are known after a restart.
+//! split, both are known after a restart, and a step in which the broker dies is finished.
 //!
 //! The broker's scaler goes fifty times as fast, so a tick is 200 ms and a load is one that lasts for 1.2 s; its
 //! constants are tried over simulated days in `rheos_core`.
 
+use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
 use rheos_client::{
@@ -12,6 +13,7 @@ use rheos_client::{
 };
 use rheos_tests::broker_process::Place;
 use rheos_tests::http::Samples;
+use rustix::process::Signal;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 /// Far longer than anything takes: a test that waits so long has failed.
@@ -149,6 +151,39 @@ async fn one_hot_key_is_told_and_not_split_and_a_restart_forgets_neither() {
     loading.abort();
     client.close().await;
     assert!(!broker.stop().contains("panicked"));
+}
+
+/// From two shards to three, which it does by itself because of its bounds, dying once in between.
+#[tokio::test]
+async fn a_step_that_a_crash_interrupts_is_finished_and_is_in_the_history_once() {
+    for moment in ["reshard-begun", "reshard-committed"] {
+        let mut place = place();
+        place.set_flag("--die-at", Some(moment));
+        let broker = place.start();
+        let client = broker.client().await;
+        let mode = StreamMode::OnDemand(ShardBounds { min: 1, max: 5 });
+        client.create_stream(StreamSpec { mode, ..StreamSpec::new("orders", 2) }).await.expect("the broker is new");
+        let mode = StreamMode::OnDemand(ShardBounds { min: 3, max: 5 });
+        // The broker may die before it has answered.
+        let _ = client.set_stream_mode("orders", mode).await;
+        let (status, said) = tokio::task::spawn_blocking(move || broker.ended()).await.expect("it ends");
+        assert_eq!(status.signal(), Some(Signal::KILL.as_raw()), "{moment}: {said}");
+        client.close().await;
+
+        place.set_flag("--die-at", None);
+        let broker = place.start();
+        let client = broker.client().await;
+        let is_over = |steps: &[ScalingStep]| steps.first().is_some_and(|it| it.outcome != ScalingOutcome::UnderWay);
+        let steps = history_once(&client, "orders", is_over).await;
+        let [ScalingStep { from: 2, to: 3, outcome: ScalingOutcome::Done { .. }, reason, .. }] = steps[..] else {
+            panic!("{moment}: {steps:?}")
+        };
+        assert_eq!((reason, open(&described(&client, "orders").await)), (ScalingReason::BelowMin, 3));
+        sleep(LONG / 2).await;
+        assert_eq!(history(&client, "orders").await, steps, "{moment}: and not once more");
+        client.close().await;
+        assert!(!broker.stop().contains("panicked"));
+    }
 }
 
 #[tokio::test]

@@ -84,6 +84,8 @@ struct Life {
     verdicts: Vec<(u64, Verdict)>,
     /// The most that a shard had to take at a tick, in thousandths.
     fullest: u64,
+    /// What a shard takes at most, where a limit refuses the rest.
+    limit: u64,
 }
 
 impl Life {
@@ -108,6 +110,7 @@ impl Life {
             last_end_ms: None,
             verdicts: Vec::new(),
             fullest: 0,
+            limit: u64::MAX,
         }
     }
 
@@ -133,6 +136,7 @@ impl Life {
             let (first, last) = (shard.range.first, shard.range.last);
             let milli: u64 = load.within(first, last).iter().sum();
             self.fullest = self.fullest.max(milli);
+            let milli = milli.min(self.limit);
             let bytes = milli * tick_ms * (1 << 20) / 1_000_000;
             let taken = self.taken.entry(shard.shard).or_default();
             *taken += Amount { records: bytes / 10_000, bytes };
@@ -234,6 +238,21 @@ fn a_leap_is_answered_with_one_step() {
     assert_eq!(life.counts(), [128], "the first of 4, 8, 16 ... in which 40 fits twice");
     let (at, _) = life.steps().next().expect("there is one");
     assert!(at <= HOUR_MS + 2 * MINUTE_MS, "{at}");
+}
+
+#[test]
+fn behind_limits_a_full_shard_is_a_busy_one() {
+    let mut life = Life::new(4, ShardBounds::default());
+    life.limit = 1_000;
+    life.run(DAY_MS, |ms| Load::even(if ms < HOUR_MS { 1_000 } else { 20_000 }));
+    assert_eq!(life.counts(), [8, 16, 32], "more cannot be known than that all are full");
+    let (at, _) = life.steps().last().expect("there are steps");
+    assert!(at < HOUR_MS + 10 * MINUTE_MS, "{at}");
+    // One key that is always refused is told, whatever the limit hides of it.
+    let mut hot = Life::new(4, ShardBounds::default());
+    hot.limit = 1_000;
+    hot.run(DAY_MS, |_| Load { even: 200, key: Some((9, 10_000)), ..Load::default() });
+    assert_eq!(hot.verdicts.iter().map(|(_, it)| it.reason.name()).collect::<Vec<_>>(), ["hot_key"]);
 }
 
 #[test]
