@@ -24,6 +24,7 @@ use crate::catalog::Catalog;
 use crate::clock;
 use crate::faults::{Moment, reached};
 use crate::lane::{Arrival, Ends, Inboxes, Resharding};
+use crate::reservations::Reservations;
 use crate::stopping::going_away;
 use crate::streams::Streams;
 
@@ -47,6 +48,8 @@ pub(crate) struct Resharder {
     /// the catalog's order.
     pub(crate) changes: Arc<Mutex<()>>,
     pub(crate) lanes: u16,
+    /// What no reshard may break.
+    pub(crate) reservations: Reservations,
 }
 
 impl Resharder {
@@ -54,7 +57,8 @@ impl Resharder {
     /// `step` what it is of an on-demand stream.
     ///
     /// # Errors
-    /// Those of the plan and of the stream's mode, `Resharding`, those of the catalog, and why it was undone.
+    /// Those of the plan and of the stream's mode, `Resharding`, `OverReserved`, those of the catalog, and why it was
+    /// undone.
     pub(crate) async fn reshard(
         &self,
         order: OwnedMutexGuard<()>,
@@ -64,6 +68,8 @@ impl Resharder {
     ) -> Result<Arc<StreamRecord>, WireError> {
         let resharder = self.clone();
         let resharding = tokio::spawn(async move {
+            let (planned, _) = resharder.streams.named(&stream)?.begin_reshard(reshard)?;
+            resharder.reservations.admit_stream(&planned)?;
             let begun = resharder.catalog.begin_reshard(&stream, reshard, step).await?;
             reached(Moment::ReshardBegun);
             resharder.streams.change(Arc::clone(&begun));

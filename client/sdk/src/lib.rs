@@ -72,8 +72,8 @@ pub use session::quic_config_for_ca;
 pub use rheos_protocol as protocol;
 pub use rheos_protocol::error::{ErrorCode, Retry, WireError};
 pub use rheos_protocol::message::{
-    Access, ConsumerDescription, KeyDescription, KeyPolicy, Limit, LimitsUpdate, NewKey, Position, ScalingOutcome,
-    ScalingReason, ScalingStep, ShardBounds, ShardDescription, StreamDescription, StreamFilter, StreamLimits,
-    StreamMode, StreamSettings, StreamSummary, Tag, UpdateStream, Welcome,
+    Access, ConsumerDescription, ConsumerTerms, KeyDescription, KeyPolicy, Limit, LimitsUpdate, NewKey, Position,
+    ScalingOutcome, ScalingReason, ScalingStep, ShardBounds, ShardDescription, StreamDescription, StreamFilter,
+    StreamLimits, StreamMode, StreamSettings, StreamSummary, Tag, UpdateStream, Welcome,
 };
 pub use rheos_protocol::record::{Record, RecordView};

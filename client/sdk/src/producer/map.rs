@@ -16,7 +16,7 @@ use bytes::BytesMut;
 use rheos_protocol::batch::{BatchBuilder, PutBatch};
 use rheos_protocol::hash::HashRange;
 use rheos_protocol::limits::RECORD_BYTES_MAX;
-use rheos_protocol::message::StreamDescription;
+use rheos_protocol::message::{ShardDescription, StreamDescription};
 use rheos_protocol::record::RecordView;
 use tokio::time::Instant;
 
@@ -98,16 +98,16 @@ impl Map {
         queue_of: impl Fn(u32, u16) -> Arc<ShardPuts>,
     ) -> Result<(), Error> {
         let open = open_segments(stream)?;
-        let closed = |shard: &u32| !open.iter().any(|segment| segment.shard == *shard);
-        let closed: Vec<u32> = self.shards.keys().copied().filter(closed).collect();
+        let described: BTreeMap<u32, &ShardDescription> = stream.shards.iter().map(|it| (it.shard, it)).collect();
+        let is_open = |shard: &u32| described.get(shard).is_some_and(|shard| shard.open);
+        let closed: Vec<u32> = self.shards.keys().copied().filter(|shard| !is_open(shard)).collect();
         for shard in closed {
             if let Some(unstored) = self.shards[&shard].leave() {
-                self.replace(shard, &open);
-                for described in stream.shards.iter().filter(|shard| shard.open) {
-                    if self.segments.iter().any(|segment| segment.shard == described.shard) {
-                        let queue = || queue_of(described.shard, described.lane);
-                        self.shards.entry(described.shard).or_insert_with(queue);
-                    }
+                // One that has expired is not described any more.
+                let range = described.get(&shard).map_or(HashRange::FULL, |closed| closed.range);
+                for cover in self.replace(shard, range, &open) {
+                    let queue = || queue_of(cover, described[&cover].lane);
+                    self.shards.entry(cover).or_insert_with(queue);
                 }
                 self.shards.remove(&shard);
                 self.left.insert(shard);
@@ -141,21 +141,26 @@ impl Map {
         places.into_iter().map(|(shard, index)| (Arc::clone(&put[&shard]), index)).collect()
     }
 
-    /// Gives the segments of a shard to the open shards that cover them.
-    fn replace(&mut self, shard: u32, open: &[Segment]) {
-        let before = std::mem::take(&mut self.segments);
-        for segment in before {
+    /// Gives the segments of a shard, which lie within `range`, to the open shards that cover them; says to which.
+    fn replace(&mut self, shard: u32, range: HashRange, open: &[Segment]) -> Vec<u32> {
+        let from = self.segments.partition_point(|it| it.range.last < range.first);
+        let to = self.segments.partition_point(|it| it.range.first <= range.last);
+        let (mut after, mut covers) = (Vec::new(), Vec::new());
+        for segment in &self.segments[from..to] {
             if segment.shard != shard {
-                self.segments.push(segment);
+                after.push(*segment);
                 continue;
             }
             let HashRange { first, last } = segment.range;
             let from = open.partition_point(|it| it.range.last < first);
             for cover in open[from..].iter().take_while(|it| it.range.first <= last) {
                 let range = HashRange { first: cover.range.first.max(first), last: cover.range.last.min(last) };
-                self.segments.push(Segment { range, shard: cover.shard });
+                after.push(Segment { range, shard: cover.shard });
+                covers.push(cover.shard);
             }
         }
+        self.segments.splice(from..to, after);
+        covers
     }
 
     /// Has a batch that a closed shard has not stored go on where its records belong now.

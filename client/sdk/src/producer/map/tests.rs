@@ -63,16 +63,16 @@ fn each_closed_shard_leaves_by_itself() {
     // 1 and 2 are merged; only 2 can be left yet, because 1 waits for its answers.
     let merged = HashRange { first: quarters[1].first, last: quarters[2].last };
     let open = stream(vec![shard(0, quarters[0], true), shard(4, merged, true), shard(3, quarters[3], true)]);
-    map.replace(2, &open_segments(&open).expect("they tile the hash space"));
+    map.replace(2, HashRange::FULL, &open_segments(&open).expect("they tile the hash space"));
     assert_eq!(map.in_order(), [0, 1, 4, 3]);
     // Meanwhile everything was merged and split elsewhere: 1 goes on in two shards that it never had to do with.
     let middle = quarters[1].first + 77;
     let halves = [HashRange { first: 0, last: middle - 1 }, HashRange { first: middle, last: u128::MAX }];
     let open = open_segments(&stream(vec![shard(6, halves[0], true), shard(7, halves[1], true)])).expect("they tile");
-    map.replace(1, &open);
+    map.replace(1, HashRange::FULL, &open);
     assert_eq!(map.in_order(), [0, 6, 7, 4, 3]);
     for gone in [0, 3, 4] {
-        map.replace(gone, &open);
+        map.replace(gone, HashRange::FULL, &open);
     }
     assert_eq!(map.in_order(), [6, 7]);
     for hash in edges().chain([middle - 1, middle]) {
