@@ -68,7 +68,7 @@ impl Resharder {
     ) -> Result<Arc<StreamRecord>, WireError> {
         let resharder = self.clone();
         let resharding = tokio::spawn(async move {
-            let (planned, _) = resharder.streams.named(&stream)?.begin_reshard(reshard)?;
+            let (planned, _) = resharder.streams.named(&stream)?.begin_reshard(reshard, step.as_ref())?;
             resharder.reservations.admit_stream(&planned)?;
             let begun = resharder.catalog.begin_reshard(&stream, reshard, step).await?;
             reached(Moment::ReshardBegun);

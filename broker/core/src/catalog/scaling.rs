@@ -64,7 +64,7 @@ impl StreamRecord {
     /// # Errors
     ///
     /// `BadRequest`, which says what to do instead.
-    pub fn admit_reshard_by_request(&self) -> Result<(), WireError> {
+    pub(super) fn admit_reshard_by_request(&self) -> Result<(), WireError> {
         if self.terms.mode == StreamMode::Provisioned {
             return Ok(());
         }
@@ -82,7 +82,7 @@ impl StreamRecord {
     /// # Errors
     ///
     /// `BadRequest` when the stream is provisioned by now, or its bounds forbid so many shards.
-    pub fn admit_step(&self, step: &ScalingStep) -> Result<(), WireError> {
+    pub(super) fn admit_step(&self, step: &ScalingStep) -> Result<(), WireError> {
         match self.terms.mode.bounds() {
             Some(bounds) if (bounds.min..=bounds.max).contains(&step.to) => Ok(()),
             _ => Err(WireError::new(ErrorCode::BadRequest, format!("the mode of stream {} was changed", self.name))),

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use rheos_protocol::message::{CreateStream, ShardBounds, StreamMode};
+use rheos_protocol::message::{CreateStream, ScalingOutcome, ScalingStep, ShardBounds, StreamMode};
 
 use super::*;
 use crate::catalog::plan_stream;
@@ -163,7 +163,11 @@ impl Life {
         if !is_up && !is_bounds {
             self.assert_no_flap(verdict);
         }
-        let (begun, plan) = self.stream.begin_reshard(step).expect("what the scaler wants can be done");
+        let Verdict { from, to, reason, .. } = verdict;
+        let begun_ms = WALL_MS + self.boot_ms;
+        let as_step = ScalingStep { begun_ms, outcome: ScalingOutcome::UnderWay, from, to, reason };
+        let begun = self.stream.begin_reshard(step, Some(&as_step));
+        let (begun, plan) = begun.expect("what the scaler wants can be done");
         let open =
             begun.open_shards().len() + plan.made.iter().filter(|made| made.is_open).count() - plan.parents.len();
         assert_eq!(open, verdict.to as usize);

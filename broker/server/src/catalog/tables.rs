@@ -344,11 +344,7 @@ impl<'txn> Tables<'txn> {
     ) -> Result<Outcome, redb::Error> {
         let shards = self.shards;
         let begun = self.stream(name)?.and_then(|stream| {
-            match step {
-                None => stream.admit_reshard_by_request()?,
-                Some(step) => stream.admit_step(step)?,
-            }
-            let (begun, plan) = stream.begin_reshard(reshard)?;
+            let (begun, plan) = stream.begin_reshard(reshard, step)?;
             admit_shards(shards, plan.made.len() as u32)?;
             Ok(begun)
         });
