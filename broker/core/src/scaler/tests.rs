@@ -228,7 +228,7 @@ fn bounds(min: u32, max: u32) -> ShardBounds {
 fn a_ramp_is_followed_and_no_shard_is_ever_full() {
     let mut life = Life::new(4, ShardBounds::default());
     let load = |ms: u64| Load::even((ms * 80_000 / (3 * HOUR_MS)).min(80_000) + 1_000);
-    life.run(DAY_MS, load);
+    life.run(DAY_MS / 4, load);
     assert_eq!(life.counts(), [8, 16, 32, 64, 128]);
     assert!(life.steps().all(|(_, verdict)| matches!(verdict.reason, ScalingReason::Busy { .. })));
     assert!(life.fullest < 1_000, "{}", life.fullest);
@@ -238,7 +238,7 @@ fn a_ramp_is_followed_and_no_shard_is_ever_full() {
 #[test]
 fn a_leap_is_answered_with_one_step() {
     let mut life = Life::new(4, ShardBounds::default());
-    life.run(DAY_MS, |ms| Load::even(if ms < HOUR_MS { 100 } else { 40_000 }));
+    life.run(DAY_MS / 4, |ms| Load::even(if ms < HOUR_MS { 100 } else { 40_000 }));
     assert_eq!(life.counts(), [128], "the first of 4, 8, 16 ... in which 40 fits twice");
     let (at, _) = life.steps().next().expect("there is one");
     assert!(at <= HOUR_MS + 2 * MINUTE_MS, "{at}");
@@ -248,7 +248,7 @@ fn a_leap_is_answered_with_one_step() {
 fn behind_limits_a_full_shard_is_a_busy_one() {
     let mut life = Life::new(4, ShardBounds::default());
     life.limit = 1_000;
-    life.run(DAY_MS, |ms| Load::even(if ms < HOUR_MS { 1_000 } else { 20_000 }));
+    life.run(DAY_MS / 4, |ms| Load::even(if ms < HOUR_MS { 1_000 } else { 20_000 }));
     assert_eq!(life.counts(), [8, 16, 32], "more cannot be known than that all are full");
     let (at, _) = life.steps().last().expect("there are steps");
     assert!(at < HOUR_MS + 10 * MINUTE_MS, "{at}");
@@ -282,7 +282,7 @@ fn a_daily_wave_is_learned_on_its_first_day() {
         let turn = (ms % DAY_MS) as f64 / DAY_MS as f64 * std::f64::consts::TAU;
         Load::even((6_000.0 - 5_900.0 * turn.cos()) as u64)
     };
-    life.run(12 * DAY_MS, wave);
+    life.run(7 * DAY_MS, wave);
     assert_eq!(life.counts(), [8, 16, 32]);
     assert!(life.steps().all(|(at, _)| at < DAY_MS), "{:?}", life.verdicts);
     assert!(life.fullest < 1_000);
@@ -292,7 +292,7 @@ fn a_daily_wave_is_learned_on_its_first_day() {
 fn a_weekend_does_not_undo_a_week() {
     let mut life = Life::new(4, ShardBounds::default());
     let working = |ms: u64| ms / DAY_MS % 7 < 5 && (8..18).contains(&(ms % DAY_MS / HOUR_MS));
-    life.run(15 * DAY_MS, |ms| Load::even(if working(ms) { 9_000 } else { 50 }));
+    life.run(12 * DAY_MS, |ms| Load::even(if working(ms) { 9_000 } else { 50 }));
     assert_eq!(life.counts(), [32], "{:?}", life.verdicts);
 }
 
@@ -302,7 +302,7 @@ fn one_hot_key_is_told_and_never_split() {
         for shards in [1, 4] {
             let mut life = Life::new(shards, bounds(1, 200));
             let load = Load { even, key: Some((u128::MAX / 5, key_load)), ..Load::default() };
-            life.run(2 * DAY_MS, |_| load);
+            life.run(DAY_MS / 2, |_| load);
             let notes: Vec<_> = life.verdicts.iter().map(|(_, verdict)| verdict.reason).collect();
             let [ScalingReason::HotKey { key, share_percent, .. }] = notes[..] else {
                 panic!("{key_load} of {shards}: {:?}", life.verdicts)
@@ -320,7 +320,7 @@ fn a_hot_range_is_split_where_it_is_hot_until_it_is_not() {
     for width in [u128::MAX / 50, u128::MAX / 1_000_000, 1 << 40] {
         let mut life = Life::new(4, ShardBounds::default());
         let load = Load { even: 400, range: Some((low, low + width, 2_000)), ..Load::default() };
-        life.run(2 * DAY_MS, |_| load);
+        life.run(DAY_MS / 2, |_| load);
         for (_, verdict) in life.steps() {
             let ScalingReason::HotShard { at, .. } = verdict.reason else { panic!("{verdict:?}") };
             assert!((low..=low + width).contains(&at), "{verdict:?}");
@@ -337,24 +337,24 @@ fn a_hot_range_is_split_where_it_is_hot_until_it_is_not() {
 #[test]
 fn a_hot_range_that_moves_every_day_leaves_no_shards_behind_for_good() {
     let mut life = Life::new(4, ShardBounds::default());
-    life.run(12 * DAY_MS, |ms| {
+    life.run(8 * DAY_MS, |ms| {
         let low = u128::MAX / 17 * u128::from(ms / DAY_MS * 7 % 16);
         Load { even: 400, range: Some((low, low + u128::MAX / 1_000, 1_500)), ..Load::default() }
     });
     let most = life.counts().into_iter().max().expect("there are steps");
     assert!(most <= 30, "{most}");
     let (ups, downs): (Vec<_>, Vec<_>) = life.steps().partition(|(_, it)| it.to > it.from);
-    assert!(ups.len() <= 4 * 12 && downs.len() <= ups.len(), "{} and {}", ups.len(), downs.len());
+    assert!(ups.len() <= 4 * 8 && downs.len() <= ups.len(), "{} and {}", ups.len(), downs.len());
 }
 
 #[test]
 fn what_is_idle_comes_down_to_its_least_and_stays() {
     let mut life = Life::new(100, bounds(3, 200));
-    life.run(8 * DAY_MS, |_| Load::default());
+    life.run(5 * DAY_MS, |_| Load::default());
     assert_eq!(life.counts(), [4, 3], "halved, then two neighbours");
     assert!(life.steps().all(|(at, _)| at >= life.pace.quiet_ms));
     let mut default = Life::new(4, ShardBounds::default());
-    default.run(8 * DAY_MS, |_| Load::default());
+    default.run(5 * DAY_MS, |_| Load::default());
     assert_eq!(default.verdicts, []);
 }
 
@@ -362,7 +362,7 @@ fn what_is_idle_comes_down_to_its_least_and_stays() {
 fn a_load_that_trembles_at_an_edge_is_scaled_once() {
     for edge in [700, 500, 250, 175] {
         let mut life = Life::new(8, bounds(1, 200));
-        life.run(7 * DAY_MS, |ms| {
+        life.run(5 * DAY_MS, |ms| {
             let noise = (ms / 10_000).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
             Load::even(8 * edge * 9 / 10 + noise % (8 * edge / 5))
         });
