@@ -79,7 +79,7 @@ kinds! {
     DONE = 39,
     /// Request: register a consumer of a stream.
     REGISTER_CONSUMER = 40,
-    /// Reply to [`REGISTER_CONSUMER`] and [`DESCRIBE_CONSUMER`].
+    /// Reply to [`REGISTER_CONSUMER`], [`DESCRIBE_CONSUMER`] and [`UPDATE_CONSUMER`].
     CONSUMER = 41,
     /// Request: describe a registered consumer, and give it an epoch that is newer than all before.
     DESCRIBE_CONSUMER = 42,
@@ -101,6 +101,8 @@ kinds! {
     UNSUBSCRIBE = 52,
     /// The end of a subscription, with exactly one reason.
     PUSH_END = 53,
+    /// Request: change what is promised to a registered consumer; answered with [`CONSUMER`].
+    UPDATE_CONSUMER = 54,
     /// Request: split a shard; answered with [`STREAM`], as are the next two.
     SPLIT_SHARD = 56,
     /// Request: merge two shards.
@@ -121,7 +123,7 @@ kinds! {
     READ_METRICS = 80,
     /// Reply to [`READ_METRICS`]: one of as many as it takes.
     METRICS = 81,
-    /// Request: change retention, largest record or limits of a stream; answered with [`STREAM`].
+    /// Request: change retention, largest record, limits or mode of a stream; answered with [`STREAM`].
     UPDATE_STREAM = 96,
     /// Request: change tags of a stream or a registered consumer.
     CHANGE_TAGS = 98,
@@ -129,6 +131,10 @@ kinds! {
     LIST_TAGS = 100,
     /// Reply to [`LIST_TAGS`].
     TAGS = 101,
+    /// Request: the steps of an on-demand stream.
+    LIST_SCALING_STEPS = 102,
+    /// Reply to [`LIST_SCALING_STEPS`].
+    SCALING_STEPS = 103,
 }
 
 impl FrameHeader {

@@ -15,6 +15,7 @@
 //!     mtu: 1452,
 //!     limits: rheos_protocol::message::StreamLimits::NONE,
 //!     cores: Vec::new(),
+//!     scaling: rheos_broker::ScalerPace::default(),
 //!     ready: Box::new(|ready| eprintln!("clients can connect to {}", ready.address)),
 //! })
 //! .expect("the message says why not");
@@ -23,6 +24,7 @@
 
 mod authority_file;
 mod blocks;
+mod capacity;
 pub mod catalog;
 mod clock;
 mod connection_ids;
@@ -47,7 +49,9 @@ mod metrics;
 mod net;
 mod recover;
 mod repair;
+mod reservations;
 mod reshard;
+mod scaling;
 mod serve;
 mod service;
 mod signals;
@@ -61,16 +65,20 @@ pub mod transport;
 mod verify;
 
 pub use authority_file::{AuthorityFile, authority_file};
+pub use capacity::{capacity_of, keep_capacity};
 pub use contents::LostRecords;
 pub use cores::default_lanes;
 pub use doctor::{DoctorOptions, examine};
 pub use finding::{Finding, Grade};
 pub use identity::CertificateFiles;
 pub use repair::{LogRepair, RepairError, RepairReport, StreamRepair, plan_repair};
+pub use rheos_core::scaler::ScalerPace;
 pub use serve::{Ready, ServeError, ServeOptions, serve};
 pub use stopping::Unfinished;
 pub use verify::{LogReport, StreamReport, VerifyReport, verify};
 
+/// What a lane can push, see [`capacity_of`].
+pub use rheos_core::capacity::{Capacity, Found};
 use rheos_protocol::error::{ErrorCode, WireError};
 
 /// An error of the broker itself, as a client is told of it.

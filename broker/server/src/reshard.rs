@@ -14,6 +14,7 @@ use rheos_core::lanes::lanes_of;
 use rheos_core::log::LogId;
 use rheos_core::reshard::{Came, Next, Step, came, next};
 use rheos_protocol::error::{ErrorCode, WireError};
+use rheos_protocol::message::ScalingStep;
 use rheos_protocol::name::StreamName;
 use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, oneshot};
 use tokio::time::{sleep, timeout};
@@ -23,6 +24,7 @@ use crate::catalog::Catalog;
 use crate::clock;
 use crate::faults::{Moment, reached};
 use crate::lane::{Arrival, Ends, Inboxes, Resharding};
+use crate::reservations::Reservations;
 use crate::stopping::going_away;
 use crate::streams::Streams;
 
@@ -46,22 +48,29 @@ pub(crate) struct Resharder {
     /// the catalog's order.
     pub(crate) changes: Arc<Mutex<()>>,
     pub(crate) lanes: u16,
+    /// What no reshard may break.
+    pub(crate) reservations: Reservations,
 }
 
 impl Resharder {
-    /// Reshards a stream, in a task of its own: whoever waits for it may go. `order` is the turn to change the catalog.
+    /// Reshards a stream, in a task of its own: whoever waits for it may go. `order` is the turn to change the catalog,
+    /// `step` what it is of an on-demand stream.
     ///
     /// # Errors
-    /// Those of the plan, `Resharding`, those of the catalog, and why it was undone.
+    /// Those of the plan and of the stream's mode, `Resharding`, `OverReserved`, those of the catalog, and why it was
+    /// undone.
     pub(crate) async fn reshard(
         &self,
         order: OwnedMutexGuard<()>,
         stream: StreamName,
         reshard: Reshard,
+        step: Option<ScalingStep>,
     ) -> Result<Arc<StreamRecord>, WireError> {
         let resharder = self.clone();
         let resharding = tokio::spawn(async move {
-            let begun = resharder.catalog.begin_reshard(&stream, reshard).await?;
+            let (planned, _) = resharder.streams.named(&stream)?.begin_reshard(reshard, step.as_ref())?;
+            resharder.reservations.admit_stream(&planned)?;
+            let begun = resharder.catalog.begin_reshard(&stream, reshard, step).await?;
             reached(Moment::ReshardBegun);
             resharder.streams.change(Arc::clone(&begun));
             drop(order);
@@ -231,7 +240,7 @@ impl Work<'_> {
 
     async fn undo(&self) -> Result<(), WireError> {
         let _order = self.resharder.changes.lock().await;
-        let record = self.resharder.catalog.abandon_reshard(self.begun).await?;
+        let record = self.resharder.catalog.abandon_reshard(self.begun, clock::now().wall_ms).await?;
         self.resharder.streams.change(record);
         Ok(())
     }

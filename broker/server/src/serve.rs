@@ -6,14 +6,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rheos_core::capacity::Capacity;
 use rheos_core::catalog::LogRecord;
 use rheos_core::limits::LANES_MAX;
 use rheos_core::log::{Log, LogId};
 use rheos_core::recovery::Chore;
+use rheos_core::scaler::ScalerPace;
 use rheos_protocol::message::StreamLimits;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
+use crate::capacity::capacity_of;
 use crate::catalog::{Catalog, CatalogAtStart};
 use crate::clock;
 use crate::consumers::Consumers;
@@ -27,7 +30,9 @@ use crate::lanes::{Lanes, Shared};
 use crate::limits::raise_open_files;
 use crate::net::Connections;
 use crate::recover::{Found, on_disk, recover_log};
+use crate::reservations::Reservations;
 use crate::reshard::{EXPIRED_WAITING_MAX, Resharder};
+use crate::scaling::{Scaling, ScalingCounts};
 use crate::service;
 use crate::signals::Signals;
 use crate::sockets::Sockets;
@@ -59,6 +64,8 @@ pub struct ServeOptions {
     pub cores: Vec<usize>,
     /// The limits of streams that set nothing else.
     pub limits: StreamLimits,
+    /// How fast on-demand streams are scaled: its default, unless somebody tries it out in less time.
+    pub scaling: ScalerPace,
     /// Called once, when clients can connect.
     pub ready: Box<dyn FnOnce(&Ready) + Send>,
 }
@@ -144,7 +151,7 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
         FileThread::start(Arc::clone(&directory), catalog.clone(), inboxes.clone(), stopping.clone())?;
     let (streams, consumers) = (Streams::new(&at_start.streams), Consumers::new(&at_start.consumers));
     at_start.keys.iter().for_each(|key| identity.add_key(key));
-    let ready = Ready {
+    let mut ready = Ready {
         address,
         data: options.data,
         direct: directory.is_direct(),
@@ -159,15 +166,31 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
     let (catalog_at_end, mtu, dev) = (catalog.clone(), options.mtu, options.dev);
     let (identity, connections) = (Arc::new(identity), Connections::default());
     let (expired, reported) = mpsc::channel(EXPIRED_WAITING_MAX);
+    let (capacity, unknown) = capacity_at_start(&directory);
+    let reservations = Reservations {
+        streams: streams.clone(),
+        consumers: consumers.clone(),
+        limits: options.limits,
+        lanes: options.lanes,
+        capacity,
+    };
+    ready.warnings.extend(unknown.into_iter().chain(reservations.warnings()));
     let resharder = Resharder {
         catalog: catalog.clone(),
         streams: streams.clone(),
         inboxes: inboxes.clone(),
         changes: Arc::default(),
         lanes: options.lanes,
+        reservations,
     };
     let (all_lanes, ending) = (inboxes.clone(), stopping.clone());
-    let served = Arc::new(Served { streams: streams.clone(), consumers: consumers.clone(), inboxes: inboxes.clone() });
+    let served = Arc::new(Served {
+        streams: streams.clone(),
+        consumers: consumers.clone(),
+        inboxes: inboxes.clone(),
+        scaling: ScalingCounts::default(),
+    });
+    let scaling = Scaling::new(Arc::clone(&served), resharder.clone(), options.scaling);
     let shared = Shared {
         cores,
         identity,
@@ -197,6 +220,7 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
         signals.serving();
         tokio::spawn(resharder.clone().forget_expired(reported));
         tokio::spawn(async move { resharder.finish_all(at_start.streams).await });
+        tokio::spawn(scaling.run());
         http.stands(Standing::Serving(served));
         let ready = Ready { took: began.elapsed(), ..ready };
         service::serving(&format!("serves {} streams at {address}", ready.streams));
@@ -264,6 +288,14 @@ fn recover(
         set_aside(directory, &path, &format!("{incarnation:016x}"));
     }
     Ok(recovered)
+}
+
+/// What a lane can push, and what is wrong with what is kept of that.
+fn capacity_at_start(directory: &DataDirectory) -> (Capacity, Option<String>) {
+    match capacity_of(directory.layout().root()) {
+        Ok(capacity) => (capacity, None),
+        Err(error) => (Capacity::ASSUMED, Some(format!("{error}; until then what is assumed counts"))),
+    }
 }
 
 /// Every log believes the wall clock up to the newest record of the broker, whichever log that is in.

@@ -2,13 +2,12 @@
 
 use rheos_protocol::batch::PutBatch;
 use rheos_protocol::error::{ErrorCode, WireError};
-use rheos_protocol::limits::BATCH_RECORDS_MAX;
 
 use super::{Acked, Admission, Effect, Health, Log, Stage, Staged, Waiting};
 use crate::arrival::Now;
 use crate::budget::LaneBudget;
 use crate::counts::Amount;
-use crate::limits::{BUSY_RETRY_MS, CLOSING_RETRY_MS, PREPARE_RETRY_MS};
+use crate::limits::{BUSY_RETRY_MS, CLOSING_RETRY_MS, LATE_RETRY_MS, PREPARE_RETRY_MS};
 use crate::producer::PutOrder;
 
 impl Log {
@@ -57,6 +56,9 @@ impl Log {
             Admission::Open => {}
             Admission::Closing => return Err(closing(batch.header().shard)),
             Admission::Closed(_) => return Err(closed(batch.header().shard)),
+        }
+        if budget.pushes_late() {
+            return Err(late());
         }
         if !budget.has_room(batch.total_len()) {
             return Err(busy());
@@ -113,43 +115,6 @@ impl Log {
             Health::ReadOnly { why } => Err(read_only(why)),
             Health::Stopping | Health::Stopped => Err(going_away()),
         }
-    }
-
-    fn records_belong(&self, shard_at: usize, batch: &PutBatch) -> Result<(), WireError> {
-        assert!(batch.header().record_count <= BATCH_RECORDS_MAX, "a batch is bounded when it is parsed");
-        let range = self.shards[shard_at].range;
-        let everywhere = range == rheos_protocol::hash::HashRange::FULL;
-        // Records of one key often stand together; its MD5 is the dearest thing in the whole walk.
-        let mut hashed: Option<(&str, Option<u128>)> = None;
-        for (index, record) in batch.records().enumerate() {
-            if record.data.len() > self.settings.terms.record_bytes_max as usize {
-                return Err(WireError::new(
-                    ErrorCode::RecordTooLarge,
-                    format!(
-                        "record {index} of the batch has {} bytes of data; this stream takes {}",
-                        record.data.len(),
-                        self.settings.terms.record_bytes_max
-                    ),
-                )
-                .with_detail(index as u64, 0));
-            }
-            let place = (record.partition_key, record.explicit_hash_key);
-            if everywhere || hashed == Some(place) {
-                continue;
-            }
-            if !range.contains(record.hash_key()) {
-                return Err(WireError::new(
-                    ErrorCode::WrongShard,
-                    format!(
-                        "record {index} of the batch belongs to another shard than {}; describe the stream again",
-                        self.shards[shard_at].number
-                    ),
-                )
-                .with_detail(index as u64, 0));
-            }
-            hashed = Some(place);
-        }
-        Ok(())
     }
 
     fn stage(&mut self, now: Now, token: u64, shard_at: usize, batch: PutBatch, budget: &mut LaneBudget) {
@@ -218,6 +183,12 @@ pub(super) fn going_away() -> WireError {
 
 fn busy() -> WireError {
     WireError::retry_after(ErrorCode::Busy, BUSY_RETRY_MS, "too many bytes wait for the disk; put again after the wait")
+}
+
+/// Puts give way to what is promised, by refusal and never by delay.
+fn late() -> WireError {
+    let message = "the lane is late with what it has promised to consumers; put again after the wait";
+    WireError::retry_after(ErrorCode::Busy, LATE_RETRY_MS, message)
 }
 
 /// Whether the shard is closed waits for the catalog, and nobody else is to wait for that.

@@ -83,6 +83,11 @@ impl Logs {
         (0..).zip(&stream.slots).filter_map(|(log, slot)| Some((log, (*slot)?))).collect()
     }
 
+    /// A stream, as the catalog has it, when this lane serves logs of it.
+    pub(super) fn record(&self, incarnation: u64) -> Option<&StreamRecord> {
+        self.streams.get(&incarnation).map(|stream| &*stream.record)
+    }
+
     /// Takes a stream out; its logs stay in their slots until [`remove`](Self::remove).
     pub(super) fn take_stream(&mut self, incarnation: u64) -> Vec<Slot> {
         self.streams.remove(&incarnation).map_or_else(Vec::new, |stream| stream.slots.into_iter().flatten().collect())
@@ -135,7 +140,12 @@ impl Logs {
         self.slots.iter().flatten().filter(|owned| !owned.dropped).map(|owned| &owned.log)
     }
 
-    /// The same by stream, those that were made first before later ones.
+    /// The same, to be changed.
+    pub(super) fn logs_mut(&mut self) -> impl Iterator<Item = &mut Log> {
+        self.slots.iter_mut().flatten().filter(|owned| !owned.dropped).map(|owned| &mut owned.log)
+    }
+
+    /// All logs by stream, those that were made first before later ones.
     pub(super) fn by_stream(&self) -> impl Iterator<Item = impl Iterator<Item = &Log>> {
         let mut streams: Vec<_> = self.streams.iter().collect();
         streams.sort_unstable_by_key(|(incarnation, _)| **incarnation);

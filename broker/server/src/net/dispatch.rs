@@ -46,7 +46,9 @@ fn needs(streams: &Streams, request: &Request) -> Result<Option<(Action, Resourc
         Request::DescribeStream(name) => (Action::DescribeStream, Resource::stream(name)?),
         Request::DeleteStream(name) => (Action::DeleteStream, Resource::stream(name)?),
         Request::ListStreams { .. } => (Action::ListStreams, Resource::broker()),
+        Request::RegisterConsumer(of) if of.reserved_bytes > 0 => (Action::Reserve, Resource::stream(&of.stream)?),
         Request::RegisterConsumer(of) => (Action::RegisterConsumer, Resource::stream(&of.stream)?),
+        Request::UpdateConsumer(of) => (Action::Reserve, Resource::stream(&of.stream)?),
         Request::DescribeConsumer(of) => (Action::DescribeConsumer, Resource::stream(&of.stream)?),
         Request::ListConsumers { stream, .. } => (Action::ListConsumers, Resource::stream(stream)?),
         Request::DeregisterConsumer(of) => (Action::DeregisterConsumer, Resource::stream(&of.stream)?),
@@ -63,6 +65,7 @@ fn needs(streams: &Streams, request: &Request) -> Result<Option<(Action, Resourc
             None => (Action::TagStream, Resource::stream(&change.of.stream)?),
             Some(_) => (Action::TagConsumer, Resource::stream(&change.of.stream)?),
         },
+        Request::ListScalingSteps(stream) => (Action::DescribeStream, Resource::stream(stream)?),
         Request::ListTags(of) => (Action::ListTags, Resource::stream(&of.stream)?),
         Request::Hello(_) | Request::Credit(_) | Request::Unsubscribe => return Ok(None),
     }))
@@ -140,7 +143,8 @@ async fn perform(net: &Net, principal: &Authenticated<Principal>, request: Reque
             net.files.push(FileJob::RemoveStream { incarnation: record.incarnation });
             Ok(Reply::Done)
         }
-        Request::RegisterConsumer(of) => consumers::register(net, principal, &of).await,
+        Request::RegisterConsumer(terms) => consumers::register(net, principal, &terms).await,
+        Request::UpdateConsumer(terms) => consumers::update(net, principal, &terms).await,
         Request::DescribeConsumer(of) => consumers::describe(net, &of),
         Request::ListConsumers { stream, after, limit } => consumers::list(net, &stream, &after, limit),
         Request::DeregisterConsumer(of) => consumers::deregister(net, principal, &of).await,
@@ -153,6 +157,9 @@ async fn perform(net: &Net, principal: &Authenticated<Principal>, request: Reque
         Request::UpdateStream(update) => settings::update(net, principal, update).await,
         Request::ChangeTags(change) => settings::change_tags(net, principal, change).await,
         Request::ListTags(of) => settings::list_tags(net, &of),
+        Request::ListScalingSteps(stream) => {
+            Ok(Reply::ScalingSteps(net.catalog.list_steps(&stream_name(&stream)?).await?))
+        }
         request => Err(unsupported(request.kind())),
     }
 }

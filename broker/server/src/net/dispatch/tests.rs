@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use rheos_core::catalog::{StreamRecord, plan_stream};
 use rheos_protocol::frame::kind;
 use rheos_protocol::message::{
-    Access, ChangeTags, ConsumerOf, CreateKey, CreateStream, Hello, KeyPolicy, MergeShards, Position, Read, SplitShard,
-    StreamFilter, Subscribe, Tagged, UpdateShardCount, UpdateStream,
+    Access, ChangeTags, ConsumerOf, ConsumerTerms, CreateKey, CreateStream, Hello, KeyPolicy, MergeShards, Position,
+    Read, SplitShard, StreamFilter, Subscribe, Tagged, UpdateShardCount, UpdateStream,
 };
 
 use super::settings::list_streams;
@@ -47,6 +47,7 @@ fn row(request: &Request) -> &'static str {
         Request::DescribeStream(_) => "DyyyyyD",
         Request::ListStreams { .. } => "yyyyyyy",
         Request::DeleteStream(_) => "DDDyDDD",
+        Request::RegisterConsumer(of) if of.reserved_bytes > 0 => "DDDyDDD",
         Request::RegisterConsumer(_) => "DDyyDyD",
         Request::DescribeConsumer(_) => "DyyyyyD",
         Request::ListConsumers { .. } => "DyyyyyD",
@@ -65,6 +66,8 @@ fn row(request: &Request) -> &'static str {
         Request::ChangeTags(change) if change.of.consumer.is_some() => "DDyyDyD",
         Request::ChangeTags(_) => "DDDyDDD",
         Request::ListTags(_) => "DyyyyyD",
+        Request::ListScalingSteps(_) => "DyyyyyD",
+        Request::UpdateConsumer(_) => "DDDyDDD",
     }
 }
 
@@ -89,7 +92,9 @@ fn every_request() -> Vec<Request> {
         Request::DescribeStream(STREAM.0.to_owned()),
         Request::ListStreams { after: String::new(), limit: 1, filter: StreamFilter::default() },
         Request::DeleteStream(STREAM.0.to_owned()),
-        Request::RegisterConsumer(of.clone()),
+        Request::RegisterConsumer(of.clone().into()),
+        Request::RegisterConsumer(ConsumerTerms::from(of.clone()).reserving(1)),
+        Request::UpdateConsumer(of.clone().into()),
         Request::DescribeConsumer(of.clone()),
         Request::ListConsumers { stream: STREAM.0.to_owned(), after: String::new(), limit: 1 },
         Request::DeregisterConsumer(of),
@@ -106,6 +111,7 @@ fn every_request() -> Vec<Request> {
         Request::UpdateStream(UpdateStream { stream: STREAM.0.to_owned(), ..UpdateStream::default() }),
         Request::ChangeTags(change_tags(None)),
         Request::ChangeTags(change_tags(Some("c".to_owned()))),
+        Request::ListScalingSteps(STREAM.0.to_owned()),
         Request::ListTags(change_tags(None).of),
         Request::ListTags(change_tags(Some("c".to_owned())).of),
     ]
@@ -116,7 +122,7 @@ fn change_tags(consumer: Option<String>) -> ChangeTags {
 }
 
 fn create(name: &str) -> CreateStream {
-    CreateStream { name: name.to_owned(), shards: 1, retention_ms: 0, record_bytes_max: 0 }
+    CreateStream { name: name.to_owned(), shards: 1, ..CreateStream::default() }
 }
 
 fn read_of(incarnation: u64) -> Request {
