@@ -97,6 +97,9 @@ error_codes! {
     NumberTooOld = 35,
     /// The stream or the shard is being split or merged; try again after the wait.
     Resharding = 36,
+    /// More would be promised to consumers than a lane can keep: `detail` is the most in bytes a second, `detail_2` what
+    /// it would be.
+    OverReserved = 37,
     /// The put may or may not be stored.
     Indeterminate = 40,
     /// The log takes no puts, because it is damaged or its disk failed; reads go on.

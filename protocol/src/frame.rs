@@ -79,7 +79,7 @@ kinds! {
     DONE = 39,
     /// Request: register a consumer of a stream.
     REGISTER_CONSUMER = 40,
-    /// Reply to [`REGISTER_CONSUMER`] and [`DESCRIBE_CONSUMER`].
+    /// Reply to [`REGISTER_CONSUMER`], [`DESCRIBE_CONSUMER`] and [`UPDATE_CONSUMER`].
     CONSUMER = 41,
     /// Request: describe a registered consumer, and give it an epoch that is newer than all before.
     DESCRIBE_CONSUMER = 42,
@@ -101,6 +101,8 @@ kinds! {
     UNSUBSCRIBE = 52,
     /// The end of a subscription, with exactly one reason.
     PUSH_END = 53,
+    /// Request: change what is promised to a registered consumer; answered with [`CONSUMER`].
+    UPDATE_CONSUMER = 54,
     /// Request: split a shard; answered with [`STREAM`], as are the next two.
     SPLIT_SHARD = 56,
     /// Request: merge two shards.

@@ -19,7 +19,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use crate::error::WireError;
 use crate::frame::{kind, write_frame};
 use crate::hash::HashRange;
-pub use consumer::{ConsumerDescription, ConsumerOf};
+pub use consumer::{ConsumerDescription, ConsumerOf, ConsumerTerms};
 pub use key::{Access, CreateKey, KeyDescription, KeyPolicy, NewKey};
 pub use metrics::MetricsPiece;
 pub use push::{Push, PushEnd, Subscribe};
@@ -237,7 +237,7 @@ pub enum Request {
     /// Delete the stream of this name.
     DeleteStream(String),
     /// Register a consumer.
-    RegisterConsumer(ConsumerOf),
+    RegisterConsumer(ConsumerTerms),
     /// Describe a consumer, and give it a new epoch.
     DescribeConsumer(ConsumerOf),
     /// Up to `limit` consumers of a stream whose names sort after `after`.
@@ -282,6 +282,8 @@ pub enum Request {
     ChangeTags(ChangeTags),
     /// List tags.
     ListTags(Tagged),
+    /// Change what is promised to a registered consumer.
+    UpdateConsumer(ConsumerTerms),
 }
 
 /// Everything a broker answers or pushes.
@@ -308,7 +310,7 @@ pub enum Reply {
     Streams(Vec<StreamSummary>, bool),
     /// It was done.
     Done,
-    /// To RegisterConsumer and DescribeConsumer.
+    /// To RegisterConsumer, DescribeConsumer and UpdateConsumer.
     Consumer(ConsumerDescription),
     /// To ListConsumers: a page and whether more follow.
     Consumers(Vec<ConsumerDescription>, bool),
@@ -356,6 +358,7 @@ impl Request {
             Request::UpdateStream(_) => kind::UPDATE_STREAM,
             Request::ChangeTags(_) => kind::CHANGE_TAGS,
             Request::ListTags(_) => kind::LIST_TAGS,
+            Request::UpdateConsumer(_) => kind::UPDATE_CONSUMER,
         }
     }
 
@@ -388,9 +391,8 @@ impl Request {
                 FieldWriter::text(out, after);
                 out.put_u32_le(*limit);
             }
-            Request::RegisterConsumer(consumer)
-            | Request::DescribeConsumer(consumer)
-            | Request::DeregisterConsumer(consumer) => consumer.encode(out),
+            Request::RegisterConsumer(terms) | Request::UpdateConsumer(terms) => terms.encode(out),
+            Request::DescribeConsumer(consumer) | Request::DeregisterConsumer(consumer) => consumer.encode(out),
             Request::ListConsumers { stream, after, limit } => {
                 FieldWriter::text(out, stream);
                 FieldWriter::text(out, after);
@@ -434,7 +436,7 @@ impl Request {
                 filter: StreamFilter::decode(&mut fields)?,
             },
             kind::DELETE_STREAM => Request::DeleteStream(name(&mut fields)?),
-            kind::REGISTER_CONSUMER => Request::RegisterConsumer(ConsumerOf::decode(&mut fields)?),
+            kind::REGISTER_CONSUMER => Request::RegisterConsumer(ConsumerTerms::decode(&mut fields)?),
             kind::DESCRIBE_CONSUMER => Request::DescribeConsumer(ConsumerOf::decode(&mut fields)?),
             kind::LIST_CONSUMERS => {
                 Request::ListConsumers { stream: name(&mut fields)?, after: name(&mut fields)?, limit: fields.u32()? }
@@ -453,6 +455,7 @@ impl Request {
             kind::UPDATE_STREAM => Request::UpdateStream(UpdateStream::decode(&mut fields)?),
             kind::CHANGE_TAGS => Request::ChangeTags(ChangeTags::decode(&mut fields)?),
             kind::LIST_TAGS => Request::ListTags(Tagged::decode(&mut fields)?),
+            kind::UPDATE_CONSUMER => Request::UpdateConsumer(ConsumerTerms::decode(&mut fields)?),
             _ => return Ok(None),
         }))
     }

@@ -196,7 +196,7 @@ macro_rules! variants {
 
 variants!(request_name, REQUESTS, Request: Hello Ping Read CreateStream DescribeStream ListStreams DeleteStream
     RegisterConsumer DescribeConsumer ListConsumers DeregisterConsumer Subscribe Credit Unsubscribe CreateKey ListKeys
-    RevokeKey SplitShard MergeShards UpdateShardCount ReadMetrics UpdateStream ChangeTags ListTags);
+    RevokeKey SplitShard MergeShards UpdateShardCount ReadMetrics UpdateStream ChangeTags ListTags UpdateConsumer);
 variants!(reply_name, REPLIES, Reply: Welcome Error Pong Ack Batches Stream Streams Done Consumer Consumers
     Subscribed Push PushEnd Key Keys Metrics Tags);
 variants!(limit_name, LIMITS, Limit: Inherit Unlimited PerSecond);

@@ -18,6 +18,7 @@ pub mod disk;
 pub mod hostile;
 pub mod lanes;
 pub mod producer;
+pub mod promises;
 pub mod reader;
 pub mod reshard;
 pub mod subscriber;

@@ -3,11 +3,12 @@
 //! The judge is the place of each subscription: what comes must begin where the last push ended.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use rheos_core::catalog::StreamTerms;
 use rheos_core::fanout::{Ask, FanOut, FanOutEffect, SubscriptionId};
-use rheos_core::limits::{PUSH_QUANTUM_BYTES, SCAN_BYTES, SCANS_MAX};
+use rheos_core::limits::{AWAY_MS, LATE_MS, PUSH_QUANTUM_BYTES, SCAN_BYTES, SCANS_MAX};
 use rheos_core::log::{ClosedShard, ReadStart};
 use rheos_core::reader::{ReadOutcome, ReadStep, ReadTask};
 use rheos_protocol::batch::Batch;
@@ -530,4 +531,84 @@ fn who_waits_for_its_bucket_may_leave() {
     (0..50).for_each(|_| ground.wait(100));
     assert_eq!((ground.bytes[&one], ground.bytes[&two]), (of_one, of_two));
     assert!(ground.fan_out.is_empty());
+}
+
+/// Everybody has the same before it; the last to come has a promise.
+#[test]
+fn what_is_promised_is_pushed_before_anything_else() {
+    let mut ground = Ground::over(Rig::new(1));
+    let rate = 256 << 10;
+    ground.fan_out.promise(ground.log.id().incarnation, "own-3", NonZeroU64::new(rate));
+    let ids: Vec<_> = (1..=3).map(|peer| ground.subscribe(peer, 0, Position::TrimHorizon, PLENTY)).collect();
+    ground.run();
+    (0..64).for_each(|_| ground.put(0, &[&"x".repeat(16_000)]));
+    ground.run();
+    assert!(ids.iter().all(|id| ground.places[id] == 64), "nobody is left out: {:?}", ground.places);
+    // One push may exceed what was promised; then it is the others' turn, and all go on side by side.
+    let first = ground.pushes.iter().take_while(|(id, _)| *id == ids[2]).count();
+    let bytes: usize = ground.pushes[..first].iter().map(|(_, bytes)| bytes).sum();
+    assert!((rate as usize..rate as usize + (128 << 10)).contains(&bytes), "{bytes}");
+    let then: BTreeSet<_> = ground.pushes[first..first + 24].iter().map(|(id, _)| *id).collect();
+    assert_eq!(then.len(), 3, "{then:?}");
+
+    // With time its promise comes back, and what is taken back is worth nothing.
+    ground.pushes.clear();
+    ground.wait(1_000);
+    ground.put(0, &["more"]);
+    ground.run();
+    assert_eq!(ground.pushes[0].0, ids[2]);
+    ground.fan_out.promise(ground.log.id().incarnation, "own-3", None);
+    ground.pushes.clear();
+    ground.wait(1_000);
+    ground.put(0, &["still more"]);
+    ground.run();
+    assert_eq!(ground.pushes[0].0, ids[0], "who came first");
+}
+
+#[test]
+fn a_lane_that_does_not_come_to_who_has_a_promise_is_late() {
+    let mut ground = Ground::over(Rig::new(1));
+    let incarnation = ground.log.id().incarnation;
+    ground.fan_out.promise(incarnation, "own-1", NonZeroU64::new(1 << 20));
+    let id = ground.subscribe(1, 0, Position::TrimHorizon, 100_000);
+    ground.subscribe(2, 0, Position::TrimHorizon, PLENTY);
+    ground.run();
+    let tick = |ground: &mut Ground, ms| {
+        (ground.rig.now.boot_ms, ground.rig.now.wall_ms) = (ground.rig.now.boot_ms + ms, ground.rig.now.wall_ms + ms);
+        ground.fan_out.tick(ground.rig.now);
+        ground.fan_out.is_late()
+    };
+    let missed = |ground: &Ground| -> Vec<u64> {
+        let counted = ground.fan_out.consumers_counted(ground.rig.now, |_| Some(&ground.log));
+        counted.iter().map(|consumer| consumer.missed_ms).collect()
+    };
+    ground.put(0, &["one"]);
+    assert!(!tick(&mut ground, 0), "it has only come");
+    assert!(tick(&mut ground, LATE_MS) && tick(&mut ground, 50));
+    assert_eq!(missed(&ground), [LATE_MS + 50, 0], "and nothing is promised to the other");
+    ground.run();
+    assert!(!tick(&mut ground, LATE_MS), "it was given what there was");
+
+    // A path that is full is not the lane's fault, unless the lane itself had no time.
+    ground.full.extend([1, 2]);
+    ground.put(0, &["two"]);
+    ground.run();
+    for (ms, expected) in [(LATE_MS, false), (AWAY_MS, true)] {
+        for _ in 0..3 {
+            tick(&mut ground, ms);
+        }
+        assert_eq!(tick(&mut ground, ms), expected);
+    }
+    assert_eq!(missed(&ground)[0], LATE_MS + 50 + 3 * AWAY_MS);
+    // Nor is it that a consumer grants nothing.
+    ground.full.clear();
+    [1, 2].into_iter().for_each(|peer| ground.fan_out.writable(peer));
+    (0..8).for_each(|_| ground.put(0, &[&"x".repeat(30_000)]));
+    ground.run();
+    assert!(ground.places[&id] < 10, "it has no credit left");
+    tick(&mut ground, 1);
+    assert!(!tick(&mut ground, AWAY_MS) && !tick(&mut ground, AWAY_MS));
+    ground.fan_out.credit(id, PLENTY);
+    tick(&mut ground, 1);
+    assert!(tick(&mut ground, LATE_MS), "now it has");
 }

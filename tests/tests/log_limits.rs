@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use rheos_core::catalog::StreamTerms;
+use rheos_core::limits::LATE_RETRY_MS;
 use rheos_core::log::Acked;
 use rheos_protocol::batch::ProducerStamp;
 use rheos_protocol::error::{ErrorCode, Retry, WireError};
@@ -219,4 +220,19 @@ fn reads_bring_no_more_than_is_left_and_are_paid_for_when_they_have() {
     }
     let share = read as f64 / 3_000_000.0;
     assert!((0.97..=1.05).contains(&share), "{read} bytes, {share}");
+}
+
+/// A put gives way to what a lane has promised by refusal, never by delay; what is stored is acked all the same.
+#[test]
+fn a_lane_that_is_late_with_a_promise_refuses_puts_and_says_when_to_come_again() {
+    let mut rig = Rig::new(1);
+    let stored = put(&mut rig, 0, numbered(7, 0), &["first"]).expect("nothing is late");
+    rig.lane.set_pushes_late(true);
+    let refused = put(&mut rig, 0, numbered(7, 1), &["second"]).expect_err("puts give way");
+    assert_eq!((refused.code, refused.retry), (ErrorCode::Busy, Retry::After(LATE_RETRY_MS)));
+    assert!(refused.message.contains("promised"), "{refused}");
+    assert_eq!(put(&mut rig, 0, numbered(7, 0), &["first"]), Ok(stored), "it is a resend");
+    rig.lane.set_pushes_late(false);
+    let next = put(&mut rig, 0, numbered(7, 1), &["second"]).expect("nothing is late any more");
+    assert_eq!(next.first_sequence, 1);
 }

@@ -47,6 +47,8 @@ fn assert_everything_was_met(met: &Met) {
         ("terms that change", met.terms_changed),
         ("puts over a limit", met.over_limit),
         ("subscriptions that a limit delays", met.paced),
+        ("promises that change", met.promises_changed),
+        ("lanes that are late with a promise", met.late_with_promises),
         ("read-only logs", met.read_only),
         ("indeterminate puts", met.indeterminate),
         ("reshards", met.reshards),

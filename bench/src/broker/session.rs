@@ -182,7 +182,7 @@ impl Session {
 
     /// Registers a consumer of a stream.
     pub(crate) async fn register_consumer(&self, stream: &str, consumer: &str) -> Result<(), Failure> {
-        self.consumer(Request::RegisterConsumer, stream, consumer).await.map(drop)
+        self.consumer(|of| Request::RegisterConsumer(of.into()), stream, consumer).await.map(drop)
     }
 
     /// An epoch for a consumer that is newer than all before.

@@ -9,6 +9,7 @@ pub struct LaneBudget {
     tail_bytes: usize,
     commits_in_flight: usize,
     storage_low: bool,
+    pushes_late: bool,
     stops: bool,
 }
 
@@ -21,6 +22,16 @@ impl LaneBudget {
     /// Whether the disk is below its low-water mark.
     pub fn storage_low(&self) -> bool {
         self.storage_low
+    }
+
+    /// Says whether the lane is late with what it has promised to consumers: puts are refused until it is not.
+    pub fn set_pushes_late(&mut self, late: bool) {
+        self.pushes_late = late;
+    }
+
+    /// Whether the lane is late with what it has promised to consumers.
+    pub fn pushes_late(&self) -> bool {
+        self.pushes_late
     }
 
     /// Bytes staged and submitted, all logs together.

@@ -24,7 +24,7 @@
 //! Nothing here knows how the catalog is stored, which lane serves a log, or what time it is.
 
 mod consumer;
-mod envelope;
+pub(crate) mod envelope;
 mod key;
 mod plan;
 mod record;

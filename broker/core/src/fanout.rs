@@ -20,6 +20,7 @@
 //! - it is never given more than its credit and one batch;
 //! - where pushes are limited, a consumer is given no more of a shard than the limit and one batch: a subscription
 //!   is simply not due until its bucket has tokens, and nothing is queued for it;
+//! - what is promised to a consumer is pushed to it before anything is to those without a promise (`fanout/lines.rs`);
 //! - it ends once, with one reason, after which nothing more is pushed to it;
 //! - nothing is said to a peer that has gone;
 //! - of two subscriptions of one consumer to one shard the newer epoch stays.
@@ -28,12 +29,15 @@
 //! as often as it has room to do it.
 
 mod counts;
+mod lines;
 mod paces;
 mod pieces;
+mod promises;
 mod scans;
 mod turns;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -50,10 +54,10 @@ use crate::reader::ReadTask;
 
 pub use counts::ConsumerCounted;
 use counts::Counts;
+use lines::Lines;
 use paces::Paces;
 use pieces::Pieces;
 use scans::Scan;
-use turns::Turns;
 
 /// Names a subscription: the peer, and the number that the peer gave it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -147,7 +151,13 @@ pub struct FanOut {
     shards: BTreeMap<(LogId, u32), BTreeSet<SubscriptionId>>,
     /// Who is subscribed as which consumer: by incarnation, shard and name.
     seats: BTreeMap<Seat, SubscriptionId>,
-    turns: Turns,
+    turns: Lines,
+    /// What is promised to a consumer of each shard, in bytes a second.
+    promises: BTreeMap<(u64, Arc<str>), NonZeroU64>,
+    /// Whether somebody was late with what is promised, when that was last looked at.
+    is_late: bool,
+    /// When that was.
+    looked_ms: Option<u64>,
     pieces: Pieces,
     paces: Paces,
     scans: BTreeMap<u64, Scan>,
@@ -196,8 +206,8 @@ enum Place {
 
 /// What a turn of a subscription came to.
 enum Turn {
-    /// It is to be pushed, and may have more.
-    Pushed(FanOutEffect, SubscriptionId, usize),
+    /// It is to be pushed so many bytes, with so many of records, and may have more.
+    Pushed { effect: FanOutEffect, bytes: usize, record_bytes: u64 },
     /// A scan is to be performed.
     Scan(FanOutEffect),
     /// It has nothing to be given for now, or has ended.
@@ -243,8 +253,10 @@ impl FanOut {
             next_arrival_ms: None,
             due_boot_ms: None,
         };
+        let promise = self.promises.get(&(of.incarnation, Arc::clone(&subscription.consumer))).copied();
         self.subscriptions.insert(id, subscription);
         self.turns.enter(id.peer);
+        self.turns.promise(id, promise);
         self.turns.line_up(id);
     }
 
@@ -286,6 +298,7 @@ impl FanOut {
             self.end(id, PushEnd::Deregistered);
         }
         self.counts.forget_consumer(incarnation, consumer);
+        self.promises.remove(&(incarnation, Arc::from(consumer)));
     }
 
     /// What may be pushed of a log has changed: who has waited by the old limit is looked at by the new one.
@@ -304,6 +317,7 @@ impl FanOut {
         }
         self.pieces.forget(incarnation);
         self.counts.forget_stream(incarnation);
+        self.promises.retain(|(of, _), _| *of != incarnation);
     }
 
     /// A closed shard has gone with its last records. Who has not read to its end is told that it will not.
@@ -340,10 +354,11 @@ impl FanOut {
         self.turns.unpark(peer);
     }
 
-    /// Time has passed.
+    /// Time has passed; to be told every 100 ms.
     pub fn tick(&mut self, now: Now) {
         self.pieces.expire(now.boot_ms);
         self.paces.expire(now.boot_ms);
+        self.look_for_late(now);
     }
 
     /// What is to be done next. `room` says how many bytes a peer takes now; one that takes none is not
@@ -361,19 +376,21 @@ impl FanOut {
             }
             // Who waits for a scan waits for no silence of the others: as much comes from the disk as goes out.
             let is_due = self.pushed_bytes >= SCAN_BYTES && self.may_begin_wanted();
-            let turn = match if is_due { None } else { self.turns.next(&mut room) } {
-                Some(id) => self.turn(now, id, Asks::InTurn, &log_of),
+            let next = if is_due { None } else { self.turns.next(now, &mut room) };
+            let turn = match next {
+                Some((id, _)) => self.turn(now, id, Asks::InTurn, &log_of),
                 None => self.begin_wanted(now, &log_of)?,
             };
-            match turn {
-                Turn::Pushed(effect, id, bytes) => {
-                    self.turns.spend(id.peer, bytes);
+            match (turn, next) {
+                (Turn::Pushed { effect, bytes, record_bytes }, Some((id, line))) => {
+                    self.turns.spend(now, (id, line), bytes, record_bytes);
                     self.turns.line_up(id);
                     self.pushed_bytes = self.pushed_bytes.saturating_add(bytes);
                     return Some(effect);
                 }
-                Turn::Scan(effect) => return Some(effect),
-                Turn::Over => {}
+                (Turn::Pushed { .. }, None) => unreachable!("who begins a scan is given nothing"),
+                (Turn::Scan(effect), _) => return Some(effect),
+                (Turn::Over, _) => {}
             }
         }
     }
@@ -508,7 +525,9 @@ impl FanOut {
             false => now.wall_ms.saturating_sub(part.next_arrival_ms),
         };
         let tip_sequence = tip.durable_sequence;
-        Turn::Pushed(FanOutEffect::Push { id, shard, behind_ms, tip_sequence, batches: part.batches }, id, part.bytes)
+        let (bytes, record_bytes) = (part.bytes, part.amount.bytes);
+        let effect = FanOutEffect::Push { id, shard, behind_ms, tip_sequence, batches: part.batches };
+        Turn::Pushed { effect, bytes, record_bytes }
     }
 
     /// Whether a subscription has been given what it may have for now; then it is in line again when it may have more.

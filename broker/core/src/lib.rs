@@ -46,6 +46,7 @@
 pub mod arrival;
 pub mod bucket;
 pub mod budget;
+pub mod capacity;
 pub mod carry_over;
 pub mod catalog;
 pub mod commit;
@@ -62,6 +63,7 @@ pub mod producer;
 pub mod reader;
 pub mod readiness;
 pub mod recovery;
+pub mod reservation;
 pub mod reshard;
 pub mod segment;
 pub mod tail;

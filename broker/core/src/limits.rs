@@ -1,7 +1,7 @@
 //! Every bound of the core, in one place. Sizes are bytes unless the name says otherwise.
 
 use rheos_protocol::batch::HEADER_BYTES;
-use rheos_protocol::limits::BATCH_BODY_BYTES_MAX;
+use rheos_protocol::limits::{BATCH_BODY_BYTES_MAX, RATE_MAX};
 
 /// The unit of direct I/O: offset and length of every write are multiples of it.
 pub const BLOCK_BYTES: u64 = 4096;
@@ -45,6 +45,19 @@ pub const PIECES_BYTES_MAX: usize = 32 << 20;
 /// Bytes that a peer is given before it is the next one's turn.
 pub const PUSH_QUANTUM_BYTES: i64 = 64 << 10;
 
+/// Least capacity of a lane that may be measured or set, in bytes a second.
+pub const CAPACITY_LEAST: u64 = 1 << 20;
+/// Capacity of a lane that is assumed where nobody has measured or set it: any machine's lane should push so much.
+pub const CAPACITY_ASSUMED: u64 = 64 << 20;
+/// The part of a lane's capacity that may be reserved, in percent: the rest is for puts, and for who reserves nothing.
+pub const PROMISED_PERCENT_MAX: u64 = 60;
+/// A subscription that has stood in line for so long for what is promised to it is late.
+pub const LATE_MS: u64 = 100;
+/// A lane that has not looked for so long who is late, which it does every 100 ms, had no time.
+pub const AWAY_MS: u64 = 300;
+/// Wait that a put is told while a lane is late with what it has promised.
+pub const LATE_RETRY_MS: u32 = 50;
+
 /// A log that has been silent this long writes an empty commit, which proves the one before it.
 pub const SETTLE_MS: u64 = 1_000;
 /// A log that has been silent this long is sealed and closed.
@@ -74,5 +87,8 @@ const _: () = assert!(LANES_MAX as u32 == crate::catalog::LOGS_OF_STREAM_MAX && 
 const _: () = assert!(STAGED_BYTES_MAX > 4 * COMMIT_PAYLOAD_BYTES_MAX);
 // Whoever waits for a scan finds what it brought, unless batches are far larger than usual; then it reads again.
 const _: () = assert!(PIECES_BYTES_MAX >= 2 * SCANS_MAX * SCAN_BYTES);
+const _: () = assert!(AWAY_MS > 2 * LATE_MS);
+const _: () = assert!(CAPACITY_LEAST <= CAPACITY_ASSUMED && CAPACITY_ASSUMED <= RATE_MAX);
+const _: () = assert!(RATE_MAX <= u64::MAX / PROMISED_PERCENT_MAX && PROMISED_PERCENT_MAX < 100);
 const _: () = assert!(SEGMENT_FILE_BYTES_MAX / BLOCK_BYTES < u32::MAX as u64);
 const _: () = assert!(COMMIT_PAYLOAD_BYTES_MAX < u32::MAX as usize / 2);

@@ -11,6 +11,7 @@ mod dump;
 use std::path::PathBuf;
 
 use bytes::{Bytes, BytesMut};
+use rheos_core::capacity::{Capacity, Found};
 use rheos_core::carry_over::{CarryOver, ShardState};
 use rheos_core::catalog::{ConsumerRecord, KeyRecord, StreamRecord, plan_consumer, plan_key, plan_stream};
 use rheos_core::commit::{Commit, CommitHeader, HeaderDigest, SegmentId};
@@ -65,6 +66,7 @@ fn what_is_golden_is_decoded() {
     assert_eq!(StreamRecord::decode(&stored("catalog-stream")), Ok(stream()));
     assert_eq!(ConsumerRecord::decode(&stored("catalog-consumer")), Ok(consumer()));
     assert_eq!(KeyRecord::decode(&stored("catalog-key")), Ok(key()));
+    assert_eq!(Capacity::decode(&stored("capacity")), Ok(capacity()));
 }
 
 #[test]
@@ -97,6 +99,7 @@ fn table() -> Vec<(&'static str, Vec<u8>)> {
         ("catalog-stream", stream().encode()),
         ("catalog-consumer", consumer().encode()),
         ("catalog-key", key().encode()),
+        ("capacity", capacity().encode().expect("it was measured")),
     ]
 }
 
@@ -201,7 +204,12 @@ fn stream() -> StreamRecord {
 }
 
 fn consumer() -> ConsumerRecord {
-    plan_consumer("billing", SEGMENT.incarnation, ARRIVAL_MS).expect("it is a name")
+    let plain = plan_consumer("billing", SEGMENT.incarnation, ARRIVAL_MS).expect("it is a name");
+    plain.reserving(8 << 20).expect("it is in range").expect("it had none")
+}
+
+fn capacity() -> Capacity {
+    Capacity::new(200 << 20, Found::Measured { at_ms: ARRIVAL_MS }).expect("it is in range")
 }
 
 fn key() -> KeyRecord {

@@ -327,7 +327,8 @@ impl Catalog {
         self.change(Change::Forget { incarnation }).await.map(drop)
     }
 
-    /// Registers a consumer with the life that the stream of this name has now.
+    /// Registers a consumer with the life that the stream of this name has now, and promises it so many bytes a
+    /// second; 0 promises nothing. That the promise can be kept was seen to before.
     ///
     /// # Errors
     ///
@@ -336,10 +337,27 @@ impl Catalog {
         &self,
         stream: &StreamName,
         consumer: &str,
+        reserved_bytes: u64,
         now_ms: u64,
     ) -> Result<Arc<ConsumerRecord>, WireError> {
         let (stream, consumer) = (stream.clone(), consumer.to_owned());
-        Ok(self.change(Change::RegisterConsumer { stream, consumer, now_ms }).await?.into_consumer())
+        let change = Change::RegisterConsumer { stream, consumer, reserved_bytes, now_ms };
+        Ok(self.change(change).await?.into_consumer())
+    }
+
+    /// Promises a consumer another number of bytes a second, or with 0 nothing. Changes nothing when it is so already.
+    ///
+    /// # Errors
+    ///
+    /// `StreamNotFound`, `ConsumerNotFound`, `BadRequest`, and those of every change.
+    pub async fn reserve(
+        &self,
+        stream: &StreamName,
+        consumer: &ConsumerName,
+        reserved_bytes: u64,
+    ) -> Result<Arc<ConsumerRecord>, WireError> {
+        let (stream, consumer) = (stream.clone(), consumer.clone());
+        Ok(self.change(Change::Reserve { stream, consumer, reserved_bytes }).await?.into_consumer())
     }
 
     /// Deregisters a consumer.

@@ -4,12 +4,16 @@
 //! whichever lane. Subscriptions are not here: a consumer may be registered and have none.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 use std::ops::Bound;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use rheos_core::catalog::{ConsumerRecord, next_epoch};
 use rheos_protocol::name::ConsumerName;
+
+/// Reservations by incarnation of the stream, then by name of the consumer.
+pub(crate) type Reserved = BTreeMap<u64, BTreeMap<String, NonZeroU64>>;
 
 /// By incarnation of their stream, then by name.
 type ByStream = BTreeMap<u64, BTreeMap<String, Arc<ConsumerRecord>>>;
@@ -75,6 +79,28 @@ impl Consumers {
         let count = registered.values().map(|of_stream| of_stream.len() as u64).sum();
         let all = registered.values().flat_map(BTreeMap::values);
         (all.take(limit).cloned().collect(), count)
+    }
+
+    /// The reservations of every consumer that has one.
+    pub(crate) fn reserved(&self) -> Reserved {
+        let registered = self.read();
+        let reserved = |of_stream: &BTreeMap<String, Arc<ConsumerRecord>>| {
+            of_stream.iter().filter_map(|(name, record)| Some((name.clone(), record.reserved?))).collect()
+        };
+        let by_stream = registered.iter().map(|(incarnation, of_stream)| (*incarnation, reserved(of_stream)));
+        by_stream.filter(|(_, reserved): &(u64, BTreeMap<_, _>)| !reserved.is_empty()).collect()
+    }
+
+    /// The names of those consumers of a stream that have a reservation.
+    pub(crate) fn reserved_of(&self, incarnation: u64) -> Vec<String> {
+        let registered = self.read();
+        let of_stream = registered.get(&incarnation).into_iter().flatten();
+        of_stream.filter(|(_, record)| record.reserved.is_some()).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// What is promised to a consumer, in bytes a second.
+    pub(crate) fn reservation(&self, incarnation: u64, name: &str) -> Option<NonZeroU64> {
+        self.read().get(&incarnation)?.get(name)?.reserved
     }
 
     /// An epoch that is newer than every one that was given before.

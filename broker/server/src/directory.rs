@@ -6,6 +6,7 @@
 //!     admin.url                               how a client on this host connects
 //!     keys/                                   secrets, 0700
 //!     catalog.redb  ballast  probe
+//!     capacity                                what a lane can push, where somebody has measured or set it
 //!     logs/INCARNATION/LOG/SEGMENT.segment
 //!     logs/INCARNATION/LOG/accepted-losses.json   after a repair
 //!     aside/                                  found, not known, kept

@@ -19,6 +19,7 @@ mod afar;
 mod commits;
 mod inbox;
 mod logs;
+mod promises;
 mod pushes;
 mod replies;
 mod report;
@@ -278,6 +279,10 @@ impl Lane {
                 let gone = if self.logs.of_id(log).is_some() { gone } else { Default::default() };
                 self.pushes.scanned(now, scan, outcome, (log, gone));
             }
+            Arrival::ConsumerUpdated { incarnation, consumer, done } => {
+                self.promise(incarnation, &consumer);
+                let _ = done.send(());
+            }
             Arrival::ConsumerDeregistered { incarnation, consumer, done } => {
                 self.pushes.fan_out.deregister(incarnation, &consumer);
                 let _ = done.send(());
@@ -366,6 +371,7 @@ impl Lane {
     fn subscribing(&mut self, subscribing: Subscribing) {
         match subscribing {
             Subscribing::Subscribe { peer, connection, id, subscribe, answer } => {
+                self.promise(subscribe.incarnation, &subscribe.consumer);
                 let slot = self.subscribable(&subscribe);
                 let log = slot.map(|slot| &mut self.logs.at(slot).expect("a stream's slots are taken").log);
                 let is_own = crate::net::lane_of_peer(peer) == self.number.lane;
@@ -434,6 +440,7 @@ impl Lane {
             return false;
         }
         self.pushes.tick(now);
+        self.budget.set_pushes_late(self.pushes.fan_out.is_late());
         let mut slots = std::mem::take(&mut self.slots);
         self.ticked = (self.ticked + 1) % TICKS_OF_CLOSED;
         if self.ticked == 0 {

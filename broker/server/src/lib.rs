@@ -23,6 +23,7 @@
 
 mod authority_file;
 mod blocks;
+mod capacity;
 pub mod catalog;
 mod clock;
 mod connection_ids;
@@ -47,6 +48,7 @@ mod metrics;
 mod net;
 mod recover;
 mod repair;
+mod reservations;
 mod reshard;
 mod serve;
 mod service;
@@ -61,6 +63,7 @@ pub mod transport;
 mod verify;
 
 pub use authority_file::{AuthorityFile, authority_file};
+pub use capacity::{capacity_of, keep_capacity};
 pub use contents::LostRecords;
 pub use cores::default_lanes;
 pub use doctor::{DoctorOptions, examine};
@@ -71,6 +74,8 @@ pub use serve::{Ready, ServeError, ServeOptions, serve};
 pub use stopping::Unfinished;
 pub use verify::{LogReport, StreamReport, VerifyReport, verify};
 
+/// What a lane can push, see [`capacity_of`].
+pub use rheos_core::capacity::{Capacity, Found};
 use rheos_protocol::error::{ErrorCode, WireError};
 
 /// An error of the broker itself, as a client is told of it.

@@ -81,7 +81,8 @@ pub(crate) struct Net {
     pub(crate) put_streams: AtomicU64,
     /// Subscription streams of this lane's connections so far.
     pub(crate) peers: AtomicU64,
-    /// Changes the shards of streams, and says whose turn it is to change the catalog. The same on all lanes.
+    /// Changes the shards of streams, and says whose turn it is to change the catalog, and what may be reserved. The
+    /// same on all lanes.
     pub(crate) resharder: Resharder,
     /// Bytes of batches that reads may hold at once, in KiB.
     pub(crate) read_memory: Arc<Semaphore>,

@@ -23,6 +23,7 @@ use crate::catalog::Catalog;
 use crate::clock;
 use crate::faults::{Moment, reached};
 use crate::lane::{Arrival, Ends, Inboxes, Resharding};
+use crate::reservations::Reservations;
 use crate::stopping::going_away;
 use crate::streams::Streams;
 
@@ -46,13 +47,15 @@ pub(crate) struct Resharder {
     /// the catalog's order.
     pub(crate) changes: Arc<Mutex<()>>,
     pub(crate) lanes: u16,
+    /// What no reshard may break.
+    pub(crate) reservations: Reservations,
 }
 
 impl Resharder {
     /// Reshards a stream, in a task of its own: whoever waits for it may go. `order` is the turn to change the catalog.
     ///
     /// # Errors
-    /// Those of the plan, `Resharding`, those of the catalog, and why it was undone.
+    /// Those of the plan, `Resharding`, `OverReserved`, those of the catalog, and why it was undone.
     pub(crate) async fn reshard(
         &self,
         order: OwnedMutexGuard<()>,
@@ -61,6 +64,8 @@ impl Resharder {
     ) -> Result<Arc<StreamRecord>, WireError> {
         let resharder = self.clone();
         let resharding = tokio::spawn(async move {
+            let (planned, _) = resharder.streams.named(&stream)?.begin_reshard(reshard)?;
+            resharder.reservations.admit_stream(&planned)?;
             let begun = resharder.catalog.begin_reshard(&stream, reshard).await?;
             reached(Moment::ReshardBegun);
             resharder.streams.change(Arc::clone(&begun));

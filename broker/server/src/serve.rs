@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rheos_core::capacity::Capacity;
 use rheos_core::catalog::LogRecord;
 use rheos_core::limits::LANES_MAX;
 use rheos_core::log::{Log, LogId};
@@ -14,6 +15,7 @@ use rheos_protocol::message::StreamLimits;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
+use crate::capacity::capacity_of;
 use crate::catalog::{Catalog, CatalogAtStart};
 use crate::clock;
 use crate::consumers::Consumers;
@@ -27,6 +29,7 @@ use crate::lanes::{Lanes, Shared};
 use crate::limits::raise_open_files;
 use crate::net::Connections;
 use crate::recover::{Found, on_disk, recover_log};
+use crate::reservations::Reservations;
 use crate::reshard::{EXPIRED_WAITING_MAX, Resharder};
 use crate::service;
 use crate::signals::Signals;
@@ -144,7 +147,7 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
         FileThread::start(Arc::clone(&directory), catalog.clone(), inboxes.clone(), stopping.clone())?;
     let (streams, consumers) = (Streams::new(&at_start.streams), Consumers::new(&at_start.consumers));
     at_start.keys.iter().for_each(|key| identity.add_key(key));
-    let ready = Ready {
+    let mut ready = Ready {
         address,
         data: options.data,
         direct: directory.is_direct(),
@@ -159,12 +162,22 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
     let (catalog_at_end, mtu, dev) = (catalog.clone(), options.mtu, options.dev);
     let (identity, connections) = (Arc::new(identity), Connections::default());
     let (expired, reported) = mpsc::channel(EXPIRED_WAITING_MAX);
+    let (capacity, unknown) = capacity_at_start(&directory);
+    let reservations = Reservations {
+        streams: streams.clone(),
+        consumers: consumers.clone(),
+        limits: options.limits,
+        lanes: options.lanes,
+        capacity,
+    };
+    ready.warnings.extend(unknown.into_iter().chain(reservations.warnings()));
     let resharder = Resharder {
         catalog: catalog.clone(),
         streams: streams.clone(),
         inboxes: inboxes.clone(),
         changes: Arc::default(),
         lanes: options.lanes,
+        reservations,
     };
     let (all_lanes, ending) = (inboxes.clone(), stopping.clone());
     let served = Arc::new(Served { streams: streams.clone(), consumers: consumers.clone(), inboxes: inboxes.clone() });
@@ -264,6 +277,14 @@ fn recover(
         set_aside(directory, &path, &format!("{incarnation:016x}"));
     }
     Ok(recovered)
+}
+
+/// What a lane can push, and what is wrong with what is kept of that.
+fn capacity_at_start(directory: &DataDirectory) -> (Capacity, Option<String>) {
+    match capacity_of(directory.layout().root()) {
+        Ok(capacity) => (capacity, None),
+        Err(error) => (Capacity::ASSUMED, Some(format!("{error}; until then what is assumed counts"))),
+    }
 }
 
 /// Every log believes the wall clock up to the newest record of the broker, whichever log that is in.

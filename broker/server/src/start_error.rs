@@ -114,6 +114,14 @@ pub enum StartError {
         /// The newest format known here.
         known: u64,
     },
+    /// What is kept of a lane's capacity cannot be believed.
+    #[error("{} cannot be used ({why}); rheos calibrate writes it anew", path.display())]
+    CapacityDamaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The directory cannot be written by this user.
     #[error("cannot write {} ({source}); give the data directory to the user that runs the broker", path.display())]
     NotWritable {

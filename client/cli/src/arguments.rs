@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+use crate::calibrate::CalibrateCommand;
 use crate::colours;
 use crate::completions::{self, CompletionsCommand};
 use crate::config::{self, ConfigCommand, Configured};
@@ -75,6 +76,7 @@ pub(crate) enum Command {
     Ping(PingCommand),
     Verify(VerifyCommand),
     Repair(RepairCommand),
+    Calibrate(CalibrateCommand),
     Doctor(DoctorCommand),
     Completions(CompletionsCommand),
     Man(ManCommand),

@@ -11,7 +11,6 @@
 //! broker and no data of anybody else.
 
 mod board;
-mod broker_process;
 mod consumers;
 mod course;
 mod display;

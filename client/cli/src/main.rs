@@ -13,6 +13,8 @@
 
 mod arguments;
 mod broker;
+mod broker_process;
+mod calibrate;
 mod colours;
 mod completions;
 mod config;
@@ -23,6 +25,7 @@ mod contexts;
 mod demo;
 mod doctor;
 mod exit;
+mod exposition;
 mod failure;
 mod get;
 mod help;
@@ -71,6 +74,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Serve(command) => serve::run(command, global),
         Command::Verify(command) => verify::run(command, global),
         Command::Repair(command) => repair::run(command, global),
+        Command::Calibrate(command) => calibrate::run(command, global),
         Command::Doctor(command) => doctor::run(command, global),
         Command::Context(command) => context::run(command, global),
         Command::Config(command) => config::run(command, global),

@@ -3,7 +3,6 @@
 //! What must hold: it costs the broker one page of metrics for each look and nothing between; a broker that
 //! is away for a while ends nothing.
 
-mod exposition;
 mod frame;
 mod listing;
 mod page;

@@ -34,6 +34,14 @@ pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
     })
 }
 
+/// Bytes a second such as `8MiB/s`; at least one.
+pub(crate) fn parse_byte_rate(text: &str) -> Result<u64, String> {
+    let bytes = text.strip_suffix("/s").and_then(|size| parse_with_units(size.trim_end(), SIZE_UNITS));
+    bytes.filter(|bytes| *bytes > 0).ok_or_else(|| {
+        format!("{text:?} is no number of bytes a second; write a size, more than 0, and /s, such as 8MiB/s")
+    })
+}
+
 fn parse_with_units(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let text = text.trim();
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
@@ -140,6 +148,16 @@ mod tests {
         }
         for text in ["", "24", "h", "-1h", "1.5h", "1y", "99999999999999999999d", "9999999999999999w"] {
             assert!(parse_duration_ms(text).is_err_and(|why| why.contains(&format!("{text:?}"))), "{text}");
+        }
+    }
+
+    #[test]
+    fn byte_rates_are_read() {
+        for (text, bytes) in [("8MiB/s", 8 << 20), ("1/s", 1), ("2 MB /s", 2_000_000)] {
+            assert_eq!(parse_byte_rate(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "8MiB", "/s", "0/s", "0MiB/s", "-1/s", "8MiB/m", "1.5MiB/s", "none"] {
+            assert!(parse_byte_rate(text).is_err_and(|why| why.contains(&format!("{text:?}"))), "{text}");
         }
     }
 

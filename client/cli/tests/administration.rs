@@ -302,8 +302,24 @@ async fn consumers_are_registered_listed_and_deregistered() {
     assert_eq!((&json[0]["stream"], &json[0]["name"]), (&"orders".into(), &"audit".into()));
     let again = failure(&user.run(&["consumer", "register", "orders", "audit"]), 7);
     assert_eq!(again, "error: stream orders has a consumer audit (error 16)");
+    let reserved = user.run(&["consumer", "reserve", "orders", "audit", "8MiB/s"]);
+    assert_eq!(stdout(&reserved), "consumer audit of stream orders has 8 MiB/s reserved\n");
     let listed = stdout(&user.run(&["consumer", "list", "orders"]));
-    assert_eq!(listed, "NAME     REGISTERED\naudit    2023-11-14T22:13:20Z\nbilling  2023-11-14T22:13:20Z\n");
+    let expected = [
+        "NAME     RESERVED  REGISTERED",
+        "audit    8 MiB/s   2023-11-14T22:13:20Z",
+        "billing  -         2023-11-14T22:13:20Z",
+        "",
+    ];
+    assert_eq!(listed, expected.join("\n"));
+    assert_eq!(user.json(&["consumer", "list", "orders"])[0]["reserved_bytes"], 8 << 20);
+    let none = user.run(&["consumer", "reserve", "orders", "audit", "none"]);
+    assert_eq!(stdout(&none), "consumer audit of stream orders has no reservation\n");
+    let both = user.run(&["consumer", "register", "orders", "search", "--reserve", "1536KiB/s"]);
+    assert_eq!(stdout(&both), "consumer search of stream orders is registered and has 1.5 MiB/s reserved\n");
+    stdout(&user.run(&["consumer", "deregister", "orders", "search"]));
+    let mistyped = user.run(&["consumer", "register", "orders", "search", "--reserve", "8MiB"]);
+    assert!(failure(&mistyped, 2).contains("help") && !mistyped.stderr.is_empty());
 
     let near = failure(&user.run(&["consumer", "deregister", "orders", "biling"]), 3);
     assert!(near.ends_with("(error 15); did you mean billing?"), "{near}");

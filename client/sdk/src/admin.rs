@@ -4,7 +4,7 @@
 //! key that was made then exists without anybody who has its secret, and is to be revoked by its name.
 
 use rheos_protocol::message::{
-    ConsumerDescription, ConsumerOf, CreateKey, KeyDescription, KeyPolicy, NewKey, Reply, Request,
+    ConsumerDescription, ConsumerOf, ConsumerTerms, CreateKey, KeyDescription, KeyPolicy, NewKey, Reply, Request,
 };
 use rheos_protocol::name::{ConsumerName, KeyName, StreamName};
 
@@ -133,9 +133,52 @@ impl Client {
     /// [`Error::Broker`] when the broker refuses (such as `ConsumerExists`), [`Error::Indeterminate`]
     /// when the connection broke before it answered.
     pub async fn register_consumer(&self, stream: &str, name: &str) -> Result<ConsumerDescription, Error> {
-        let of = consumer_of(stream, name)?;
-        let what = format!("register consumer {name} of stream {stream}");
-        consumer_from(self.ask_once(&Request::RegisterConsumer(of), || what).await?)
+        self.register_consumer_with(ConsumerTerms::of(stream, name)).await
+    }
+
+    /// Registers a consumer with a reservation: so many bytes a second of the stream, all its shards together, are
+    /// promised to it, before whoever has no promise. They are divided evenly over the open shards.
+    ///
+    /// ```
+    /// # mod peer { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peer/mod.rs")); }
+    /// use rheos_client::{Client, ConnectOptions, ConsumerTerms, StreamSpec};
+    ///
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let peer = peer::Peer::start();
+    /// # let url = peer.url();
+    /// let client = Client::connect(ConnectOptions::from_url(&url)?).await?;
+    /// client.create_stream(StreamSpec::new("orders", 4)).await?;
+    ///
+    /// client.register_consumer_with(ConsumerTerms::of("orders", "billing").reserving(8 << 20)).await?;
+    /// // And half of it is enough after all.
+    /// let consumer = client.update_consumer(ConsumerTerms::of("orders", "billing").reserving(4 << 20)).await?;
+    /// assert_eq!(consumer.reserved_bytes, 4 << 20);
+    /// # Ok(())
+    /// # }
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(example()).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`register_consumer`](Self::register_consumer); and [`Error::Broker`] with `OverReserved` when a lane
+    /// would promise more than it can keep, `Denied` to a key that is no administrator's.
+    pub async fn register_consumer_with(&self, terms: ConsumerTerms) -> Result<ConsumerDescription, Error> {
+        let ConsumerOf { stream, consumer } = consumer_of(&terms.stream, &terms.consumer)?;
+        let what = format!("register consumer {consumer} of stream {stream}");
+        consumer_from(self.ask_once(&Request::RegisterConsumer(terms), || what).await?)
+    }
+
+    /// Changes what is promised to a registered consumer; a reservation of 0 bytes a second takes it back. It holds
+    /// for every shard when this returns, for subscriptions that there are, too.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Broker`] when the broker refuses (`ConsumerNotFound`, `OverReserved`, `Denied` to a key that is no
+    /// administrator's), [`Error::Indeterminate`] when the connection broke before it answered.
+    pub async fn update_consumer(&self, terms: ConsumerTerms) -> Result<ConsumerDescription, Error> {
+        let ConsumerOf { stream, consumer } = consumer_of(&terms.stream, &terms.consumer)?;
+        let what = format!("change consumer {consumer} of stream {stream}");
+        consumer_from(self.ask_once(&Request::UpdateConsumer(terms), || what).await?)
     }
 
     /// Describes a consumer, and gives it a new epoch: whoever subscribes with that takes the shards

@@ -71,7 +71,8 @@ pub use session::quic_config_for_ca;
 pub use rheos_protocol as protocol;
 pub use rheos_protocol::error::{ErrorCode, Retry, WireError};
 pub use rheos_protocol::message::{
-    Access, ConsumerDescription, KeyDescription, KeyPolicy, Limit, LimitsUpdate, NewKey, Position, ShardDescription,
-    StreamDescription, StreamFilter, StreamLimits, StreamSettings, StreamSummary, Tag, UpdateStream, Welcome,
+    Access, ConsumerDescription, ConsumerTerms, KeyDescription, KeyPolicy, Limit, LimitsUpdate, NewKey, Position,
+    ShardDescription, StreamDescription, StreamFilter, StreamLimits, StreamSettings, StreamSummary, Tag, UpdateStream,
+    Welcome,
 };
 pub use rheos_protocol::record::{Record, RecordView};

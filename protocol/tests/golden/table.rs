@@ -8,10 +8,10 @@ use rheos_protocol::error::{ErrorCode, Retry, WireError};
 use rheos_protocol::frame::{kind, write_frame};
 use rheos_protocol::hash::HashRange;
 use rheos_protocol::message::{
-    Access, Batches, ChangeTags, ConsumerDescription, ConsumerOf, CreateKey, CreateStream, Hello, KeyDescription,
-    KeyPolicy, Limit, LimitsUpdate, MergeShards, MetricsPiece, NewKey, Position, Push, PushEnd, Read, Reply, Request,
-    ShardDescription, SplitShard, StreamDescription, StreamFilter, StreamLimits, StreamSettings, StreamSummary,
-    Subscribe, Tag, Tagged, UpdateShardCount, UpdateStream, Welcome,
+    Access, Batches, ChangeTags, ConsumerDescription, ConsumerOf, ConsumerTerms, CreateKey, CreateStream, Hello,
+    KeyDescription, KeyPolicy, Limit, LimitsUpdate, MergeShards, MetricsPiece, NewKey, Position, Push, PushEnd, Read,
+    Reply, Request, ShardDescription, SplitShard, StreamDescription, StreamFilter, StreamLimits, StreamSettings,
+    StreamSummary, Subscribe, Tag, Tagged, UpdateShardCount, UpdateStream, Welcome,
 };
 use rheos_protocol::record::Record;
 
@@ -110,8 +110,9 @@ fn requests() -> Vec<Golden> {
         ("list-streams-first-page", list_first(StreamFilter::default())),
         ("list-streams-filtered", list_first(filter())),
         ("delete-stream", Request::DeleteStream(name())),
-        ("register-consumer", Request::RegisterConsumer(consumer_of())),
+        ("register-consumer", Request::RegisterConsumer(consumer_of().into())),
         ("describe-consumer", Request::DescribeConsumer(consumer_of())),
+        ("update-consumer", Request::UpdateConsumer(ConsumerTerms::from(consumer_of()).reserving(0x0102_0304_0506))),
         ("list-consumers", Request::ListConsumers { stream: name(), after: "billing".to_owned(), limit: 0x0102_0304 }),
         ("deregister-consumer", Request::DeregisterConsumer(consumer_of())),
         ("create-key", Request::CreateKey(CreateKey { name: "app-1".to_owned(), policy: policy() })),
@@ -293,7 +294,7 @@ fn consumer_of() -> ConsumerOf {
 
 fn consumer(name: &str, epoch: u64) -> ConsumerDescription {
     let (incarnation, created_ms) = (0x3132_3334_3536_3738, 1_700_000_000_123);
-    ConsumerDescription { name: name.to_owned(), incarnation, created_ms, epoch }
+    ConsumerDescription { name: name.to_owned(), incarnation, created_ms, epoch, reserved_bytes: 0x0102_0304_0506 }
 }
 
 fn push(batches: Bytes) -> Push {

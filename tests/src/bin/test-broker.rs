@@ -69,6 +69,8 @@ fn main() -> ExitCode {
 
 /// The test may have gone meanwhile; the broker then goes on until it is killed.
 fn say_ready(ready: &Ready) {
+    let mut err = std::io::stderr().lock();
+    ready.warnings.iter().for_each(|warning| drop(writeln!(err, "warning: {warning}")));
     let mut out = std::io::stdout().lock();
     drop(writeln!(out, "ready {}", ready.address).and_then(|()| out.flush()));
 }

@@ -62,8 +62,7 @@ impl World {
     }
 
     pub(crate) fn tick_lanes(&mut self) {
-        let now = self.now();
-        self.lanes.iter_mut().for_each(|lane| lane.fan_out.tick(now));
+        self.tick_promises();
         // Who waits for its bucket is looked at as time passes.
         for lane in 0..self.lanes.len() {
             if self.lanes[lane].fan_out.waits_for_time() {

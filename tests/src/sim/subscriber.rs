@@ -96,6 +96,13 @@ pub(crate) struct Seats {
     scanned: BTreeMap<(ShardOf, u64), (u64, u64)>,
 }
 
+impl Seats {
+    /// Who is subscribed, by log: a consumer once for each shard.
+    pub(crate) fn consumers(&self) -> impl Iterator<Item = (usize, Arc<str>)> {
+        self.holders.keys().map(|(log, _, consumer)| (*log, Arc::clone(consumer)))
+    }
+}
+
 impl Subscriber {
     pub(crate) fn is_peer(&self, peer: u64) -> bool {
         self.connected && self.peer == peer

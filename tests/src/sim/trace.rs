@@ -28,6 +28,8 @@ pub struct Met {
     pub terms_changed: u64,
     pub over_limit: u64,
     pub paced: u64,
+    pub promises_changed: u64,
+    pub late_with_promises: u64,
     pub read_only: u64,
     pub crashes: u64,
     pub crashes_in_recovery: u64,
@@ -85,6 +87,8 @@ impl Met {
         self.terms_changed += other.terms_changed;
         self.over_limit += other.over_limit;
         self.paced += other.paced;
+        self.promises_changed += other.promises_changed;
+        self.late_with_promises += other.late_with_promises;
         self.read_only += other.read_only;
         self.crashes += other.crashes;
         self.crashes_in_recovery += other.crashes_in_recovery;

@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rheos_client::{Client, Position, Record, StreamSpec};
+use rheos_client::{Client, ConsumerTerms, Position, Record, StreamSpec};
 use rheos_tests::book;
 use rheos_tests::broker_process::{Broker, Place};
 use rheos_tests::http::http_send;
@@ -72,7 +72,8 @@ async fn the_metrics_are_those_that_the_book_lists() {
 async fn traffic(broker: &Broker) -> Vec<JoinHandle<()>> {
     let client = broker.client().await;
     client.create_stream(StreamSpec::new("trades", 2)).await.expect("the broker is new");
-    client.register_consumer("trades", "board").await.expect("the stream is there");
+    let board = ConsumerTerms::of("trades", "board").reserving(1 << 20);
+    client.register_consumer_with(board).await.expect("the stream is there");
     vec![tokio::spawn(put(client.clone())), tokio::spawn(read(client.clone())), tokio::spawn(consume(client))]
 }
 

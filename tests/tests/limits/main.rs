@@ -145,7 +145,7 @@ async fn pushes_over_the_limit_come_later_and_registering_is_never_refused() {
     let raw = || async { RawClient::admitted(broker.address(), &Key::of_admin(place.data())).await };
     for consumer in ["one", "two", "three"] {
         let of = ConsumerOf { stream: "slow".to_owned(), consumer: consumer.to_owned() };
-        let answer = raw().await.ask(&Request::RegisterConsumer(of)).await;
+        let answer = raw().await.ask(&Request::RegisterConsumer(of.into())).await;
         assert!(matches!(answer, Ok(Reply::Consumer(_))), "{answer:?}");
     }
     let first = subscribe(stream.incarnation, 0, "one", Position::TrimHorizon, 64 << 20);

@@ -128,7 +128,7 @@ async fn a_stop_and_a_deletion_are_said() {
     subscriber.subscribed().await;
     let other = ground.client.create_stream(StreamSpec::new("other", 1)).await.expect("there is room");
     let of = ConsumerOf { stream: "other".to_owned(), consumer: "one".to_owned() };
-    subscriber.client.ask(&Request::RegisterConsumer(of)).await.expect("it is new");
+    subscriber.client.ask(&Request::RegisterConsumer(of.into())).await.expect("it is new");
     let request = subscribe(other.incarnation, 0, "one", Position::Latest, PLENTY);
     subscriber.send(2, &Request::Subscribe(request)).await;
     subscriber.subscribed().await;

@@ -50,7 +50,7 @@ impl Ground {
         let client = self.raw().await;
         for consumer in names {
             let of = ConsumerOf { stream: self.stream.name.clone(), consumer };
-            let answer = client.ask(&Request::RegisterConsumer(of)).await;
+            let answer = client.ask(&Request::RegisterConsumer(of.into())).await;
             assert!(matches!(answer, Ok(Reply::Consumer(_))), "{answer:?}");
         }
     }

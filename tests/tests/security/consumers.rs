@@ -26,7 +26,7 @@ async fn consumers_live_as_long_as_their_stream_and_epochs_only_rise() {
     let Ok(Reply::Stream(stream)) = ask(&admin, create("orders")).await else { panic!("the broker is new") };
     let mut last_epoch = 0;
     for name in ["a", "b", "c"] {
-        let registered = ask(&admin, Request::RegisterConsumer(consumer("orders", name))).await;
+        let registered = ask(&admin, Request::RegisterConsumer(consumer("orders", name).into())).await;
         let Ok(Reply::Consumer(registered)) = registered else { panic!("it was answered {registered:?}") };
         assert_eq!((registered.name.as_str(), registered.incarnation), (name, stream.incarnation));
         assert!(registered.epoch > last_epoch && registered.created_ms > 0);
@@ -45,9 +45,9 @@ async fn consumers_live_as_long_as_their_stream_and_epochs_only_rise() {
         let names: Vec<_> = first.iter().chain(&second).map(|consumer| consumer.name.as_str()).collect();
         assert_eq!(names, ["a", "b", "c"]);
         for (request, code) in [
-            (Request::RegisterConsumer(consumer("orders", "a")), ErrorCode::ConsumerExists),
-            (Request::RegisterConsumer(consumer("nowhere", "a")), ErrorCode::StreamNotFound),
-            (Request::RegisterConsumer(consumer("orders", "a b")), ErrorCode::BadRequest),
+            (Request::RegisterConsumer(consumer("orders", "a").into()), ErrorCode::ConsumerExists),
+            (Request::RegisterConsumer(consumer("nowhere", "a").into()), ErrorCode::StreamNotFound),
+            (Request::RegisterConsumer(consumer("orders", "a b").into()), ErrorCode::BadRequest),
             (Request::DescribeConsumer(consumer("orders", "d")), ErrorCode::ConsumerNotFound),
             (Request::DeregisterConsumer(consumer("orders", "d")), ErrorCode::ConsumerNotFound),
             (Request::DeregisterConsumer(consumer("orders", "")), ErrorCode::BadRequest),
@@ -63,7 +63,7 @@ async fn consumers_live_as_long_as_their_stream_and_epochs_only_rise() {
     }
     assert_eq!(ask(&admin, Request::DeregisterConsumer(consumer("orders", "b"))).await, Ok(Reply::Done));
     assert_eq!(describe(&admin, consumer("orders", "b")).await, Err(ErrorCode::ConsumerNotFound));
-    ask(&admin, Request::RegisterConsumer(consumer("orders", "b"))).await.expect("its name is free again");
+    ask(&admin, Request::RegisterConsumer(consumer("orders", "b").into())).await.expect("its name is free again");
 
     ask(&admin, Request::DeleteStream("orders".to_owned())).await.expect("it is there");
     assert_eq!(describe(&admin, consumer("orders", "a")).await, Err(ErrorCode::StreamNotFound));

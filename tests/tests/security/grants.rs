@@ -1,6 +1,6 @@
 //! Every operation with every kind of key, over the wire: what is denied has not happened.
 
-use rheos_protocol::message::StreamFilter;
+use rheos_protocol::message::{ConsumerTerms, StreamFilter};
 
 use super::*;
 
@@ -30,7 +30,8 @@ fn requests(kind: &str, incarnation: u64) -> Vec<(Request, &'static str)> {
         (Request::Read(Read { incarnation, shard: 0, position, bytes_max: 1 }), "DyyyyyD"),
         (Request::DescribeStream(STREAM.to_owned()), "DyyyyyD"),
         (Request::ListStreams { after: String::new(), limit: 10, filter: StreamFilter::default() }, "yyyyyyy"),
-        (Request::RegisterConsumer(consumer(STREAM, &own)), "DDyyDyD"),
+        (Request::RegisterConsumer(consumer(STREAM, &own).into()), "DDyyDyD"),
+        (Request::UpdateConsumer(ConsumerTerms::from(consumer(STREAM, "there")).reserving(1)), "DDDyDDD"),
         (Request::DescribeConsumer(consumer(STREAM, "there")), "DyyyyyD"),
         (Request::ListConsumers { stream: STREAM.to_owned(), after: String::new(), limit: 10 }, "DyyyyyD"),
         (Request::DeregisterConsumer(consumer(STREAM, &format!("for-{kind}"))), "DDyyDyD"),
@@ -58,11 +59,11 @@ async fn every_operation_is_allowed_to_those_who_may() {
     let admin = ground.client().await;
     let Ok(Reply::Stream(stream)) = ask(&admin, create(STREAM)).await else { panic!("the broker is new") };
     ask(&admin, create(OTHER)).await.expect("the broker is new");
-    ask(&admin, Request::RegisterConsumer(consumer(STREAM, "there"))).await.expect("there is room");
+    ask(&admin, Request::RegisterConsumer(consumer(STREAM, "there").into())).await.expect("there is room");
     for (kind, _) in kinds() {
         let own = format!("for-{kind}");
         ask(&admin, create(&own)).await.expect("there is room");
-        ask(&admin, Request::RegisterConsumer(consumer(STREAM, &own))).await.expect("there is room");
+        ask(&admin, Request::RegisterConsumer(consumer(STREAM, &own).into())).await.expect("there is room");
         create_key(&admin, &own, everywhere(Access::None)).await;
     }
 

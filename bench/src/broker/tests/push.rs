@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use quinn::Connection;
-use rheos_protocol::message::{ConsumerDescription, Position, Push, Reply, Request, StreamDescription};
+use rheos_protocol::message::{
+    ConsumerDescription, ConsumerOf, ConsumerTerms, Position, Push, Reply, Request, StreamDescription,
+};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::{Listener, Memory};
@@ -40,9 +42,11 @@ impl Memory {
     /// Answers what stands on a subscription stream; none of what does not concern consumers. Credit has no reply.
     pub(super) fn subscription(&self, connection: &Connection, id: u64, request: &Request) -> Option<Option<Reply>> {
         let reply = match request {
-            Request::RegisterConsumer(consumer) | Request::DescribeConsumer(consumer) => {
-                let (name, epoch) = (consumer.consumer.clone(), 1);
-                Some(Reply::Consumer(ConsumerDescription { name, incarnation: 1, created_ms: 0, epoch }))
+            Request::RegisterConsumer(ConsumerTerms { consumer, .. })
+            | Request::DescribeConsumer(ConsumerOf { consumer, .. }) => {
+                let (name, incarnation, epoch) = (consumer.clone(), 1, 1);
+                let described = ConsumerDescription { name, incarnation, created_ms: 0, epoch, reserved_bytes: 0 };
+                Some(Reply::Consumer(described))
             }
             Request::Subscribe(subscribe) => {
                 let shard = (subscribe.incarnation, subscribe.shard);

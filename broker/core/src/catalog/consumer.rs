@@ -8,21 +8,25 @@
 //!  24  2  length of the name
 //!  26  .  name
 //!      .  tags, drawn in tags.rs
+//!      8  bytes a second that are promised to it; 0 for no promise
 //!      8  checksum: xxh3-64 of everything before
 //! ```
 //!
 //! Little-endian. A consumer belongs to one life of a stream and goes with it. Its epochs are not kept:
 //! subscriptions do not outlive the broker, so neither need their order.
 
+use std::num::NonZeroU64;
+
 use bytes::BufMut;
 use rheos_protocol::error::{ErrorCode, WireError};
-use rheos_protocol::limits::{CONSUMERS_OF_STREAM_MAX, NAME_CHARS_MAX};
+use rheos_protocol::limits::{CONSUMERS_OF_STREAM_MAX, NAME_CHARS_MAX, RATE_MAX};
 use rheos_protocol::message::ConsumerDescription;
 use rheos_protocol::name::{ConsumerName, StreamName};
 use rheos_protocol::wire::FieldWriter;
 
 use super::Tags;
 use super::envelope::{BadRecord, ended, seal, unseal};
+use super::plan::refuse_unless;
 
 const MAGIC: [u8; 4] = *b"RHC1";
 const VERSION: u32 = 1;
@@ -38,6 +42,8 @@ pub struct ConsumerRecord {
     pub created_ms: u64,
     /// Its tags.
     pub tags: Tags,
+    /// Bytes a second that are promised to it, of all shards together.
+    pub reserved: Option<NonZeroU64>,
 }
 
 impl ConsumerRecord {
@@ -48,12 +54,28 @@ impl ConsumerRecord {
             out.put_u64_le(self.created_ms);
             FieldWriter::text(out, self.name.as_str());
             self.tags.encode(out);
+            out.put_u64_le(self.reserved_bytes());
         })
     }
 
     /// The consumer with other tags; `None` when they are the same.
     pub fn with_tags(&self, tags: Tags) -> Option<ConsumerRecord> {
         (tags != self.tags).then(|| ConsumerRecord { tags, ..self.clone() })
+    }
+
+    /// The consumer with another reservation, in bytes a second, 0 for none; `None` when it is the same.
+    ///
+    /// # Errors
+    ///
+    /// `BadRequest` when it is out of range.
+    pub fn reserving(&self, reserved_bytes: u64) -> Result<Option<ConsumerRecord>, WireError> {
+        refuse_unless("reserved_bytes", reserved_bytes, 0, RATE_MAX, " bytes a second, or 0 for no reservation")?;
+        let reserved = NonZeroU64::new(reserved_bytes);
+        Ok((reserved != self.reserved).then(|| ConsumerRecord { reserved, ..self.clone() }))
+    }
+
+    fn reserved_bytes(&self) -> u64 {
+        self.reserved.map_or(0, NonZeroU64::get)
     }
 
     /// Reads a record and proves it.
@@ -66,9 +88,12 @@ impl ConsumerRecord {
         let (incarnation, created_ms) = (fields.u64()?, fields.u64()?);
         let name = ConsumerName::new(fields.text(NAME_CHARS_MAX)?)
             .map_err(|_| BadRecord::Impossible("its name is no consumer name"))?;
-        let tags = Tags::decode(&mut fields)?;
+        let (tags, reserved) = (Tags::decode(&mut fields)?, fields.u64()?);
         ended(&fields)?;
-        Ok(ConsumerRecord { name, incarnation, created_ms, tags })
+        if reserved > RATE_MAX {
+            return Err(BadRecord::Impossible("its reservation is out of range"));
+        }
+        Ok(ConsumerRecord { name, incarnation, created_ms, tags, reserved: NonZeroU64::new(reserved) })
     }
 
     /// The consumer as a client sees it; `epoch` is 0 in a listing.
@@ -78,6 +103,7 @@ impl ConsumerRecord {
             incarnation: self.incarnation,
             created_ms: self.created_ms,
             epoch,
+            reserved_bytes: self.reserved_bytes(),
         }
     }
 }
@@ -90,7 +116,7 @@ impl ConsumerRecord {
 pub fn plan_consumer(name: &str, incarnation: u64, now_ms: u64) -> Result<ConsumerRecord, WireError> {
     let name =
         ConsumerName::new(name).map_err(|error| WireError::new(ErrorCode::BadRequest, format!("consumer: {error}")))?;
-    Ok(ConsumerRecord { name, incarnation, created_ms: now_ms, tags: Tags::default() })
+    Ok(ConsumerRecord { name, incarnation, created_ms: now_ms, tags: Tags::default(), reserved: None })
 }
 
 /// Refuses one consumer more than a stream may have.
@@ -155,21 +181,37 @@ mod tests {
     }
 
     #[test]
+    fn a_reservation_is_kept_changed_and_taken_back() {
+        let plain = record("billing");
+        assert_eq!(plain.reserving(0), Ok(None), "equal is no change");
+        let reserving = plain.reserving(8 << 20).expect("it is in range").expect("it changes");
+        assert_eq!(ConsumerRecord::decode(&reserving.encode()), Ok(reserving.clone()));
+        assert_eq!((plain.describe(1).reserved_bytes, reserving.describe(1).reserved_bytes), (0, 8 << 20));
+        assert_eq!(reserving.reserving(8 << 20), Ok(None));
+        assert_eq!(reserving.reserving(0), Ok(Some(plain.clone())));
+        let error = plain.reserving(RATE_MAX + 1).expect_err("it is out of range");
+        assert!(error.code == ErrorCode::BadRequest && error.message.contains("reserved_bytes"), "{error}");
+    }
+
+    #[test]
     fn what_is_whole_and_cannot_be_is_not_believed() {
-        let with = |name: &str, more: &[u8]| {
+        let reserving = |name: &str, reserved: u64, more: &[u8]| {
             seal(MAGIC, VERSION, 0, |out| {
                 out.put_u64_le(7);
                 out.put_u64_le(8);
                 FieldWriter::text(out, name);
                 out.put_u32_le(0);
+                out.put_u64_le(reserved);
                 out.put_slice(more);
             })
         };
+        let with = |name: &str, more: &[u8]| reserving(name, RATE_MAX, more);
         assert!(ConsumerRecord::decode(&with("fine", b"")).is_ok());
         for (bytes, word) in [
             (with("", b""), "name"),
             (with("a b", b""), "name"),
             (with("fine", b"x"), "follows"),
+            (reserving("fine", RATE_MAX + 1, b""), "reservation"),
             (with(&"n".repeat(129), b""), "longer"),
         ] {
             let error = ConsumerRecord::decode(&bytes).expect_err(word).to_string();

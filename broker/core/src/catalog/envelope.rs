@@ -57,7 +57,7 @@ impl From<Malformed> for BadRecord {
 }
 
 /// A record whose fields `fill` writes, into a vector of about `capacity` bytes.
-pub(super) fn seal(magic: [u8; 4], version: u32, capacity: usize, fill: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+pub(crate) fn seal(magic: [u8; 4], version: u32, capacity: usize, fill: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     let mut out = Vec::with_capacity(capacity);
     out.put_slice(&magic);
     out.put_u32_le(version);
@@ -67,7 +67,7 @@ pub(super) fn seal(magic: [u8; 4], version: u32, capacity: usize, fill: impl FnO
 }
 
 /// The fields of a record, when they are what was written by a release up to this one.
-pub(super) fn unseal(magic: [u8; 4], known: u32, bytes: &[u8]) -> Result<FieldReader<'_>, BadRecord> {
+pub(crate) fn unseal(magic: [u8; 4], known: u32, bytes: &[u8]) -> Result<FieldReader<'_>, BadRecord> {
     let mut head = FieldReader::new("record", bytes);
     if head.array::<4>() != Ok(magic) {
         return Err(BadRecord::NotARecord);
@@ -85,7 +85,7 @@ pub(super) fn unseal(magic: [u8; 4], known: u32, bytes: &[u8]) -> Result<FieldRe
 }
 
 /// Refuses what follows the last field.
-pub(super) fn ended(fields: &FieldReader<'_>) -> Result<(), BadRecord> {
+pub(crate) fn ended(fields: &FieldReader<'_>) -> Result<(), BadRecord> {
     match fields.rest() {
         [] => Ok(()),
         _ => Err(BadRecord::Impossible("something follows its last field")),

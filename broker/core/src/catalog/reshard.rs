@@ -311,6 +311,13 @@ impl StreamRecord {
         Ok(Some(fields.prove().expect("a plan keeps the hash space tiled")))
     }
 
+    /// The log of each shard that is open after this plan, in no order.
+    pub(crate) fn logs_of_open_after(&self, plan: &ReshardPlan) -> Vec<u32> {
+        let stay = self.open_shards().filter(|shard| plan.parents.binary_search(&shard.shard).is_err());
+        let open = plan.made.iter().filter(|made| made.is_open);
+        stay.map(|shard| shard.log).chain(open.map(|made| log_of(made.shard, self.log_count))).collect()
+    }
+
     /// The stream without the intent to reshard it; `None` when there is none.
     pub fn abandon_reshard(&self) -> Option<StreamRecord> {
         self.resharding.is_some().then(|| StreamRecord { resharding: None, ..self.clone() })

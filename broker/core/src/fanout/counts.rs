@@ -27,6 +27,8 @@ pub struct ConsumerCounted {
     pub superseded: u64,
     /// Records that were pushed.
     pub pushed: Amount,
+    /// For how long this lane was late with what is promised to it, in ms.
+    pub missed_ms: u64,
     /// Age of the oldest record, of all shards that are subscribed to, that was not pushed yet, in ms; 0 when
     /// there is none. Nothing without a subscription whose place is known.
     pub behind_ms: Option<u64>,
@@ -44,6 +46,7 @@ struct Ended {
     subscribed: u64,
     superseded: u64,
     pushed: Amount,
+    missed_ms: u64,
 }
 
 impl Counts {
@@ -53,6 +56,11 @@ impl Counts {
 
     pub(super) fn superseded(&mut self, incarnation: u64, consumer: &Arc<str>) {
         self.consumer(incarnation, consumer).superseded += 1;
+    }
+
+    /// For so long the lane was late with what is promised to it.
+    pub(super) fn missed(&mut self, incarnation: u64, consumer: &Arc<str>, ms: u64) {
+        self.consumer(incarnation, consumer).missed_ms += ms;
     }
 
     pub(super) fn ended(&mut self, subscription: &Subscription) {
@@ -84,7 +92,7 @@ impl FanOut {
     /// name.
     pub fn consumers_counted<'a>(&self, now: Now, log_of: impl Fn(LogId) -> Option<&'a Log>) -> Vec<ConsumerCounted> {
         let begun = self.counts.consumers.iter().map(|((incarnation, consumer), ended)| {
-            let Ended { subscribed, superseded, pushed } = *ended;
+            let Ended { subscribed, superseded, pushed, missed_ms } = *ended;
             let (incarnation, name) = (*incarnation, Arc::clone(consumer));
             let counted = ConsumerCounted {
                 incarnation,
@@ -93,6 +101,7 @@ impl FanOut {
                 subscribed,
                 superseded,
                 pushed,
+                missed_ms,
                 behind_ms: None,
             };
             ((incarnation, Arc::clone(consumer)), counted)

@@ -93,6 +93,11 @@ impl Turns {
         self.peers.get(&peer).is_some_and(|peer| peer.parked)
     }
 
+    /// Whether a subscription stands in line.
+    pub(super) fn stands_in_line(&self, id: SubscriptionId) -> bool {
+        self.peers.get(&id.peer).is_some_and(|peer| peer.in_line.contains(&id.id))
+    }
+
     /// Takes the next subscription out of its line.
     pub(super) fn next(&mut self, room: &mut impl FnMut(u64) -> usize) -> Option<SubscriptionId> {
         loop {

@@ -8,7 +8,7 @@ use super::{Acked, Admission, Effect, Health, Log, Stage, Staged, Waiting};
 use crate::arrival::Now;
 use crate::budget::LaneBudget;
 use crate::counts::Amount;
-use crate::limits::{BUSY_RETRY_MS, CLOSING_RETRY_MS, PREPARE_RETRY_MS};
+use crate::limits::{BUSY_RETRY_MS, CLOSING_RETRY_MS, LATE_RETRY_MS, PREPARE_RETRY_MS};
 use crate::producer::PutOrder;
 
 impl Log {
@@ -57,6 +57,9 @@ impl Log {
             Admission::Open => {}
             Admission::Closing => return Err(closing(batch.header().shard)),
             Admission::Closed(_) => return Err(closed(batch.header().shard)),
+        }
+        if budget.pushes_late() {
+            return Err(late());
         }
         if !budget.has_room(batch.total_len()) {
             return Err(busy());
@@ -218,6 +221,12 @@ pub(super) fn going_away() -> WireError {
 
 fn busy() -> WireError {
     WireError::retry_after(ErrorCode::Busy, BUSY_RETRY_MS, "too many bytes wait for the disk; put again after the wait")
+}
+
+/// Puts give way to what is promised, by refusal and never by delay.
+fn late() -> WireError {
+    let message = "the lane is late with what it has promised to consumers; put again after the wait";
+    WireError::retry_after(ErrorCode::Busy, LATE_RETRY_MS, message)
 }
 
 /// Whether the shard is closed waits for the catalog, and nobody else is to wait for that.

@@ -70,7 +70,9 @@ pub(super) enum Change {
     /// Forget a condemned incarnation.
     Forget { incarnation: u64 },
     /// Register a consumer of the stream of this name.
-    RegisterConsumer { stream: StreamName, consumer: String, now_ms: u64 },
+    RegisterConsumer { stream: StreamName, consumer: String, reserved_bytes: u64, now_ms: u64 },
+    /// Change what is promised to one.
+    Reserve { stream: StreamName, consumer: ConsumerName, reserved_bytes: u64 },
     /// Deregister one.
     DeregisterConsumer { stream: StreamName, consumer: ConsumerName },
     /// Keep an access key that was just drawn.
@@ -228,7 +230,12 @@ impl<'txn> Tables<'txn> {
                 self.has_changed |= self.condemned.remove(*incarnation)?.is_some();
                 Ok(Ok(Changed::Done))
             }
-            Change::RegisterConsumer { stream, consumer, now_ms } => self.register_consumer(stream, consumer, *now_ms),
+            Change::RegisterConsumer { stream, consumer, reserved_bytes, now_ms } => {
+                self.register_consumer(stream, consumer, *reserved_bytes, *now_ms)
+            }
+            Change::Reserve { stream, consumer, reserved_bytes } => {
+                self.change_consumer(stream, consumer, |it| it.reserving(*reserved_bytes))
+            }
             Change::DeregisterConsumer { stream, consumer } => self.deregister_consumer(stream, consumer),
             Change::CreateKey { create, key, now_ms } => self.create_key(create, key, *now_ms),
             Change::RevokeKey { id_or_name } => self.revoke_key(id_or_name),
@@ -401,8 +408,17 @@ impl<'txn> Tables<'txn> {
         }
     }
 
-    fn register_consumer(&mut self, stream: &StreamName, consumer: &str, now_ms: u64) -> Result<Outcome, redb::Error> {
-        let planned = self.stream(stream)?.and_then(|stream| plan_consumer(consumer, stream.incarnation, now_ms));
+    fn register_consumer(
+        &mut self,
+        stream: &StreamName,
+        consumer: &str,
+        reserved_bytes: u64,
+        now_ms: u64,
+    ) -> Result<Outcome, redb::Error> {
+        let planned = self.stream(stream)?.and_then(|stream| {
+            let plain = plan_consumer(consumer, stream.incarnation, now_ms)?;
+            Ok(plain.reserving(reserved_bytes)?.unwrap_or(plain))
+        });
         let consumer = match planned {
             Ok(consumer) => consumer,
             Err(refusal) => return Ok(Err(refusal)),

@@ -74,6 +74,16 @@ impl Layout {
         self.root.join("ballast")
     }
 
+    /// What a lane can push.
+    pub fn capacity_path(&self) -> PathBuf {
+        self.root.join("capacity")
+    }
+
+    /// Where `rheos calibrate` works; nothing in it is of any use afterwards.
+    pub fn calibration_dir(&self) -> PathBuf {
+        self.root.join("calibration")
+    }
+
     /// The secrets.
     pub fn keys_dir(&self) -> PathBuf {
         self.root.join("keys")

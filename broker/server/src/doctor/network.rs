@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
+use rheos_core::limits::LANES_MAX;
 
 use super::DoctorOptions;
 use crate::finding::Finding;
@@ -31,8 +32,8 @@ pub(super) fn examine(options: &DoctorOptions, holder: Option<u32>, tell: &mut i
             Err(error) => tell(Finding::problem(PORT, &error)),
         },
     }
-    // With two at least there is something to be dealt.
-    let lanes = options.lanes.max(2);
+    // With two at least there is something to be dealt; too many are the cores' finding, not the network's.
+    let lanes = options.lanes.clamp(2, LANES_MAX);
     match Sockets::open(SocketAddr::new(listen.ip(), 0), lanes) {
         Ok(sockets) => {
             tell(sockets.buffers.finding());

@@ -49,6 +49,8 @@ pub(crate) enum Arrival {
     Writable { path: u64 },
     /// A scan for subscriptions has ended; `None` when one of its segments was gone. With all that were.
     Scanned { scan: u64, log: LogId, outcome: Option<Result<ReadOutcome, WireError>>, gone: BTreeSet<u64> },
+    /// Something else is promised to a consumer.
+    ConsumerUpdated { incarnation: u64, consumer: String, done: oneshot::Sender<()> },
     /// A consumer was deregistered: its subscriptions end.
     ConsumerDeregistered { incarnation: u64, consumer: String, done: oneshot::Sender<()> },
     /// A stream was created.

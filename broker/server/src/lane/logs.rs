@@ -83,6 +83,11 @@ impl Logs {
         (0..).zip(&stream.slots).filter_map(|(log, slot)| Some((log, (*slot)?))).collect()
     }
 
+    /// A stream, as the catalog has it, when this lane serves logs of it.
+    pub(super) fn record(&self, incarnation: u64) -> Option<&StreamRecord> {
+        self.streams.get(&incarnation).map(|stream| &*stream.record)
+    }
+
     /// Takes a stream out; its logs stay in their slots until [`remove`](Self::remove).
     pub(super) fn take_stream(&mut self, incarnation: u64) -> Vec<Slot> {
         self.streams.remove(&incarnation).map_or_else(Vec::new, |stream| stream.slots.into_iter().flatten().collect())

@@ -27,6 +27,7 @@ impl Lane {
                 for (log, slot) in self.logs.change(Arc::clone(&record)) {
                     self.change_shards(now, slot, shards_of(&record, log));
                 }
+                self.promise_all(record.incarnation);
                 // Nobody need wait for it.
                 let _ = done.send(());
             }

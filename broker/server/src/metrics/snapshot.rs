@@ -68,6 +68,7 @@ pub(super) struct Consumer {
     pub(super) subscribed: u64,
     pub(super) superseded: u64,
     pub(super) pushed: Amount,
+    pub(super) missed_ms: u64,
     pub(super) behind_ms: Option<u64>,
 }
 
@@ -165,6 +166,7 @@ impl Told {
                     all.subscribed += of_lane.subscribed;
                     all.superseded += of_lane.superseded;
                     all.pushed += of_lane.pushed;
+                    all.missed_ms += of_lane.missed_ms;
                     all.behind_ms = all.behind_ms.max(of_lane.behind_ms);
                 }
             }
@@ -184,6 +186,7 @@ fn consumer(
         subscribed: counted.map_or(0, |counted| counted.subscribed),
         superseded: counted.map_or(0, |counted| counted.superseded),
         pushed: counted.map_or(Amount::default(), |counted| counted.pushed),
+        missed_ms: counted.map_or(0, |counted| counted.missed_ms),
         behind_ms: counted.and_then(|counted| counted.behind_ms),
         record,
     }

@@ -46,7 +46,9 @@ fn needs(streams: &Streams, request: &Request) -> Result<Option<(Action, Resourc
         Request::DescribeStream(name) => (Action::DescribeStream, Resource::stream(name)?),
         Request::DeleteStream(name) => (Action::DeleteStream, Resource::stream(name)?),
         Request::ListStreams { .. } => (Action::ListStreams, Resource::broker()),
+        Request::RegisterConsumer(of) if of.reserved_bytes > 0 => (Action::Reserve, Resource::stream(&of.stream)?),
         Request::RegisterConsumer(of) => (Action::RegisterConsumer, Resource::stream(&of.stream)?),
+        Request::UpdateConsumer(of) => (Action::Reserve, Resource::stream(&of.stream)?),
         Request::DescribeConsumer(of) => (Action::DescribeConsumer, Resource::stream(&of.stream)?),
         Request::ListConsumers { stream, .. } => (Action::ListConsumers, Resource::stream(stream)?),
         Request::DeregisterConsumer(of) => (Action::DeregisterConsumer, Resource::stream(&of.stream)?),
@@ -140,7 +142,8 @@ async fn perform(net: &Net, principal: &Authenticated<Principal>, request: Reque
             net.files.push(FileJob::RemoveStream { incarnation: record.incarnation });
             Ok(Reply::Done)
         }
-        Request::RegisterConsumer(of) => consumers::register(net, principal, &of).await,
+        Request::RegisterConsumer(terms) => consumers::register(net, principal, &terms).await,
+        Request::UpdateConsumer(terms) => consumers::update(net, principal, &terms).await,
         Request::DescribeConsumer(of) => consumers::describe(net, &of),
         Request::ListConsumers { stream, after, limit } => consumers::list(net, &stream, &after, limit),
         Request::DeregisterConsumer(of) => consumers::deregister(net, principal, &of).await,

@@ -28,8 +28,9 @@ fn consumers_are_kept_and_go_with_their_stream() {
     let (_scratch, directory) = new_directory();
     let (catalog, _) = open(&directory);
     let streams = ["orders", "audit"].map(|name| run(catalog.create_stream(create(name, 1), NOW_MS, 1)).expect("room"));
-    let register =
-        |catalog: &Catalog, stream: &str, name_: &str| run(catalog.register_consumer(&name(stream), name_, NOW_MS + 1));
+    let register = |catalog: &Catalog, stream: &str, name_: &str| {
+        run(catalog.register_consumer(&name(stream), name_, 0, NOW_MS + 1))
+    };
     let billing = register(&catalog, "orders", "billing").expect("there is room");
     assert_eq!((billing.incarnation, billing.created_ms), (streams[0].incarnation, NOW_MS + 1));
     let mut others = Vec::new();
@@ -74,7 +75,10 @@ fn a_stream_has_so_many_consumers_and_a_broker_so_many_keys() {
         for number in 0..CONSUMERS_OF_STREAM_MAX {
             let catalog = catalog.clone();
             changes.spawn(async move {
-                catalog.register_consumer(&name("orders"), &format!("c{number}"), NOW_MS).await.expect("there is room");
+                catalog
+                    .register_consumer(&name("orders"), &format!("c{number}"), 0, NOW_MS)
+                    .await
+                    .expect("there is room");
             });
         }
         for number in 0..KEYS_MAX {
@@ -85,15 +89,15 @@ fn a_stream_has_so_many_consumers_and_a_broker_so_many_keys() {
         }
         changes.join_all().await;
     });
-    let refused = run(catalog.register_consumer(&name("orders"), "one-more", NOW_MS)).expect_err("it is full");
+    let refused = run(catalog.register_consumer(&name("orders"), "one-more", 0, NOW_MS)).expect_err("it is full");
     assert_eq!(refused.code, ErrorCode::LimitExceeded);
-    run(catalog.register_consumer(&name("audit"), "first", NOW_MS)).expect("another stream has room");
+    run(catalog.register_consumer(&name("audit"), "first", 0, NOW_MS)).expect("another stream has room");
     let one_more = || run(catalog.create_key(create_key("one-more"), new_key(), NOW_MS));
     assert_eq!(one_more().expect_err("it is full").code, ErrorCode::LimitExceeded);
     run(catalog.revoke_key("k7")).expect("it is there");
     one_more().expect("there is room again");
     run(catalog.deregister_consumer(&name("orders"), &consumer("c7"))).expect("it is there");
-    run(catalog.register_consumer(&name("orders"), "one-more", NOW_MS)).expect("there is room again");
+    run(catalog.register_consumer(&name("orders"), "one-more", 0, NOW_MS)).expect("there is room again");
     catalog.close();
 }
 
@@ -160,7 +164,7 @@ fn a_catalog_from_before_there_were_consumers_and_keys_opens() {
 
     let (catalog, at_start) = open(&directory);
     assert_eq!((at_start.streams, at_start.consumers, at_start.keys), (vec![stream], vec![], vec![]));
-    run(catalog.register_consumer(&name("orders"), "billing", NOW_MS)).expect("there is room");
+    run(catalog.register_consumer(&name("orders"), "billing", 0, NOW_MS)).expect("there is room");
     run(catalog.create_key(create_key("ingest"), new_key(), NOW_MS)).expect("there is room");
     catalog.close();
     let (catalog, at_start) = open(&directory);
@@ -184,7 +188,7 @@ fn a_consumer_or_key_that_is_not_what_was_written_is_not_believed() {
         let (_scratch, directory) = new_directory();
         let (catalog, _) = open(&directory);
         let stream = run(catalog.create_stream(create("orders", 1), NOW_MS, 1)).expect("there is room");
-        run(catalog.register_consumer(&name("orders"), "billing", NOW_MS)).expect("there is room");
+        run(catalog.register_consumer(&name("orders"), "billing", 0, NOW_MS)).expect("there is room");
         let key = run(catalog.create_key(create_key("ingest"), new_key(), NOW_MS)).expect("there is room");
         catalog.close();
         let database = Database::open(directory.layout().catalog_path()).expect("nobody else has it");

@@ -52,7 +52,7 @@ fn tags_of_streams_and_consumers_are_kept_apart() {
     let (catalog, _) = open(&directory);
     let (stream, board) = (name("orders"), ConsumerName::new("board").expect("it is a name"));
     run(catalog.create_stream(create("orders", 1), NOW_MS, 1)).expect("there is room");
-    run(catalog.register_consumer(&stream, "board", NOW_MS)).expect("there is room");
+    run(catalog.register_consumer(&stream, "board", 0, NOW_MS)).expect("there is room");
     let of_stream = |set, remove: &[&str]| {
         let remove = remove.iter().map(ToString::to_string).collect();
         run(catalog.tag_stream(&stream, set, remove)).map(|stream| stream.tags.list())

@@ -11,12 +11,12 @@ use rheos_client::{Client, ConnectOptions, Error, Position, StreamDescription, S
 use tokio::time::sleep;
 
 use super::board::{Health, Phase, SharedBoard};
-use super::broker_process::{BrokerProcess, Ready};
 use super::consumers::ConsumerTask;
 use super::load::{Load, LoadPlan};
 use super::place::Place;
 use super::records::Records;
 use super::witness::Witness;
+use crate::broker_process::{BrokerProcess, Ready};
 use crate::failure::Failure;
 use crate::output::count;
 use crate::units::{show_grouped, show_nanos};
@@ -117,7 +117,7 @@ pub(super) struct Course<'a> {
 
 /// Runs the demo from its beginning to the last record.
 pub(super) async fn run(place: &Place, plan: Plan, records: Records, board: &SharedBoard) -> Result<Finish, Ended> {
-    let broker = BrokerProcess::start(place, SocketAddr::from(([127, 0, 0, 1], 0)))?;
+    let broker = BrokerProcess::start(&place.data(), place.log(), SocketAddr::from(([127, 0, 0, 1], 0)), &[])?;
     let mut course = Course { place, board: board.clone(), broker, consumers: Vec::new() };
     let ready = course.ready(Health::Starting).await?;
     ready.warnings.iter().for_each(|warning| course.tell(format!("the broker warns: {warning}")));
@@ -242,7 +242,7 @@ impl Course<'_> {
     /// Starts the broker again, and waits until it has taken all that was put meanwhile. Gives how long the
     /// broker says that its start took, in ms.
     async fn revive(&mut self, address: SocketAddr) -> Result<u64, Ended> {
-        self.broker = BrokerProcess::start(self.place, address)?;
+        self.broker = BrokerProcess::start(&self.place.data(), self.place.log(), address, &[])?;
         let ready = self.ready(Health::Recovering).await?;
         let (board, waiting) = (self.board.clone(), self.board.lock().ledger.counts().put);
         self.until("the broker did not take what was put while it was away", || {

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::exposition::{Sample, samples};
+use crate::exposition::{Sample, samples};
 
 /// Everything that a page says.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -29,13 +29,14 @@ use session::Session;
 const SHOWN: [&str; 6] = ["text", "rust", "wire", "disk", "yaml", "ini"];
 
 /// Pages whose commands need a broker that already serves.
-const WITH_BROKER: [&str; 6] = [
+const WITH_BROKER: [&str; 7] = [
     "broker/docs/src/commands.md",
     "broker/docs/src/operating/backup.md",
     "broker/docs/src/operating/damage.md",
     "broker/docs/src/operating/metrics.md",
     "broker/docs/src/operating/night.md",
     "broker/docs/src/security.md",
+    "broker/docs/src/tuning.md",
 ];
 
 /// Every block that is not run, with its page and reason.

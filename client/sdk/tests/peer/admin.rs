@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rheos_client::protocol::message::{ConsumerOf, CreateKey, Reply, Request};
+use rheos_client::protocol::message::{ConsumerOf, ConsumerTerms, CreateKey, Reply, Request};
 use rheos_client::{ConsumerDescription, ErrorCode, KeyDescription, NewKey, StreamFilter, Tag, WireError};
 
 use super::{ARRIVAL_MS, State};
@@ -57,16 +57,22 @@ impl State {
                 let tags = self.admin.tags.get(&(of.stream, of.consumer)).cloned().unwrap_or_default();
                 Reply::Tags(tags.into_iter().map(|(key, value)| Tag { key, value }).collect())
             }
-            Request::RegisterConsumer(ConsumerOf { stream, consumer }) => {
+            Request::RegisterConsumer(ConsumerTerms { stream, consumer, reserved_bytes }) => {
                 let incarnation = self.incarnation_of(&stream)?;
                 if self.admin.consumers.contains_key(&(stream.clone(), consumer.clone())) {
                     let message = format!("stream {stream} has a consumer {consumer}");
                     return Err(WireError::new(ErrorCode::ConsumerExists, message));
                 }
                 let name = consumer.clone();
-                let made = ConsumerDescription { name, incarnation, created_ms: ARRIVAL_MS, epoch: 0 };
+                let made = ConsumerDescription { name, incarnation, created_ms: ARRIVAL_MS, epoch: 0, reserved_bytes };
                 self.admin.consumers.insert((stream, consumer), made.clone());
                 Reply::Consumer(self.admin.with_epoch(made))
+            }
+            Request::UpdateConsumer(ConsumerTerms { stream, consumer, reserved_bytes }) => {
+                let found = self.admin.consumers.get_mut(&(stream.clone(), consumer.clone()));
+                let found = found.ok_or_else(|| no_consumer(&ConsumerOf { stream, consumer }))?;
+                found.reserved_bytes = reserved_bytes;
+                Reply::Consumer(found.clone())
             }
             Request::DescribeConsumer(of) => {
                 let found = self.admin.consumers.get(&(of.stream.clone(), of.consumer.clone())).cloned();

@@ -72,7 +72,7 @@ struct Subscription {
 impl Peer {
     pub(crate) fn register(&self, stream: &str, consumer: &str) {
         let of = ConsumerOf { stream: stream.to_owned(), consumer: consumer.to_owned() };
-        self.state(|state| state.administer(Request::RegisterConsumer(of)).unwrap());
+        self.state(|state| state.administer(Request::RegisterConsumer(of.into())).unwrap());
     }
 
     pub(crate) fn deregister(&self, stream: &str, consumer: &str) {

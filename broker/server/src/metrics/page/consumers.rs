@@ -53,4 +53,15 @@ const CONSUMERS: &[Family<Consumer>] = &[
         help: "Subscriptions that ended because the same consumer subscribed to the shard elsewhere.",
         value: |consumer| Some(Value::Whole(consumer.superseded)),
     },
+    Family {
+        name: "rheos_reservation_missed_seconds_total",
+        kind: Kind::Counter,
+        help: "Seconds in which a lane was late by 100 ms or more with what is reserved for the consumer, which had \
+               credit for it; the sum of all lanes. Puts to such a lane are refused meanwhile. Nothing for a consumer \
+               that has no reservation.",
+        value: |consumer| {
+            let is_told = consumer.record.reserved.is_some() || consumer.missed_ms > 0;
+            is_told.then(|| seconds(consumer.missed_ms))
+        },
+    },
 ];

@@ -68,6 +68,7 @@ pub(in crate::net) enum Action {
     TagStream,
     TagConsumer,
     ListTags,
+    Reserve,
 }
 
 /// What an action needs.
@@ -109,6 +110,8 @@ impl Action {
             Action::TagStream => ("tag", Everywhere(Admin)),
             Action::TagConsumer => ("tag a consumer of", WithStream(ReadWrite)),
             Action::ListTags => ("list the tags of", WithStream(ReadOnly)),
+            // Every stream has to share what is left of a lane.
+            Action::Reserve => ("reserve bandwidth for a consumer of", Everywhere(Admin)),
         }
     }
 }

@@ -4,24 +4,51 @@ use std::sync::Arc;
 
 use rheos_core::catalog::consumer_not_found;
 use rheos_protocol::error::{ErrorCode, WireError};
-use rheos_protocol::message::{ConsumerOf, Reply};
+use rheos_protocol::message::{ConsumerOf, ConsumerTerms, Reply};
 use rheos_protocol::name::ConsumerName;
 
 use super::authority::Authenticated;
 use super::{Net, in_turn, page_len, stream_name};
 use crate::clock;
 use crate::identity::Principal;
+use crate::lane::Arrival;
 
 pub(super) async fn register(
     net: &Net,
     principal: &Authenticated<Principal>,
-    of: &ConsumerOf,
+    terms: &ConsumerTerms,
 ) -> Result<Reply, WireError> {
+    let ConsumerTerms { stream, consumer, reserved_bytes } = terms;
     let _order = in_turn(net, principal).await?;
+    let stream = net.streams.named(&stream_name(stream)?)?;
+    // One that is there already is refused for that, and keeps what it was promised.
+    if *reserved_bytes > 0 && !net.consumers.exists(stream.incarnation, consumer) {
+        net.resharder.reservations.admit_consumer(&stream, consumer, *reserved_bytes)?;
+    }
     let wall_ms = clock::now().wall_ms;
-    let record = net.catalog.register_consumer(&stream_name(&of.stream)?, &of.consumer, wall_ms).await?;
+    let record = net.catalog.register_consumer(&stream.name, consumer, *reserved_bytes, wall_ms).await?;
     net.consumers.add(Arc::clone(&record));
     Ok(Reply::Consumer(record.describe(net.consumers.next_epoch(wall_ms))))
+}
+
+/// Changes what is promised to a consumer. The answer has no epoch: whoever changes it need not be about to subscribe.
+pub(super) async fn update(
+    net: &Net,
+    principal: &Authenticated<Principal>,
+    terms: &ConsumerTerms,
+) -> Result<Reply, WireError> {
+    let ConsumerTerms { stream, consumer, reserved_bytes } = terms;
+    let _order = in_turn(net, principal).await?;
+    let (stream, consumer) = (net.streams.named(&stream_name(stream)?)?, consumer_name(consumer)?);
+    if !net.consumers.exists(stream.incarnation, consumer.as_str()) {
+        return Err(consumer_not_found(&stream.name, &consumer));
+    }
+    net.resharder.reservations.admit_consumer(&stream, consumer.as_str(), *reserved_bytes)?;
+    let record = net.catalog.reserve(&stream.name, &consumer, *reserved_bytes).await?;
+    net.consumers.add(Arc::clone(&record));
+    let (incarnation, name) = (record.incarnation, || record.name.as_str().to_owned());
+    net.tell(&stream, |done| Arrival::ConsumerUpdated { incarnation, consumer: name(), done }).await?;
+    Ok(Reply::Consumer(record.describe(0)))
 }
 
 /// Whoever describes a consumer is about to subscribe as it, so each description has an epoch of its own.

@@ -31,6 +31,9 @@ pub(super) async fn update(
     let _order = in_turn(net, principal).await?;
     let before = net.streams.named(&stream_name(&update.stream)?)?;
     let horizon_ms = horizon_ms(net, &before).await?;
+    if let Some(changed) = before.update(&update, horizon_ms)? {
+        net.resharder.reservations.admit_stream(&changed)?;
+    }
     let record = net.catalog.update_stream(&before.name, update, horizon_ms).await?;
     publish(net, &record).await?;
     if record != before {

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use rheos_core::catalog::{StreamRecord, plan_stream};
 use rheos_protocol::frame::kind;
 use rheos_protocol::message::{
-    Access, ChangeTags, ConsumerOf, CreateKey, CreateStream, Hello, KeyPolicy, MergeShards, Position, Read, SplitShard,
-    StreamFilter, Subscribe, Tagged, UpdateShardCount, UpdateStream,
+    Access, ChangeTags, ConsumerOf, ConsumerTerms, CreateKey, CreateStream, Hello, KeyPolicy, MergeShards, Position,
+    Read, SplitShard, StreamFilter, Subscribe, Tagged, UpdateShardCount, UpdateStream,
 };
 
 use super::settings::list_streams;
@@ -47,6 +47,7 @@ fn row(request: &Request) -> &'static str {
         Request::DescribeStream(_) => "DyyyyyD",
         Request::ListStreams { .. } => "yyyyyyy",
         Request::DeleteStream(_) => "DDDyDDD",
+        Request::RegisterConsumer(of) if of.reserved_bytes > 0 => "DDDyDDD",
         Request::RegisterConsumer(_) => "DDyyDyD",
         Request::DescribeConsumer(_) => "DyyyyyD",
         Request::ListConsumers { .. } => "DyyyyyD",
@@ -65,6 +66,7 @@ fn row(request: &Request) -> &'static str {
         Request::ChangeTags(change) if change.of.consumer.is_some() => "DDyyDyD",
         Request::ChangeTags(_) => "DDDyDDD",
         Request::ListTags(_) => "DyyyyyD",
+        Request::UpdateConsumer(_) => "DDDyDDD",
     }
 }
 
@@ -89,7 +91,9 @@ fn every_request() -> Vec<Request> {
         Request::DescribeStream(STREAM.0.to_owned()),
         Request::ListStreams { after: String::new(), limit: 1, filter: StreamFilter::default() },
         Request::DeleteStream(STREAM.0.to_owned()),
-        Request::RegisterConsumer(of.clone()),
+        Request::RegisterConsumer(of.clone().into()),
+        Request::RegisterConsumer(ConsumerTerms::from(of.clone()).reserving(1)),
+        Request::UpdateConsumer(of.clone().into()),
         Request::DescribeConsumer(of.clone()),
         Request::ListConsumers { stream: STREAM.0.to_owned(), after: String::new(), limit: 1 },
         Request::DeregisterConsumer(of),

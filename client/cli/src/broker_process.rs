@@ -1,6 +1,6 @@
-//! The demo's broker: this same program, in a process of its own.
+//! A broker of a command's own, for the demo or to measure: this same program, in another process.
 //!
-//! What must hold: it never outlives the demo, however that ends; nothing of the user's environment
+//! What must hold: it never outlives the command, however that ends; nothing of the user's environment
 //! configures it; when it ends by itself, what it said last is told.
 
 use std::fs::{self, File, OpenOptions};
@@ -16,7 +16,6 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use super::place::Place;
 use crate::failure::Failure;
 
 /// How long a broker that was told to stop may take.
@@ -28,7 +27,7 @@ const LAST_WORDS_BYTES_MAX: usize = 64 << 10;
 
 /// A broker that runs, or has ended and was not looked at yet. Dropping it kills it.
 #[derive(Debug)]
-pub(super) struct BrokerProcess {
+pub(crate) struct BrokerProcess {
     child: Child,
     said: Receiver<String>,
     log: PathBuf,
@@ -37,26 +36,31 @@ pub(super) struct BrokerProcess {
 
 /// What the broker says when clients can connect.
 #[derive(Debug, Clone)]
-pub(super) struct Ready {
-    pub(super) address: SocketAddr,
-    pub(super) started_ms: u64,
-    pub(super) lanes: u64,
-    pub(super) warnings: Vec<String>,
+pub(crate) struct Ready {
+    pub(crate) address: SocketAddr,
+    pub(crate) started_ms: u64,
+    pub(crate) lanes: u64,
+    pub(crate) warnings: Vec<String>,
 }
 
 impl BrokerProcess {
-    /// Starts a broker. To be called on the main thread, with which the broker ends.
-    pub(super) fn start(place: &Place, listen: SocketAddr) -> Result<BrokerProcess, Failure> {
-        let failed = |error: std::io::Error| Failure::new(format!("cannot start the demo's broker: {error}"));
-        let log = place.log();
+    /// Starts a broker with its data there, with these flags, which writes to a log what it has to say. To be called
+    /// on the main thread, with which the broker ends.
+    pub(crate) fn start(
+        data: &Path,
+        log: PathBuf,
+        listen: SocketAddr,
+        flags: &[&str],
+    ) -> Result<BrokerProcess, Failure> {
+        let failed = |error: std::io::Error| Failure::new(format!("cannot start a broker: {error}"));
         let stderr = OpenOptions::new().create(true).append(true).open(&log).map_err(failed)?;
         let program = std::env::current_exe().map_err(failed)?;
-        let mut child = command(&program, &place.data(), listen).stderr(stderr).spawn().map_err(failed)?;
+        let mut child = command(&program, data, listen).args(flags).stderr(stderr).spawn().map_err(failed)?;
         let stdout = child.stdout.take().expect("it is piped");
         let (say, said) = mpsc::channel();
         thread::spawn(move || {
             let mut line = String::new();
-            // Nobody listens when the demo has given up.
+            // Nobody listens when the command has given up.
             if BufReader::new(stdout).read_line(&mut line).is_ok_and(|bytes| bytes > 0) {
                 let _ = say.send(line);
             }
@@ -65,7 +69,7 @@ impl BrokerProcess {
     }
 
     /// Its process id.
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
@@ -74,7 +78,7 @@ impl BrokerProcess {
     /// # Errors
     ///
     /// When it has ended instead.
-    pub(super) fn ready(&mut self) -> Result<Option<Ready>, Failure> {
+    pub(crate) fn ready(&mut self) -> Result<Option<Ready>, Failure> {
         if self.ready.is_none() {
             match self.said.try_recv() {
                 Ok(line) => self.ready = Some(ready(&line).ok_or_else(|| self.strange(&line))?),
@@ -87,16 +91,16 @@ impl BrokerProcess {
     /// # Errors
     ///
     /// When it has ended, with its last words.
-    pub(super) fn check(&mut self) -> Result<(), Failure> {
+    pub(crate) fn check(&mut self) -> Result<(), Failure> {
         match self.child.try_wait() {
             Ok(None) => Ok(()),
             Ok(Some(status)) => Err(self.ended(status)),
-            Err(error) => Err(Failure::new(format!("cannot look after the demo's broker: {error}"))),
+            Err(error) => Err(Failure::new(format!("cannot look after the broker: {error}"))),
         }
     }
 
     /// Kills it with SIGKILL, and waits until nothing of it is left.
-    pub(super) fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -107,7 +111,7 @@ impl BrokerProcess {
     /// # Errors
     ///
     /// When it does not stop cleanly.
-    pub(super) async fn stop(&mut self) -> Result<(), Failure> {
+    pub(crate) async fn stop(&mut self) -> Result<(), Failure> {
         self.check()?;
         // It may be ending at this moment; then the wait below sees it.
         let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
@@ -151,7 +155,7 @@ fn command(program: &Path, data: &Path, listen: SocketAddr) -> Command {
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("RHEOS_")) {
         command.env_remove(name);
     }
-    // A group of its own: Ctrl-C on the terminal is for the demo, which ends the broker itself.
+    // A group of its own: Ctrl-C on the terminal is for the command, which ends the broker itself.
     command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped());
     command
 }

@@ -11,10 +11,10 @@ use std::borrow::Cow;
 
 /// One number of a page.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Sample<'a> {
-    pub(super) name: &'a str,
+pub(crate) struct Sample<'a> {
+    pub(crate) name: &'a str,
     labels: Labels<'a>,
-    pub(super) value: f64,
+    pub(crate) value: f64,
 }
 
 /// Names and their values.
@@ -22,7 +22,7 @@ type Labels<'a> = Vec<(&'a str, Cow<'a, str>)>;
 
 impl Sample<'_> {
     /// The value of a label.
-    pub(super) fn label(&self, name: &str) -> Option<&str> {
+    pub(crate) fn label(&self, name: &str) -> Option<&str> {
         self.labels.iter().find(|(found, _)| *found == name).map(|(_, value)| value.as_ref())
     }
 }
@@ -32,7 +32,7 @@ impl Sample<'_> {
 /// # Errors
 ///
 /// The number and the text of a line that is none.
-pub(super) fn samples(text: &str) -> impl Iterator<Item = Result<Sample<'_>, String>> {
+pub(crate) fn samples(text: &str) -> impl Iterator<Item = Result<Sample<'_>, String>> {
     let lines = text.lines().enumerate().map(|(index, line)| (index + 1, line.trim()));
     let samples = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
     samples.map(|(number, line)| sample(line).ok_or_else(|| format!("line {number} is no sample: {line}")))
