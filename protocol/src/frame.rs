@@ -123,7 +123,7 @@ kinds! {
     READ_METRICS = 80,
     /// Reply to [`READ_METRICS`]: one of as many as it takes.
     METRICS = 81,
-    /// Request: change retention, largest record or limits of a stream; answered with [`STREAM`].
+    /// Request: change retention, largest record, limits or mode of a stream; answered with [`STREAM`].
     UPDATE_STREAM = 96,
     /// Request: change tags of a stream or a registered consumer.
     CHANGE_TAGS = 98,
@@ -131,6 +131,10 @@ kinds! {
     LIST_TAGS = 100,
     /// Reply to [`LIST_TAGS`].
     TAGS = 101,
+    /// Request: the steps of an on-demand stream.
+    LIST_SCALING_STEPS = 102,
+    /// Reply to [`LIST_SCALING_STEPS`].
+    SCALING_STEPS = 103,
 }
 
 impl FrameHeader {

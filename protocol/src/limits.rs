@@ -88,6 +88,12 @@ pub const TAG_KEY_CHARS_MAX: usize = 128;
 pub const TAG_VALUE_CHARS_MAX: usize = 256;
 /// Most tags that a listing may ask for at once.
 pub const FILTER_TAGS_MAX: u32 = 10;
+/// Fewest open shards of an on-demand stream that sets nothing else (as in Kinesis: 4 MB a second).
+pub const ON_DEMAND_SHARDS_MIN: u32 = 4;
+/// Most open shards of an on-demand stream that sets nothing else (as in Kinesis: 200 MB a second).
+pub const ON_DEMAND_SHARDS_MAX: u32 = 200;
+/// Most steps of an on-demand stream that are remembered; the oldest go first.
+pub const SCALING_STEPS_MAX: u32 = 100;
 /// Time in which a new connection must say Hello, in milliseconds.
 pub const HELLO_MS_MAX: u64 = 5_000;
 

@@ -9,6 +9,7 @@
 mod consumer;
 mod key;
 mod metrics;
+mod mode;
 mod push;
 mod reshard;
 mod settings;
@@ -22,6 +23,7 @@ use crate::hash::HashRange;
 pub use consumer::{ConsumerDescription, ConsumerOf, ConsumerTerms};
 pub use key::{Access, CreateKey, KeyDescription, KeyPolicy, NewKey};
 pub use metrics::MetricsPiece;
+pub use mode::{ScalingOutcome, ScalingReason, ScalingStep, ShardBounds, StreamMode};
 pub use push::{Push, PushEnd, Subscribe};
 pub use reshard::{MergeShards, SplitShard, UpdateShardCount};
 pub use settings::{Limit, LimitsUpdate, StreamLimits, StreamSettings, UpdateStream};
@@ -139,9 +141,9 @@ pub struct Batches {
 /// A request to make a stream.
 ///
 /// ```text
-///   text name | u32 shards | u64 retention ms | u32 largest record bytes
+///   text name | u32 shards | u64 retention ms | u32 largest record bytes | mode
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CreateStream {
     /// Name, not yet proved.
     pub name: String,
@@ -151,6 +153,8 @@ pub struct CreateStream {
     pub retention_ms: u64,
     /// 1 MiB to 10 MiB; 0 means 1 MiB.
     pub record_bytes_max: u32,
+    /// Who decides how many shards it has later.
+    pub mode: StreamMode,
 }
 
 /// A stream with its shards.
@@ -210,6 +214,8 @@ pub struct StreamSummary {
     pub open_shards: u32,
     /// How long records are kept.
     pub retention_ms: u64,
+    /// Who decides how many shards it has.
+    pub mode: StreamMode,
 }
 
 /// Everything a client asks, except a put, whose payload is a batch.
@@ -282,6 +288,8 @@ pub enum Request {
     ChangeTags(ChangeTags),
     /// List tags.
     ListTags(Tagged),
+    /// The steps of the on-demand stream of this name.
+    ListScalingSteps(String),
     /// Change what is promised to a registered consumer.
     UpdateConsumer(ConsumerTerms),
 }
@@ -328,6 +336,8 @@ pub enum Reply {
     Metrics(MetricsPiece),
     /// To ListTags: all of them, sorted by their keys.
     Tags(Vec<Tag>),
+    /// To ListScalingSteps: those that are remembered, the newest first.
+    ScalingSteps(Vec<ScalingStep>),
 }
 
 impl Request {
@@ -358,6 +368,7 @@ impl Request {
             Request::UpdateStream(_) => kind::UPDATE_STREAM,
             Request::ChangeTags(_) => kind::CHANGE_TAGS,
             Request::ListTags(_) => kind::LIST_TAGS,
+            Request::ListScalingSteps(_) => kind::LIST_SCALING_STEPS,
             Request::UpdateConsumer(_) => kind::UPDATE_CONSUMER,
         }
     }
@@ -378,8 +389,12 @@ impl Request {
                 out.put_u32_le(create.shards);
                 out.put_u64_le(create.retention_ms);
                 out.put_u32_le(create.record_bytes_max);
+                create.mode.encode(out);
             }
-            Request::DescribeStream(name) | Request::DeleteStream(name) | Request::RevokeKey(name) => {
+            Request::DescribeStream(name)
+            | Request::DeleteStream(name)
+            | Request::RevokeKey(name)
+            | Request::ListScalingSteps(name) => {
                 FieldWriter::text(out, name);
             }
             Request::ListStreams { after, limit, filter } => {
@@ -428,6 +443,7 @@ impl Request {
                 shards: fields.u32()?,
                 retention_ms: fields.u64()?,
                 record_bytes_max: fields.u32()?,
+                mode: StreamMode::decode(&mut fields)?,
             }),
             kind::DESCRIBE_STREAM => Request::DescribeStream(name(&mut fields)?),
             kind::LIST_STREAMS => Request::ListStreams {
@@ -455,6 +471,7 @@ impl Request {
             kind::UPDATE_STREAM => Request::UpdateStream(UpdateStream::decode(&mut fields)?),
             kind::CHANGE_TAGS => Request::ChangeTags(ChangeTags::decode(&mut fields)?),
             kind::LIST_TAGS => Request::ListTags(Tagged::decode(&mut fields)?),
+            kind::LIST_SCALING_STEPS => Request::ListScalingSteps(name(&mut fields)?),
             kind::UPDATE_CONSUMER => Request::UpdateConsumer(ConsumerTerms::decode(&mut fields)?),
             _ => return Ok(None),
         }))
@@ -482,6 +499,7 @@ impl Reply {
             Reply::Keys(..) => kind::KEYS,
             Reply::Metrics(_) => kind::METRICS,
             Reply::Tags(_) => kind::TAGS,
+            Reply::ScalingSteps(_) => kind::SCALING_STEPS,
         }
     }
 
@@ -523,6 +541,7 @@ impl Reply {
                 out.put_slice(&piece.text);
             }
             Reply::Tags(tags) => tag::encode_tags(tags, out),
+            Reply::ScalingSteps(steps) => mode::encode_steps(steps, out),
         });
     }
 
@@ -577,6 +596,7 @@ impl Reply {
             }
             kind::METRICS => Reply::Metrics(MetricsPiece::decode(&mut fields, &payload)?),
             kind::TAGS => Reply::Tags(tag::decode_tags(&mut fields)?),
+            kind::SCALING_STEPS => Reply::ScalingSteps(mode::decode_steps(&mut fields)?),
             _ => return Ok(None),
         }))
     }
@@ -723,6 +743,7 @@ impl StreamSummary {
         out.put_u64_le(self.created_ms);
         out.put_u32_le(self.open_shards);
         out.put_u64_le(self.retention_ms);
+        self.mode.encode(out);
     }
 
     fn decode(fields: &mut FieldReader<'_>) -> Result<StreamSummary, Malformed> {
@@ -732,6 +753,7 @@ impl StreamSummary {
             created_ms: fields.u64()?,
             open_shards: fields.u32()?,
             retention_ms: fields.u64()?,
+            mode: StreamMode::decode(fields)?,
         })
     }
 }

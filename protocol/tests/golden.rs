@@ -196,9 +196,10 @@ macro_rules! variants {
 
 variants!(request_name, REQUESTS, Request: Hello Ping Read CreateStream DescribeStream ListStreams DeleteStream
     RegisterConsumer DescribeConsumer ListConsumers DeregisterConsumer Subscribe Credit Unsubscribe CreateKey ListKeys
-    RevokeKey SplitShard MergeShards UpdateShardCount ReadMetrics UpdateStream ChangeTags ListTags UpdateConsumer);
+    RevokeKey SplitShard MergeShards UpdateShardCount ReadMetrics UpdateStream ChangeTags ListTags UpdateConsumer
+    ListScalingSteps);
 variants!(reply_name, REPLIES, Reply: Welcome Error Pong Ack Batches Stream Streams Done Consumer Consumers
-    Subscribed Push PushEnd Key Keys Metrics Tags);
+    Subscribed Push PushEnd Key Keys Metrics Tags ScalingSteps);
 variants!(limit_name, LIMITS, Limit: Inherit Unlimited PerSecond);
 variants!(position_name, POSITIONS, Position: TrimHorizon Latest AtSequence AfterSequence AtTimestamp);
 variants!(push_end_name, PUSH_ENDS, PushEnd: ShardEnd Superseded Deregistered Trimmed GoingAway Error);

@@ -1,7 +1,7 @@
 //! Shards of a log that are closed, opened and forgotten: what is admitted, what is known afterwards, and what a
 //! start compares.
 
-use rheos_core::limits::CLOSING_RETRY_MS;
+use rheos_core::limits::{CLOSE_MS, CLOSING_RETRY_MS};
 use rheos_core::log::{Event, LogShard};
 use rheos_protocol::batch::ProducerStamp;
 use rheos_protocol::error::{ErrorCode, Retry};
@@ -220,4 +220,55 @@ fn no_shard_is_closed_elsewhere_than_its_log_has_said() {
     rig.commit_split((0, 2), [5, 6]);
     let shards: Vec<LogShard> = rig.settings.shards.clone();
     rig.tell(Event::Resharded { shards });
+}
+
+/// Children are opened in the middle of a segment, whose head does not know them. When its footer was not written
+/// before a kill, it is read without it.
+#[test]
+fn children_that_a_segment_does_not_inherit_are_found_without_its_footer() {
+    let mut rig = Rig::new(2);
+    rig.seals = false;
+    rig.put(1, &["before"]);
+    rig.split(0, [5, 6]);
+    assert_eq!(rig.put(5, &["first of a child"]), 0);
+    assert_eq!(rig.put(1, &["between"]), 1);
+    assert_eq!(rig.put(6, &["first of the other"]), 0);
+    assert_eq!(rig.put(1, &["after"]), 2);
+    roll(&mut rig);
+    assert_eq!(rig.put(5, &["second of a child"]), 1);
+    assert_eq!(rig.files.segments.keys().copied().collect::<Vec<_>>(), [1, 2]);
+    for life in 0..3 {
+        if life > 0 {
+            rig.seals = life > 1;
+            assert_eq!(rig.restart(), Ok(None), "in life {life}");
+        }
+        assert_eq!(rig.read_all(1), Ok(["before", "between", "after"].map(str::to_owned).to_vec()));
+        assert_eq!(rig.read_all(5), Ok(["first of a child", "second of a child"].map(str::to_owned).to_vec()));
+        assert_eq!(rig.read_all(6), Ok(vec!["first of the other".to_owned()]));
+    }
+    assert_eq!(rig.put(6, &["second of the other"]), 1);
+}
+
+/// Shards that were opened, closed and forgotten in one segment are no damage of it.
+#[test]
+fn a_shard_that_came_and_went_in_one_segment_is_no_damage() {
+    let mut rig = Rig::new(1);
+    rig.seals = false;
+    rig.put(0, &["the segment begins before them"]);
+    rig.split(0, [5, 6]);
+    rig.put(5, &["came"]);
+    rig.split(5, [7, 8]);
+    rig.put(7, &["stays"]);
+    rig.kill();
+    rig.settings.shards.retain(|shard| ![0, 5].contains(&shard.number));
+    assert_eq!(rig.start(), Ok(None));
+    assert_eq!(rig.read_all(7), Ok(vec!["stays".to_owned()]));
+    assert_eq!(rig.put(7, &["goes on"]), 1);
+}
+
+/// Has the log go on in its next segment.
+fn roll(rig: &mut Rig) {
+    rig.wait(CLOSE_MS);
+    rig.wait(CLOSE_MS);
+    rig.wait(CLOSE_MS);
 }

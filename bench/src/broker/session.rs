@@ -111,7 +111,7 @@ impl Session {
 
     /// Makes a stream with the default settings.
     pub(crate) async fn create_stream(&self, name: &str, shards: u32) -> Result<StreamDescription, Failure> {
-        let create = CreateStream { name: name.to_owned(), shards, retention_ms: 0, record_bytes_max: 0 };
+        let create = CreateStream { name: name.to_owned(), shards, ..CreateStream::default() };
         match self.request(&Request::CreateStream(create)).await? {
             Reply::Stream(stream) => Ok(stream),
             other => Err(unexpected("CreateStream", &other)),

@@ -40,10 +40,17 @@ pub struct ShardState {
     pub last_arrival_ms: u64,
 }
 
+impl ShardState {
+    /// A shard that has stored nothing.
+    pub fn new(shard: u32) -> ShardState {
+        ShardState { shard, closed: false, next_sequence: 0, last_arrival_ms: 0 }
+    }
+}
+
 /// The state of a log between two commits.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CarryOver {
-    /// Every shard of the log, sorted by number.
+    /// Every shard that the log has had by then, sorted by number.
     pub shards: Vec<ShardState>,
     /// The puts that are remembered.
     pub producers: ProducerTable,
@@ -52,10 +59,18 @@ pub struct CarryOver {
 impl CarryOver {
     /// The state of a log that has stored nothing.
     pub fn new(shards: impl IntoIterator<Item = u32>) -> CarryOver {
-        let open = |shard| ShardState { shard, closed: false, next_sequence: 0, last_arrival_ms: 0 };
-        let mut shards: Vec<_> = shards.into_iter().map(open).collect();
+        let mut shards: Vec<_> = shards.into_iter().map(ShardState::new).collect();
         shards.sort_unstable_by_key(|state| state.shard);
         CarryOver { shards, producers: ProducerTable::default() }
+    }
+
+    /// Where a shard stands; one that is not listed was opened since, and begins now.
+    pub fn shard_or_new(&mut self, shard: u32) -> &mut ShardState {
+        let at = self.shards.binary_search_by_key(&shard, |state| state.shard).unwrap_or_else(|at| {
+            self.shards.insert(at, ShardState::new(shard));
+            at
+        });
+        &mut self.shards[at]
     }
 
     /// Where a shard stands.

@@ -5,7 +5,7 @@
 //! use rheos_core::catalog::{LogRecord, StreamRecord, plan_stream};
 //! use rheos_protocol::message::CreateStream;
 //!
-//! let create = CreateStream { name: "orders".to_owned(), shards: 4, retention_ms: 0, record_bytes_max: 0 };
+//! let create = CreateStream { name: "orders".to_owned(), shards: 4, ..CreateStream::default() };
 //! let stream = plan_stream(&create, 1_700_000_000_000, 7, 2, None)?;
 //! assert_eq!(stream.log_count, 2);
 //! assert_eq!(stream.open_shard_of(u128::MAX).unwrap().shard, 3);
@@ -29,6 +29,7 @@ mod key;
 mod plan;
 mod record;
 mod reshard;
+mod scaling;
 mod tags;
 mod terms;
 
@@ -48,6 +49,7 @@ pub use plan::{
 pub use reshard::{
     MadeShard, RESHARD_RETRY_MS, Reshard, ReshardPlan, plan_merge, plan_reshard, plan_scale, plan_split,
 };
+pub use scaling::{decode_step, encode_step, is_said};
 pub use tags::Tags;
 pub use terms::StreamTerms;
 
@@ -193,6 +195,7 @@ impl StreamRecord {
             created_ms: self.created_ms,
             open_shards: u32::try_from(self.open.len()).expect("a stream has at most 10,000 open shards"),
             retention_ms: self.terms.retention_ms,
+            mode: self.terms.mode,
         }
     }
 }

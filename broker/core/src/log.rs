@@ -23,6 +23,7 @@ mod append;
 mod ceilings;
 mod commit;
 mod counted;
+mod loads;
 mod read;
 mod reshard;
 mod retention;
@@ -42,6 +43,7 @@ use crate::carry_over::{self, ShardState};
 use crate::catalog::StreamTerms;
 use crate::commit::CommitHeader;
 use crate::counts::{LogCounts, ShardCounts};
+use crate::keys::KeyHistogram;
 use crate::limits::{CLOSE_MS, SETTLE_MS};
 use crate::producer::ProducerTable;
 use crate::recovery::Recovered;
@@ -325,6 +327,8 @@ struct Shard {
     counts: ShardCounts,
     /// What is left of its ceilings, once something was taken of one.
     ceilings: Option<Box<Ceilings>>,
+    /// What came of which hash keys since that was last asked for; of a provisioned stream, nothing.
+    keys: Option<Box<KeyHistogram>>,
 }
 
 /// Whether a shard takes puts.

@@ -589,10 +589,8 @@ fn content_of(trailer: &Trailer, bytes: &[u8]) -> Option<(SegmentIndex, CarryOve
 
 /// The state with every shard that the catalog knows: one that was made later has stored nothing.
 fn with_shards(mut state: CarryOver, shards: &[u32]) -> CarryOver {
-    for shard in CarryOver::new(shards.iter().copied()).shards {
-        if let Err(at) = state.shards.binary_search_by_key(&shard.shard, |known| known.shard) {
-            state.shards.insert(at, shard);
-        }
+    for shard in shards {
+        state.shard_or_new(*shard);
     }
     state
 }

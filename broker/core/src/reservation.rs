@@ -156,7 +156,7 @@ mod tests {
     const MIB: u64 = 1 << 20;
 
     fn stream(incarnation: u64, shards: u32, lanes: u16) -> StreamRecord {
-        let create = CreateStream { name: "orders".to_owned(), shards, retention_ms: 0, record_bytes_max: 0 };
+        let create = CreateStream { name: "orders".to_owned(), shards, ..CreateStream::default() };
         plan_stream(&create, 1_700_000_000_000, incarnation, lanes, None).expect("it is in range")
     }
 
@@ -208,13 +208,14 @@ mod tests {
         let before = limited(stream(0, 1, 1), MIB);
         assert_eq!(sums(&[(&before, &[8])], 1), [MIB]);
         let split = Reshard::Split { shard: 0, at: 1 << 127 };
-        let (begun, _) = before.begin_reshard(split).expect("it can be split");
+        let (begun, _) = before.begin_reshard(split, None).expect("it can be split");
         assert_eq!(sums(&[(&begun, &[8])], 1), [2 * MIB], "two shards take in twice as much");
         let done = begun.finish_reshard(&[(0, 5)].into(), 1).expect("it has begun").expect("it changes");
         assert_eq!(sums(&[(&done, &[8])], 1), [2 * MIB]);
-        let (merging, _) = done.begin_reshard(Reshard::Merge { shard: 1, adjacent: 2 }).expect("they are neighbours");
+        let (merging, _) =
+            done.begin_reshard(Reshard::Merge { shard: 1, adjacent: 2 }, None).expect("they are neighbours");
         assert_eq!(sums(&[(&merging, &[8])], 1), [2 * MIB], "until it is done");
-        let scale = stream(0, 4, 2).begin_reshard(Reshard::Scale { target: 5 }).expect("it can be scaled").0;
+        let scale = stream(0, 4, 2).begin_reshard(Reshard::Scale { target: 5 }, None).expect("it can be scaled").0;
         let done = {
             let ends = [(0, 1), (1, 1), (2, 1), (3, 1)].into();
             scale.finish_reshard(&ends, 1).expect("it has begun").expect("it changes")

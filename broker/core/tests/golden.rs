@@ -13,7 +13,9 @@ use std::path::PathBuf;
 use bytes::{Bytes, BytesMut};
 use rheos_core::capacity::{Capacity, Found};
 use rheos_core::carry_over::{CarryOver, ShardState};
-use rheos_core::catalog::{ConsumerRecord, KeyRecord, StreamRecord, plan_consumer, plan_key, plan_stream};
+use rheos_core::catalog::{
+    ConsumerRecord, KeyRecord, StreamRecord, decode_step, encode_step, plan_consumer, plan_key, plan_stream,
+};
 use rheos_core::commit::{Commit, CommitHeader, HeaderDigest, SegmentId};
 use rheos_core::footer::{self, SegmentEnd, Trailer};
 use rheos_core::gap::GapMark;
@@ -21,7 +23,7 @@ use rheos_core::index::{IndexEntry, SegmentIndex};
 use rheos_core::producer::StoredPuts;
 use rheos_core::segment::{HEAD_BYTES, HEADER_OFFSET, Header, Label, Predecessor, encode_head};
 use rheos_protocol::batch::{Batch, BatchBuilder, ProducerStamp, PutBatch};
-use rheos_protocol::message::{Access, CreateKey, CreateStream, KeyPolicy};
+use rheos_protocol::message::{Access, CreateKey, CreateStream, KeyPolicy, ScalingOutcome, ScalingReason, ScalingStep};
 use rheos_protocol::record::Record;
 
 #[test]
@@ -66,6 +68,7 @@ fn what_is_golden_is_decoded() {
     assert_eq!(StreamRecord::decode(&stored("catalog-stream")), Ok(stream()));
     assert_eq!(ConsumerRecord::decode(&stored("catalog-consumer")), Ok(consumer()));
     assert_eq!(KeyRecord::decode(&stored("catalog-key")), Ok(key()));
+    assert_eq!(decode_step(&stored("catalog-scaling-step")), Ok(step()));
     assert_eq!(Capacity::decode(&stored("capacity")), Ok(capacity()));
 }
 
@@ -99,6 +102,7 @@ fn table() -> Vec<(&'static str, Vec<u8>)> {
         ("catalog-stream", stream().encode()),
         ("catalog-consumer", consumer().encode()),
         ("catalog-key", key().encode()),
+        ("catalog-scaling-step", encode_step(&step())),
         ("capacity", capacity().encode().expect("it was measured")),
     ]
 }
@@ -199,7 +203,7 @@ fn end() -> SegmentEnd {
 
 fn stream() -> StreamRecord {
     let create =
-        CreateStream { name: "clicks".to_owned(), shards: 2, retention_ms: 86_400_000, record_bytes_max: 1 << 20 };
+        CreateStream { name: "clicks".to_owned(), shards: 2, retention_ms: 86_400_000, ..CreateStream::default() };
     plan_stream(&create, ARRIVAL_MS, SEGMENT.incarnation, 2, None).expect("it is in order")
 }
 
@@ -218,6 +222,12 @@ fn key() -> KeyRecord {
     let create = CreateKey { name: "ingest".to_owned(), policy };
     plan_key(&create, "RKABCDEFGHIJKLMNOPQR", "not-a-secret-but-as-long-as-one-is-usual", ARRIVAL_MS)
         .expect("it is in order")
+}
+
+fn step() -> ScalingStep {
+    let reason = ScalingReason::HotShard { shard: 1, at: 0x9000 << 112, load_milli: 950, share_percent: 52 };
+    let outcome = ScalingOutcome::Done { ended_ms: ARRIVAL_MS + 333 };
+    ScalingStep { begun_ms: ARRIVAL_MS, outcome, from: 2, to: 3, reason }
 }
 
 /// The stored bytes.

@@ -11,7 +11,7 @@
 //! let (catalog, at_start) = Catalog::open(&directory)?;
 //! assert!(at_start.streams.is_empty());
 //!
-//! let create = CreateStream { name: "orders".to_owned(), shards: 4, retention_ms: 0, record_bytes_max: 0 };
+//! let create = CreateStream { name: "orders".to_owned(), shards: 4, ..CreateStream::default() };
 //! let runtime = tokio::runtime::Builder::new_current_thread().build()?;
 //! let stream = runtime.block_on(catalog.create_stream(create, 1_700_000_000_000, 2))?;
 //! catalog.raise_highest_prepared_blocking(stream.incarnation, 0, 1)?;
@@ -47,7 +47,7 @@ use std::thread::{self, JoinHandle};
 use crossbeam::channel::{self, Receiver, Sender, TrySendError};
 use rheos_core::catalog::{ConsumerRecord, KeyRecord, LOGS_OF_STREAM_MAX, LogRecord, Reshard, StreamRecord};
 use rheos_protocol::error::{ErrorCode, WireError};
-use rheos_protocol::message::{CreateKey, CreateStream, Tag, UpdateStream};
+use rheos_protocol::message::{CreateKey, CreateStream, ScalingStep, Tag, UpdateStream};
 use rheos_protocol::name::{ConsumerName, StreamName};
 use tokio::sync::oneshot;
 
@@ -184,15 +184,22 @@ impl Catalog {
         Ok(self.change(Change::Delete { name: name.clone() }).await?.into_stream())
     }
 
-    /// Writes down the intent to reshard a stream.
+    /// Writes down the intent to reshard a stream: by request, or as this step of an on-demand one.
     ///
     /// # Errors
     ///
+    /// `BadRequest` when the stream's mode gives that to others,
     /// `StreamNotFound`, `Resharding` while another has begun, those of
     /// [`plan_reshard`](rheos_core::catalog::plan_reshard), `LimitExceeded` for a broker with too many shards, and
     /// those of every change.
-    pub async fn begin_reshard(&self, stream: &StreamName, reshard: Reshard) -> Result<Arc<StreamRecord>, WireError> {
-        Ok(self.change(Change::BeginReshard { stream: stream.clone(), reshard }).await?.into_stream())
+    pub async fn begin_reshard(
+        &self,
+        stream: &StreamName,
+        reshard: Reshard,
+        step: Option<ScalingStep>,
+    ) -> Result<Arc<StreamRecord>, WireError> {
+        let step = step.map(Box::new);
+        Ok(self.change(Change::BeginReshard { stream: stream.clone(), reshard, step }).await?.into_stream())
     }
 
     /// Closes the parents of the reshard that has begun, each at its end in `ends`, and opens the children.
@@ -216,8 +223,26 @@ impl Catalog {
     /// # Errors
     ///
     /// As for [`finish_reshard`](Self::finish_reshard).
-    pub async fn abandon_reshard(&self, stream: &StreamRecord) -> Result<Arc<StreamRecord>, WireError> {
-        Ok(self.change(Change::AbandonReshard { life: Life::of(stream) }).await?.into_stream())
+    pub async fn abandon_reshard(&self, stream: &StreamRecord, now_ms: u64) -> Result<Arc<StreamRecord>, WireError> {
+        Ok(self.change(Change::AbandonReshard { life: Life::of(stream), now_ms }).await?.into_stream())
+    }
+
+    /// Writes down what stands against a step of an on-demand stream. Changes nothing when that was the last to be said.
+    ///
+    /// # Errors
+    ///
+    /// As for [`finish_reshard`](Self::finish_reshard).
+    pub async fn note_step(&self, stream: &StreamRecord, step: ScalingStep) -> Result<(), WireError> {
+        self.change(Change::NoteStep { life: Life::of(stream), step: Box::new(step) }).await.map(drop)
+    }
+
+    /// The steps of the on-demand stream of this name that are remembered, the newest first.
+    ///
+    /// # Errors
+    ///
+    /// `StreamNotFound`, and those of every change.
+    pub async fn list_steps(&self, stream: &StreamName) -> Result<Vec<ScalingStep>, WireError> {
+        Ok(self.change(Change::ListSteps { stream: stream.clone() }).await?.into_steps())
     }
 
     /// Forgets those of these closed shards, whose records have expired, that may go.
@@ -245,7 +270,10 @@ impl Catalog {
         update: UpdateStream,
         horizon_ms: u64,
     ) -> Result<Arc<StreamRecord>, WireError> {
-        Ok(self.change(Change::Update { stream: stream.clone(), update, horizon_ms }).await?.into_stream())
+        Ok(self
+            .change(Change::Update { stream: stream.clone(), update: Box::new(update), horizon_ms })
+            .await?
+            .into_stream())
     }
 
     /// Changes tags of the stream of this name.

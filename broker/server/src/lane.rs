@@ -18,6 +18,7 @@
 mod afar;
 mod commits;
 mod inbox;
+mod loads;
 mod logs;
 mod promises;
 mod pushes;
@@ -338,6 +339,7 @@ impl Lane {
             Arrival::StorageLow(low) => self.budget.set_storage_low(low),
             Arrival::RollCall { here } => drop(here.send(())),
             Arrival::Readiness(reply) => drop(reply.send(self.readiness())),
+            Arrival::Loads { keys_weight_least, told } => drop(told.send(self.take_loads(keys_weight_least))),
             Arrival::Report(reply) => drop(reply.send(Box::new(self.report(now)))),
             Arrival::Stop => self.stop(now),
         }

@@ -15,6 +15,7 @@
 //!     mtu: 1452,
 //!     limits: rheos_protocol::message::StreamLimits::NONE,
 //!     cores: Vec::new(),
+//!     scaling: rheos_broker::ScalerPace::default(),
 //!     ready: Box::new(|ready| eprintln!("clients can connect to {}", ready.address)),
 //! })
 //! .expect("the message says why not");
@@ -50,6 +51,7 @@ mod recover;
 mod repair;
 mod reservations;
 mod reshard;
+mod scaling;
 mod serve;
 mod service;
 mod signals;
@@ -70,6 +72,7 @@ pub use doctor::{DoctorOptions, examine};
 pub use finding::{Finding, Grade};
 pub use identity::CertificateFiles;
 pub use repair::{LogRepair, RepairError, RepairReport, StreamRepair, plan_repair};
+pub use rheos_core::scaler::ScalerPace;
 pub use serve::{Ready, ServeError, ServeOptions, serve};
 pub use stopping::Unfinished;
 pub use verify::{LogReport, StreamReport, VerifyReport, verify};

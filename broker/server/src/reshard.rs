@@ -14,6 +14,7 @@ use rheos_core::lanes::lanes_of;
 use rheos_core::log::LogId;
 use rheos_core::reshard::{Came, Next, Step, came, next};
 use rheos_protocol::error::{ErrorCode, WireError};
+use rheos_protocol::message::ScalingStep;
 use rheos_protocol::name::StreamName;
 use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, oneshot};
 use tokio::time::{sleep, timeout};
@@ -52,21 +53,24 @@ pub(crate) struct Resharder {
 }
 
 impl Resharder {
-    /// Reshards a stream, in a task of its own: whoever waits for it may go. `order` is the turn to change the catalog.
+    /// Reshards a stream, in a task of its own: whoever waits for it may go. `order` is the turn to change the catalog,
+    /// `step` what it is of an on-demand stream.
     ///
     /// # Errors
-    /// Those of the plan, `Resharding`, `OverReserved`, those of the catalog, and why it was undone.
+    /// Those of the plan and of the stream's mode, `Resharding`, `OverReserved`, those of the catalog, and why it was
+    /// undone.
     pub(crate) async fn reshard(
         &self,
         order: OwnedMutexGuard<()>,
         stream: StreamName,
         reshard: Reshard,
+        step: Option<ScalingStep>,
     ) -> Result<Arc<StreamRecord>, WireError> {
         let resharder = self.clone();
         let resharding = tokio::spawn(async move {
-            let (planned, _) = resharder.streams.named(&stream)?.begin_reshard(reshard)?;
+            let (planned, _) = resharder.streams.named(&stream)?.begin_reshard(reshard, step.as_ref())?;
             resharder.reservations.admit_stream(&planned)?;
-            let begun = resharder.catalog.begin_reshard(&stream, reshard).await?;
+            let begun = resharder.catalog.begin_reshard(&stream, reshard, step).await?;
             reached(Moment::ReshardBegun);
             resharder.streams.change(Arc::clone(&begun));
             drop(order);
@@ -236,7 +240,7 @@ impl Work<'_> {
 
     async fn undo(&self) -> Result<(), WireError> {
         let _order = self.resharder.changes.lock().await;
-        let record = self.resharder.catalog.abandon_reshard(self.begun).await?;
+        let record = self.resharder.catalog.abandon_reshard(self.begun, clock::now().wall_ms).await?;
         self.resharder.streams.change(record);
         Ok(())
     }

@@ -11,6 +11,7 @@ use rheos_core::catalog::LogRecord;
 use rheos_core::limits::LANES_MAX;
 use rheos_core::log::{Log, LogId};
 use rheos_core::recovery::Chore;
+use rheos_core::scaler::ScalerPace;
 use rheos_protocol::message::StreamLimits;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
@@ -31,6 +32,7 @@ use crate::net::Connections;
 use crate::recover::{Found, on_disk, recover_log};
 use crate::reservations::Reservations;
 use crate::reshard::{EXPIRED_WAITING_MAX, Resharder};
+use crate::scaling::{Scaling, ScalingCounts};
 use crate::service;
 use crate::signals::Signals;
 use crate::sockets::Sockets;
@@ -62,6 +64,8 @@ pub struct ServeOptions {
     pub cores: Vec<usize>,
     /// The limits of streams that set nothing else.
     pub limits: StreamLimits,
+    /// How fast on-demand streams are scaled: its default, unless somebody tries it out in less time.
+    pub scaling: ScalerPace,
     /// Called once, when clients can connect.
     pub ready: Box<dyn FnOnce(&Ready) + Send>,
 }
@@ -180,7 +184,13 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
         reservations,
     };
     let (all_lanes, ending) = (inboxes.clone(), stopping.clone());
-    let served = Arc::new(Served { streams: streams.clone(), consumers: consumers.clone(), inboxes: inboxes.clone() });
+    let served = Arc::new(Served {
+        streams: streams.clone(),
+        consumers: consumers.clone(),
+        inboxes: inboxes.clone(),
+        scaling: ScalingCounts::default(),
+    });
+    let scaling = Scaling::new(Arc::clone(&served), resharder.clone(), options.scaling);
     let shared = Shared {
         cores,
         identity,
@@ -210,6 +220,7 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
         signals.serving();
         tokio::spawn(resharder.clone().forget_expired(reported));
         tokio::spawn(async move { resharder.finish_all(at_start.streams).await });
+        tokio::spawn(scaling.run());
         http.stands(Standing::Serving(served));
         let ready = Ready { took: began.elapsed(), ..ready };
         service::serving(&format!("serves {} streams at {address}", ready.streams));

@@ -15,6 +15,7 @@ use crate::consumers::Consumers;
 use crate::directory::DataDirectory;
 use crate::lane::{Arrival, Inboxes};
 use crate::metrics::LaneReport;
+use crate::scaling::ScalingCounts;
 use crate::streams::Streams;
 
 /// How long lanes are waited for. Their turns take far less than a millisecond.
@@ -37,6 +38,8 @@ pub(crate) struct Served {
     pub(crate) streams: Streams,
     pub(crate) consumers: Consumers,
     pub(crate) inboxes: Inboxes,
+    /// Steps of on-demand streams.
+    pub(crate) scaling: ScalingCounts,
 }
 
 /// Hears where the broker stands.
@@ -110,8 +113,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_lane_that_does_not_answer_holds_nobody_up_for_long() {
         let inboxes = Inboxes::new(3);
-        let served =
-            Arc::new(Served { streams: Streams::new(&[]), consumers: Consumers::new(&[]), inboxes: inboxes.clone() });
+        let served = Arc::new(Served {
+            streams: Streams::new(&[]),
+            consumers: Consumers::new(&[]),
+            inboxes: inboxes.clone(),
+            scaling: ScalingCounts::default(),
+        });
         let asking = tokio::spawn({
             let served = Arc::clone(&served);
             async move { (served.ask_lanes(Arrival::Readiness).await, Instant::now()) }

@@ -113,6 +113,12 @@ impl Streams {
         (known.by_incarnation.values().take(limit).cloned().collect(), counts)
     }
 
+    /// Those that are scaled by what is put, in the order in which they were made.
+    pub(crate) fn on_demand(&self) -> Vec<Arc<StreamRecord>> {
+        let known = self.read();
+        known.by_incarnation.values().filter(|record| record.terms.mode.bounds().is_some()).cloned().collect()
+    }
+
     fn read(&self) -> RwLockReadGuard<'_, Known> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -135,7 +141,7 @@ mod tests {
     use super::*;
 
     fn record(name: &str, incarnation: u64) -> Arc<StreamRecord> {
-        let create = CreateStream { name: name.to_owned(), shards: 1, retention_ms: 0, record_bytes_max: 0 };
+        let create = CreateStream { name: name.to_owned(), shards: 1, ..CreateStream::default() };
         Arc::new(plan_stream(&create, 1_700_000_000_000, incarnation, 1, None).expect("it is in order"))
     }
 

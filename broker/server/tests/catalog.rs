@@ -6,6 +6,8 @@
 mod access;
 #[path = "catalog/reshards.rs"]
 mod reshards;
+#[path = "catalog/scaling.rs"]
+mod scaling;
 mod scratch;
 #[path = "catalog/settings.rs"]
 mod settings;
@@ -60,7 +62,7 @@ fn run<T>(work: impl Future<Output = T>) -> T {
 }
 
 fn create(name: &str, shards: u32) -> CreateStream {
-    CreateStream { name: name.to_owned(), shards, retention_ms: 0, record_bytes_max: 0 }
+    CreateStream { name: name.to_owned(), shards, ..CreateStream::default() }
 }
 
 fn name(text: &str) -> StreamName {

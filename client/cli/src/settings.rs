@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::BoolishValueParser;
 use clap::{Arg, ArgAction, Args, Command, ValueEnum};
-use rheos_broker::{CertificateFiles, Ready, ServeOptions};
+use rheos_broker::{CertificateFiles, Ready, ScalerPace, ServeOptions};
 use rheos_client::StreamLimits;
 
 use crate::arguments::Global;
@@ -152,6 +152,7 @@ impl Settings {
             mtu: self.mtu,
             cores: self.cores.clone(),
             limits: self.limits.into(),
+            scaling: ScalerPace::default(),
             ready,
         }
     }

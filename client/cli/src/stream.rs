@@ -6,9 +6,11 @@ mod describe;
 mod limits;
 mod list;
 mod merge;
+mod mode;
 mod reshard;
 mod retention;
 mod scale;
+mod scaling_history;
 mod split;
 mod tag;
 mod tree;
@@ -31,6 +33,8 @@ pub(crate) enum StreamCommand {
     Split(split::SplitCommand),
     Merge(merge::MergeCommand),
     Scale(scale::ScaleCommand),
+    Mode(mode::ModeCommand),
+    ScalingHistory(scaling_history::ScalingHistoryCommand),
     Retention(retention::RetentionCommand),
     Limits(limits::LimitsCommand),
     Tag(tag::TagCommand),
@@ -50,6 +54,8 @@ pub(crate) async fn run(command: &StreamCommand, global: &Global) -> Result<(), 
         StreamCommand::Split(command) => split::run(command, &client, global.output).await,
         StreamCommand::Merge(command) => merge::run(command, &client, global.output).await,
         StreamCommand::Scale(command) => scale::run(command, &client, global.output).await,
+        StreamCommand::Mode(command) => mode::run(command, &client, global.output).await,
+        StreamCommand::ScalingHistory(command) => scaling_history::run(command, &client, global.output).await,
         StreamCommand::Retention(command) => retention::run(command, &client, global.output).await,
         StreamCommand::Limits(command) => limits::run(command, &client, global.output).await,
         StreamCommand::Tag(command) => tag::tag(command, &client, global.output).await,
@@ -84,6 +90,8 @@ fn as_json(stream: &StreamDescription) -> Value {
         "retention_bytes": retention::bound(stream),
         "record_bytes_max": stream.record_bytes_max,
         "limits": limits::as_json(stream),
+        "mode": mode::word(stream.settings.mode),
+        "bounds": mode::bounds_as_json(stream.settings.mode),
         "shards": shards,
     })
 }

@@ -1,4 +1,4 @@
-//! Retention, limits and tags as a user types them, against a tiny broker in this process.
+//! Retention, limits, modes and tags as a user types them, against a tiny broker in this process.
 
 #[path = "../../sdk/tests/peer/mod.rs"]
 mod peer;
@@ -69,6 +69,27 @@ async fn limits_are_set_and_given_back() {
     for bad in [&[][..], &["--in", "5MiB"], &["--records", "5MiB/s"], &["--reads", "0/s"], &["--record-max", "11MiB"]] {
         failure(&run(&peer, &[&["stream", "limits", "orders"], bad].concat()), 2);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mode_is_set_and_shown() {
+    let peer = Peer::start();
+    peer.create("orders", 2);
+    let said = stdout(&run(&peer, &["stream", "mode", "orders", "on-demand", "--shards-max", "3"]));
+    assert_eq!(said, "stream orders is on-demand, 3 to 3 shards; 2 open shards now\n");
+    assert!(stdout(&run(&peer, &["stream", "describe", "orders"])).contains("mode        on-demand, 3 to 3 shards\n"));
+    let listed = json_of(&peer, &["stream", "list"])[0].clone();
+    assert_eq!((&listed["mode"], &listed["bounds"]["shards_max"]), (&json!("on-demand"), &json!(3)));
+    assert_eq!(stdout(&run(&peer, &["stream", "scaling-history", "orders"])), "TIME  FROM  TO  OUTCOME  REASON\n");
+    let back = json_of(&peer, &["stream", "mode", "orders", "provisioned"]);
+    assert_eq!(back, json!({ "name": "orders", "mode": "provisioned", "bounds": null }));
+
+    let bounds = ["--shards-min", "3", "--shards-max", "2"];
+    for bad in [&["by-itself"][..], &["provisioned", "--shards-min", "2"], &[&["on-demand"][..], &bounds].concat()] {
+        failure(&run(&peer, &[&["stream", "mode", "orders"], bad].concat()), 2);
+    }
+    let near = failure(&run(&peer, &["stream", "mode", "order", "on-demand"]), 3);
+    assert!(near.contains("did you mean orders?"), "{near}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,8 +6,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rheos_protocol::limits::ON_DEMAND_SHARDS_MIN;
 use rheos_protocol::message::{
-    CreateStream, Position, Reply, Request, ShardDescription, StreamDescription, StreamFilter, StreamSummary, Welcome,
+    CreateStream, Position, Reply, Request, ShardDescription, StreamDescription, StreamFilter, StreamMode,
+    StreamSummary, Welcome,
 };
 use rheos_protocol::name::StreamName;
 
@@ -39,12 +41,20 @@ pub struct StreamSpec {
     pub retention_ms: u64,
     /// Largest data of one record, 1 MiB to 10 MiB in bytes; 0 means 1 MiB.
     pub record_bytes_max: u32,
+    /// Who decides how many shards it has later.
+    pub mode: StreamMode,
 }
 
 impl StreamSpec {
     /// A stream with the broker's defaults for everything else: records of up to 1 MiB, kept for 24 hours.
     pub fn new(name: impl Into<String>, shards: u32) -> StreamSpec {
-        StreamSpec { name: name.into(), shards, retention_ms: 0, record_bytes_max: 0 }
+        StreamSpec { name: name.into(), shards, retention_ms: 0, record_bytes_max: 0, mode: StreamMode::Provisioned }
+    }
+
+    /// An on-demand stream that begins with 4 shards, as in Kinesis, and is scaled between 4 and 200.
+    pub fn on_demand(name: impl Into<String>) -> StreamSpec {
+        let mode = StreamMode::on_demand();
+        StreamSpec { mode, ..StreamSpec::new(name, ON_DEMAND_SHARDS_MIN) }
     }
 }
 
@@ -89,6 +99,7 @@ impl Client {
             shards: spec.shards,
             retention_ms: spec.retention_ms,
             record_bytes_max: spec.record_bytes_max,
+            mode: spec.mode,
         });
         match self.ask_once(&request, || format!("create stream {name}")).await? {
             Reply::Stream(stream) => Ok(stream),

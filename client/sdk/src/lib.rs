@@ -47,6 +47,7 @@ mod lanes;
 mod lineage;
 mod link;
 mod listing;
+mod modes;
 mod options;
 mod producer;
 mod pushes;
@@ -72,7 +73,7 @@ pub use rheos_protocol as protocol;
 pub use rheos_protocol::error::{ErrorCode, Retry, WireError};
 pub use rheos_protocol::message::{
     Access, ConsumerDescription, ConsumerTerms, KeyDescription, KeyPolicy, Limit, LimitsUpdate, NewKey, Position,
-    ShardDescription, StreamDescription, StreamFilter, StreamLimits, StreamSettings, StreamSummary, Tag, UpdateStream,
-    Welcome,
+    ScalingOutcome, ScalingReason, ScalingStep, ShardBounds, ShardDescription, StreamDescription, StreamFilter,
+    StreamLimits, StreamMode, StreamSettings, StreamSummary, Tag, UpdateStream, Welcome,
 };
 pub use rheos_protocol::record::{Record, RecordView};

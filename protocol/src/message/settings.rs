@@ -1,9 +1,10 @@
-//! What may be changed of a stream while it is served: retention, largest record, limits.
+//! What may be changed of a stream while it is served: retention, largest record, limits, mode.
 
 use std::num::NonZeroU64;
 
 use bytes::{BufMut, BytesMut};
 
+use super::StreamMode;
 use crate::limits::TEXT_BYTES_MAX;
 use crate::wire::{FieldReader, FieldWriter, Malformed};
 
@@ -43,7 +44,7 @@ pub struct StreamLimits {
 /// What a stream's description says of what may be changed, beside its retention and its largest record.
 ///
 /// ```text
-///   u64 retention bytes | limits as they are set | limits in force
+///   u64 retention bytes | limits as they are set | limits in force | mode
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct StreamSettings {
@@ -53,6 +54,8 @@ pub struct StreamSettings {
     pub limits: StreamLimits,
     /// The same with those of the broker where they inherit.
     pub limits_in_force: StreamLimits,
+    /// Who decides how many shards it has.
+    pub mode: StreamMode,
 }
 
 /// Which ceilings are changed, and to what.
@@ -74,7 +77,7 @@ pub struct LimitsUpdate {
 ///
 /// ```text
 ///   text stream | u32 bits that say which fields are changed, from the first on | u64 retention ms | u64 retention bytes |
-///   u32 largest record bytes | limits
+///   u32 largest record bytes | limits | mode, if it is changed
 /// ```
 ///
 /// A bit that the broker does not know is refused: what it stands for would be left undone unseen.
@@ -90,6 +93,8 @@ pub struct UpdateStream {
     pub record_bytes_max: Option<u32>,
     /// The ceilings of its shards.
     pub limits: LimitsUpdate,
+    /// Who decides how many shards it has; how many there are stays.
+    pub mode: Option<StreamMode>,
 }
 
 impl Limit {
@@ -204,6 +209,7 @@ impl StreamSettings {
         out.put_u64_le(self.retention_bytes);
         self.limits.encode(out);
         self.limits_in_force.encode(out);
+        self.mode.encode(out);
     }
 
     pub(super) fn decode(fields: &mut FieldReader<'_>) -> Result<StreamSettings, Malformed> {
@@ -211,6 +217,7 @@ impl StreamSettings {
             retention_bytes: fields.u64()?,
             limits: StreamLimits::decode(fields)?,
             limits_in_force: StreamLimits::decode(fields)?,
+            mode: StreamMode::decode(fields)?,
         })
     }
 }
@@ -239,7 +246,7 @@ impl UpdateStream {
     fn bits(&self) -> u32 {
         let [a, b, c, d, e] = self.limits.all().map(|limit| limit.is_some());
         let (retention, bytes) = (self.retention_ms.is_some(), self.retention_bytes.is_some());
-        let changed = [retention, bytes, self.record_bytes_max.is_some(), a, b, c, d, e];
+        let changed = [retention, bytes, self.record_bytes_max.is_some(), a, b, c, d, e, self.mode.is_some()];
         (0..).zip(changed).map(|(bit, changed)| u32::from(changed) << bit).sum()
     }
 
@@ -250,16 +257,20 @@ impl UpdateStream {
         out.put_u64_le(self.retention_bytes.unwrap_or(0));
         out.put_u32_le(self.record_bytes_max.unwrap_or(0));
         StreamLimits::default().with(self.limits).encode(out);
+        if let Some(mode) = self.mode {
+            mode.encode(out);
+        }
     }
 
     pub(super) fn decode(fields: &mut FieldReader<'_>) -> Result<UpdateStream, Malformed> {
         let (stream, bits) = (fields.text(TEXT_BYTES_MAX)?.to_owned(), fields.u32()?);
-        if bits >> 8 != 0 {
+        if bits >> 9 != 0 {
             return Err(fields.wrong("it changes something that this version does not know"));
         }
         let changed = |bit: u32| bits >> bit & 1 == 1;
         let (retention_ms, retention_bytes, record_bytes_max) = (fields.u64()?, fields.u64()?, fields.u32()?);
         let limits = StreamLimits::decode(fields)?;
+        let mode = changed(8).then(|| StreamMode::decode(fields)).transpose()?;
         let limit = |bit: u32, limit: Limit| changed(bit).then_some(limit);
         Ok(UpdateStream {
             stream,
@@ -273,6 +284,7 @@ impl UpdateStream {
                 out_reads: limit(6, limits.out_reads),
                 push_bytes: limit(7, limits.push_bytes),
             },
+            mode,
         })
     }
 }

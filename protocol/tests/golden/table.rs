@@ -10,8 +10,9 @@ use rheos_protocol::hash::HashRange;
 use rheos_protocol::message::{
     Access, Batches, ChangeTags, ConsumerDescription, ConsumerOf, ConsumerTerms, CreateKey, CreateStream, Hello,
     KeyDescription, KeyPolicy, Limit, LimitsUpdate, MergeShards, MetricsPiece, NewKey, Position, Push, PushEnd, Read,
-    Reply, Request, ShardDescription, SplitShard, StreamDescription, StreamFilter, StreamLimits, StreamSettings,
-    StreamSummary, Subscribe, Tag, Tagged, UpdateShardCount, UpdateStream, Welcome,
+    Reply, Request, ScalingOutcome, ScalingReason, ScalingStep, ShardBounds, ShardDescription, SplitShard,
+    StreamDescription, StreamFilter, StreamLimits, StreamMode, StreamSettings, StreamSummary, Subscribe, Tag, Tagged,
+    UpdateShardCount, UpdateStream, Welcome,
 };
 use rheos_protocol::record::Record;
 
@@ -103,6 +104,16 @@ fn requests() -> Vec<Golden> {
                 shards: 0x2701,
                 retention_ms: 0x0102_0304,
                 record_bytes_max: 0x00a0_0000,
+                mode: StreamMode::Provisioned,
+            }),
+        ),
+        (
+            "create-stream-on-demand",
+            Request::CreateStream(CreateStream {
+                name: name(),
+                shards: 4,
+                mode: on_demand(),
+                ..CreateStream::default()
             }),
         ),
         ("describe-stream", Request::DescribeStream(name())),
@@ -121,6 +132,8 @@ fn requests() -> Vec<Golden> {
         ("read-metrics", Request::ReadMetrics),
         ("update-stream", Request::UpdateStream(update())),
         ("update-stream-nothing", Request::UpdateStream(UpdateStream { stream: name(), ..UpdateStream::default() })),
+        ("update-stream-mode", Request::UpdateStream(UpdateStream { mode: Some(on_demand()), ..update() })),
+        ("list-scaling-steps", Request::ListScalingSteps(name())),
         ("change-tags", Request::ChangeTags(change_tags())),
         ("list-tags", Request::ListTags(Tagged { stream: name(), consumer: None })),
         ("list-tags-of-consumer", Request::ListTags(change_tags().of)),
@@ -171,9 +184,14 @@ fn replies() -> Vec<Golden> {
         ("stream", Reply::Stream(description())),
         ("stream-resharded", Reply::Stream(resharded)),
         ("stream-limited", Reply::Stream(StreamDescription { settings: settings(), ..description() })),
+        ("stream-on-demand", Reply::Stream(StreamDescription { settings: scaled(), ..description() })),
+        ("scaling-steps", Reply::ScalingSteps(vec![scaling_steps()[1]])),
+        ("scaling-steps-all-reasons", Reply::ScalingSteps(scaling_steps())),
+        ("scaling-steps-none", Reply::ScalingSteps(Vec::new())),
         ("tags", Reply::Tags(tags())),
         ("tags-none", Reply::Tags(Vec::new())),
         ("streams", Reply::Streams(vec![summary("a", 1), summary("clicks", 2)], true)),
+        ("streams-on-demand", Reply::Streams(vec![StreamSummary { mode: on_demand(), ..summary("a", 4) }], false)),
         ("streams-none", Reply::Streams(Vec::new(), false)),
         ("done", Reply::Done),
         ("subscribed", Reply::Subscribed(0x0102_0304_0506_0708)),
@@ -345,7 +363,39 @@ fn description() -> StreamDescription {
 fn settings() -> StreamSettings {
     let limits =
         StreamLimits { in_records: Limit::Unlimited, push_bytes: Limit::of(0x0102), ..StreamLimits::default() };
-    StreamSettings { retention_bytes: 0x1112_1314_1516, limits, limits_in_force: limits.or(StreamLimits::kinesis()) }
+    let limits_in_force = limits.or(StreamLimits::kinesis());
+    StreamSettings { retention_bytes: 0x1112_1314_1516, limits, limits_in_force, mode: StreamMode::Provisioned }
+}
+
+fn on_demand() -> StreamMode {
+    StreamMode::OnDemand(ShardBounds { min: 0x0102, max: 0x2701 })
+}
+
+fn scaled() -> StreamSettings {
+    StreamSettings { mode: on_demand(), ..StreamSettings::default() }
+}
+
+/// Every outcome, and every kind of reason.
+fn scaling_steps() -> Vec<ScalingStep> {
+    let ended_ms = 1_700_000_000_456;
+    let outcomes = [
+        ScalingOutcome::UnderWay,
+        ScalingOutcome::Done { ended_ms },
+        ScalingOutcome::Undone { ended_ms },
+        ScalingOutcome::NoStep,
+    ];
+    let reasons = (1..=8).map(|kind| {
+        let one = ScalingReason::from_numbers((kind, 0x0102_0304, 0x0506_0708, 1 << 127 | 7, 0x1112_1314, 55));
+        ScalingReason::from_numbers(one.to_numbers())
+    });
+    let steps = reasons.zip(outcomes.into_iter().cycle()).map(|(reason, outcome)| ScalingStep {
+        begun_ms: 1_700_000_000_123,
+        outcome,
+        from: 4,
+        to: 8,
+        reason,
+    });
+    steps.collect()
 }
 
 fn update() -> UpdateStream {
@@ -361,6 +411,7 @@ fn update() -> UpdateStream {
             out_reads: Some(Limit::Unlimited),
             push_bytes: None,
         },
+        mode: None,
     }
 }
 
@@ -406,5 +457,6 @@ fn summary(name: &str, open_shards: u32) -> StreamSummary {
         created_ms: 1_700_000_000_123,
         open_shards,
         retention_ms: 86_400_000,
+        mode: StreamMode::Provisioned,
     }
 }

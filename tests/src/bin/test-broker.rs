@@ -1,16 +1,17 @@
 //! A broker to be tested and killed:
-//! `test-broker DATA LISTEN [--dev] [--lanes=N] [--limits=kinesis] [--metrics-open] [--deny-io-uring]
-//! [--die-at=MOMENT] [--clock-ahead-ms=N]`.
+//! `test-broker DATA LISTEN [--dev] [--lanes=N] [--limits=kinesis] [--metrics-open] [--scaling-speed=N]
+//! [--deny-io-uring] [--die-at=MOMENT] [--clock-ahead-ms=N]`.
 //!
 //! It prints one line, `ready ADDRESS`, when clients can connect; everything else goes to stderr, and
-//! the reason for which it does not start as its last line. With `--deny-io-uring` a filter makes the
+//! the reason for which it does not start as its last line. With `--scaling-speed` on-demand streams
+//! are scaled as if time went so many times as fast. With `--deny-io-uring` a filter makes the
 //! three system calls fail as a container's does.
 
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use rheos_broker::{Ready, ServeOptions, faults, serve};
+use rheos_broker::{Ready, ScalerPace, ServeOptions, faults, serve};
 use rheos_protocol::message::StreamLimits;
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 use tracing_subscriber::filter::LevelFilter;
@@ -35,6 +36,8 @@ fn main() -> ExitCode {
     let lanes = lanes.map_or(1, |lanes| lanes.parse().expect("--lanes is a number"));
     let is_kinesis = flags.iter().any(|flag| flag == "--limits=kinesis");
     let limits = if is_kinesis { StreamLimits::kinesis() } else { StreamLimits::NONE };
+    let scaling_speed = flags.iter().find_map(|flag| flag.strip_prefix("--scaling-speed="));
+    let scaling_speed = scaling_speed.map_or(1, |speed| speed.parse().expect("--scaling-speed is a number"));
     if flags.iter().any(|flag| flag == "--deny-io-uring") {
         deny_io_uring();
     }
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         mtu: 1452,
         limits,
         cores: Vec::new(),
+        scaling: ScalerPace::default().faster(scaling_speed),
         ready: Box::new(say_ready),
     });
     match served {

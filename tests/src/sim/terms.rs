@@ -1,8 +1,9 @@
-//! Terms that change while the broker runs: retention up and down, a bound of bytes, limits.
+//! Terms that change while the broker runs: retention up and down, a bound of bytes, limits, modes.
 
 use rheos_core::catalog::StreamTerms;
 use rheos_core::log::Event;
-use rheos_protocol::message::{Limit, StreamLimits};
+use rheos_core::scaler::ShardLoad;
+use rheos_protocol::message::{Limit, StreamLimits, StreamMode};
 
 use super::world::{Due, HOUR_US, RETENTION_MS, SECOND_US, World};
 
@@ -13,6 +14,7 @@ impl World {
         let now = self.now();
         let horizon_ms = self.hosts[at].log.as_ref().map(|log| log.horizon_ms(now));
         if let Some(horizon_ms) = horizon_ms.filter(|_| self.stopping.is_none()) {
+            self.prove_loads(at);
             let terms = self.draw_terms(at, horizon_ms);
             self.note_what_may_expire(at);
             self.met.terms_changed += 1;
@@ -39,7 +41,22 @@ impl World {
         };
         let trimmed_ms = if retention_ms > before.retention_ms { horizon_ms } else { 0 };
         let trimmed_ms = before.trimmed_ms.max(trimmed_ms);
-        StreamTerms { retention_ms, retention_bytes, trimmed_ms, limits, ..before }
+        let mode = self.random.one_of(&[StreamMode::Provisioned, StreamMode::on_demand()]);
+        StreamTerms { retention_ms, retention_bytes, trimmed_ms, limits, mode, ..before }
+    }
+
+    /// What an on-demand log tells its scaler is of its open shards, and no more than is on the disk.
+    fn prove_loads(&mut self, at: usize) {
+        let mode = self.hosts[at].settings.terms.mode;
+        let Some(log) = &mut self.hosts[at].log else { return };
+        let loads = log.take_loads(1);
+        let is_true = |load: &ShardLoad| {
+            let counted = log.shards_counted().find(|it| it.shard == load.shard);
+            counted.is_some_and(|it| load.incoming.records <= it.tip.durable_sequence)
+        };
+        if !loads.iter().all(is_true) || (mode == StreamMode::Provisioned && !loads.is_empty()) {
+            self.fail(format!("log {at}, which is {mode}, has loads that cannot be: {loads:?}"));
+        }
     }
 
     fn set_terms(&mut self, at: usize, terms: StreamTerms) {

@@ -117,6 +117,7 @@ async fn puts_and_reads_of_what_is_not_there_are_refused_by_name() {
             shards,
             retention_ms,
             record_bytes_max,
+            ..CreateStream::default()
         }))
         .to_vec()
     };

@@ -71,7 +71,7 @@ async fn the_metrics_are_those_that_the_book_lists() {
 /// Puts, reads and a consumer, for as long as the test lasts.
 async fn traffic(broker: &Broker) -> Vec<JoinHandle<()>> {
     let client = broker.client().await;
-    client.create_stream(StreamSpec::new("trades", 2)).await.expect("the broker is new");
+    client.create_stream(StreamSpec::on_demand("trades")).await.expect("the broker is new");
     let board = ConsumerTerms::of("trades", "board").reserving(1 << 20);
     client.register_consumer_with(board).await.expect("the stream is there");
     vec![tokio::spawn(put(client.clone())), tokio::spawn(read(client.clone())), tokio::spawn(consume(client))]

@@ -125,7 +125,7 @@ async fn every_lane_serves_every_shard_and_knows_which_streams_there_are() {
     let broker = place.start();
     let key = Key::of_admin(place.data());
     let clients = reach_every_lane(&broker, &key, 4).await;
-    let create = CreateStream { name: "orders".to_owned(), shards: 5, retention_ms: 0, record_bytes_max: 0 };
+    let create = CreateStream { name: "orders".to_owned(), shards: 5, ..CreateStream::default() };
     let Ok(Reply::Stream(stream)) = within(clients[2].ask(&Request::CreateStream(create))).await else {
         panic!("there is room")
     };

@@ -62,7 +62,7 @@ async fn list_keys(admin: &RawClient) -> Vec<KeyDescription> {
 }
 
 fn create(name: &str) -> Request {
-    Request::CreateStream(CreateStream { name: name.to_owned(), shards: 1, retention_ms: 0, record_bytes_max: 0 })
+    Request::CreateStream(CreateStream { name: name.to_owned(), shards: 1, ..CreateStream::default() })
 }
 
 fn consumer(stream: &str, consumer: &str) -> ConsumerOf {

@@ -12,6 +12,7 @@ use rheos_protocol::message::CreateStream;
 use rheos_protocol::name::StreamName;
 
 use super::record::StreamFields;
+use super::terms::refuse_unless_mode;
 use super::{LOGS_OF_STREAM_MAX, ShardRecord, ShardState, StreamRecord, StreamTerms, Tags};
 
 /// Most shards of one broker, all streams together, the closed ones included.
@@ -43,6 +44,11 @@ pub fn plan_stream(
         .map_err(|error| WireError::new(ErrorCode::BadRequest, format!("name: {error}")))?;
     let shards = create.shards;
     refuse_unless("shards", shards.into(), 1, SHARDS_MAX.into(), "")?;
+    refuse_unless_mode(create.mode)?;
+    if let Some(bounds) = create.mode.bounds() {
+        let (least, most) = (bounds.min.into(), bounds.max.into());
+        refuse_unless("shards", shards.into(), least, most, ", the bounds of the on-demand stream")?;
+    }
     let retention_ms = or_default(create.retention_ms, RETENTION_MS_LEAST);
     refuse_unless("retention_ms", retention_ms, RETENTION_MS_LEAST, RETENTION_MS_MAX, " ms, or 0 for the least")?;
     let record_bytes_max = or_default(create.record_bytes_max, RECORD_BYTES_DEFAULT);
@@ -65,7 +71,8 @@ pub fn plan_stream(
     };
     let shards = HashRange::even(shards).zip(0..).map(first_shard).collect();
     let resharding = None;
-    let (terms, tags) = (StreamTerms::new(retention_ms, record_bytes_max), Tags::default());
+    let terms = StreamTerms { mode: create.mode, ..StreamTerms::new(retention_ms, record_bytes_max) };
+    let tags = Tags::default();
     let fields = StreamFields { name, incarnation, created_ms, terms, log_count, shards, resharding, tags };
     Ok(fields.prove().expect("even ranges tile the hash space, and the rest was looked at"))
 }
@@ -135,7 +142,7 @@ mod tests {
     const NOW_MS: u64 = 1_700_000_000_123;
 
     fn create(shards: u32) -> CreateStream {
-        CreateStream { name: "orders".to_owned(), shards, retention_ms: 0, record_bytes_max: 0 }
+        CreateStream { name: "orders".to_owned(), shards, ..CreateStream::default() }
     }
 
     #[test]

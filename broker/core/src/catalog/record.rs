@@ -31,6 +31,9 @@
 //!     40  limits: bytes in, records in, bytes out, reads out, bytes pushed; each 0 inherit, 2^64 - 1 unlimited, else
 //!         so many a second
 //!      .  tags, drawn in tags.rs
+//!      1  mode: 0 provisioned, 1 on demand; a record from before there were modes ends before it
+//!      4  fewest open shards of an on-demand stream; else 0
+//!      4  most; else 0
 //!      8  checksum: xxh3-64 of everything before
 //! ```
 //!
@@ -40,7 +43,7 @@
 use bytes::BufMut;
 use rheos_protocol::hash::HashRange;
 use rheos_protocol::limits::{NAME_CHARS_MAX, SHARDS_MAX};
-use rheos_protocol::message::StreamLimits;
+use rheos_protocol::message::{StreamLimits, StreamMode};
 use rheos_protocol::name::StreamName;
 use rheos_protocol::wire::{FieldReader, FieldWriter};
 
@@ -77,6 +80,10 @@ impl StreamRecord {
             out.put_u64_le(self.terms.trimmed_ms);
             self.terms.limits.to_numbers().into_iter().for_each(|number| out.put_u64_le(number));
             self.tags.encode(out);
+            let (mode, shards_min, shards_max) = self.terms.mode.to_numbers();
+            out.put_u8(mode);
+            out.put_u32_le(shards_min);
+            out.put_u32_le(shards_max);
         })
     }
 
@@ -119,8 +126,9 @@ impl StreamFields {
         let (retention_bytes, trimmed_ms) = (fields.u64()?, fields.u64()?);
         let mut number = || fields.u64();
         let limits = StreamLimits::from_numbers([number()?, number()?, number()?, number()?, number()?]);
-        let terms = StreamTerms { retention_ms, retention_bytes, trimmed_ms, record_bytes_max, limits };
         let tags = Tags::decode(fields)?;
+        let mode = decode_mode(fields)?;
+        let terms = StreamTerms { retention_ms, retention_bytes, trimmed_ms, record_bytes_max, limits, mode };
         Ok(StreamFields { name, incarnation, created_ms, terms, log_count, shards, resharding, tags })
     }
 
@@ -167,6 +175,14 @@ impl ShardRecord {
         };
         Ok(ShardRecord { shard, range, state, parent, adjacent_parent, log, opened_ms })
     }
+}
+
+fn decode_mode(fields: &mut FieldReader<'_>) -> Result<StreamMode, BadRecord> {
+    if fields.rest().is_empty() {
+        return Ok(StreamMode::Provisioned);
+    }
+    let numbers = (fields.u8()?, fields.u32()?, fields.u32()?);
+    StreamMode::from_numbers(numbers).ok_or(BadRecord::Impossible("its mode is none"))
 }
 
 fn encode_reshard(reshard: Option<Reshard>, out: &mut Vec<u8>) {

@@ -20,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::hash::HashRange;
 use rheos_protocol::limits::SHARDS_MAX;
+use rheos_protocol::message::ScalingStep;
 
 use super::plan::log_of;
 use super::record::StreamFields;
@@ -266,12 +267,20 @@ impl Draft {
 }
 
 impl StreamRecord {
-    /// The stream with the intent to reshard it, and what that will make of it.
+    /// The stream with the intent to reshard it, by request or as this step, and what that will make of it.
     ///
     /// # Errors
     ///
-    /// `Resharding` while another has begun, and those of the plan.
-    pub fn begin_reshard(&self, reshard: Reshard) -> Result<(StreamRecord, ReshardPlan), WireError> {
+    /// `BadRequest` when the stream's mode gives that to others, `Resharding` while another has begun, and those of the plan.
+    pub fn begin_reshard(
+        &self,
+        reshard: Reshard,
+        step: Option<&ScalingStep>,
+    ) -> Result<(StreamRecord, ReshardPlan), WireError> {
+        match step {
+            None => self.admit_reshard_by_request()?,
+            Some(step) => self.admit_step(step)?,
+        }
         if self.resharding.is_some() {
             return Err(resharding(self));
         }

@@ -1,14 +1,15 @@
-//! A stream's terms: how long and how much of it is kept, and how fast it may be used; and how they change.
+//! A stream's terms: how long and how much of it is kept, how fast it may be used, and who decides how many shards
+//! it has; and how they change.
 //!
 //! What must hold: a refusal names the field, its value and the range; what has expired never comes back, also
 //! where retention is raised and the broker starts anew.
 
-use rheos_protocol::error::WireError;
+use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::limits::{
     RATE_MAX, RECORD_BYTES_LEAST, RECORD_BYTES_MAX, RETENTION_BYTES_MAX, RETENTION_BYTES_OF_LOG_LEAST,
-    RETENTION_MS_LEAST, RETENTION_MS_MAX,
+    RETENTION_MS_LEAST, RETENTION_MS_MAX, SHARDS_MAX,
 };
-use rheos_protocol::message::{StreamLimits, StreamSettings, UpdateStream};
+use rheos_protocol::message::{ShardBounds, StreamLimits, StreamMode, StreamSettings, UpdateStream};
 
 use super::StreamRecord;
 use super::plan::refuse_unless;
@@ -26,13 +27,16 @@ pub struct StreamTerms {
     pub record_bytes_max: u32,
     /// The ceilings of each shard.
     pub limits: StreamLimits,
+    /// Who decides how many shards it has.
+    pub mode: StreamMode,
 }
 
 impl StreamTerms {
-    /// Terms without a bound of bytes, with the limits of the broker.
+    /// Terms of a provisioned stream without a bound of bytes, with the limits of the broker.
     pub fn new(retention_ms: u64, record_bytes_max: u32) -> StreamTerms {
         let limits = StreamLimits::default();
-        StreamTerms { retention_ms, retention_bytes: 0, trimmed_ms: 0, record_bytes_max, limits }
+        let mode = StreamMode::Provisioned;
+        StreamTerms { retention_ms, retention_bytes: 0, trimmed_ms: 0, record_bytes_max, limits, mode }
     }
 
     /// These terms for one of so many logs, which keeps its even part, where `inherited` are the broker's limits.
@@ -44,7 +48,7 @@ impl StreamTerms {
     /// The terms as a client sees them, where `inherited` are the broker's limits.
     pub fn settings(&self, inherited: StreamLimits) -> StreamSettings {
         let limits_in_force = self.limits.or(inherited);
-        StreamSettings { retention_bytes: self.retention_bytes, limits: self.limits, limits_in_force }
+        StreamSettings { retention_bytes: self.retention_bytes, limits: self.limits, limits_in_force, mode: self.mode }
     }
 
     /// Says what is wrong with the terms of a stream with so many logs.
@@ -65,6 +69,7 @@ impl StreamTerms {
                 rates.iter().all(|(_, limit)| limit.per_second().is_none_or(|rate| rate.get() <= RATE_MAX)),
                 "a limit is out of range",
             ),
+            (self.mode.bounds().is_none_or(ShardBounds::is_in_range), "its bounds of shards are out of range"),
         ];
         truths.into_iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, why)| Err(why))
     }
@@ -99,6 +104,10 @@ impl StreamRecord {
         }
         terms.limits = terms.limits.with(update.limits);
         refuse_beyond_limits(terms.limits)?;
+        if let Some(mode) = update.mode {
+            refuse_unless_mode(mode)?;
+            terms.mode = mode;
+        }
         if terms == self.terms {
             return Ok(None);
         }
@@ -120,6 +129,24 @@ fn refuse_beyond_limits(limits: StreamLimits) -> Result<(), WireError> {
     Ok(())
 }
 
+/// Refuses bounds of shards that are none.
+///
+/// # Errors
+///
+/// `BadRequest`, which names them.
+pub(super) fn refuse_unless_mode(mode: StreamMode) -> Result<(), WireError> {
+    match mode.bounds() {
+        Some(bounds) if !bounds.is_in_range() => {
+            let ShardBounds { min, max } = bounds;
+            let message = format!(
+                "an on-demand stream has from 1 to {SHARDS_MAX} shards, the fewest not more than the most: not {min} to {max}"
+            );
+            Err(WireError::new(ErrorCode::BadRequest, message))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Least and most bytes that a stream with so many logs may be bound to.
 fn bytes_range(log_count: u32) -> (u64, u64) {
     (u64::from(log_count) * RETENTION_BYTES_OF_LOG_LEAST, RETENTION_BYTES_MAX)
@@ -127,14 +154,13 @@ fn bytes_range(log_count: u32) -> (u64, u64) {
 
 #[cfg(test)]
 mod tests {
-    use rheos_protocol::error::ErrorCode;
     use rheos_protocol::message::{CreateStream, Limit, LimitsUpdate};
 
     use super::super::plan_stream;
     use super::*;
 
     fn stream() -> StreamRecord {
-        let create = CreateStream { name: "orders".to_owned(), shards: 4, retention_ms: 0, record_bytes_max: 0 };
+        let create = CreateStream { name: "orders".to_owned(), shards: 4, ..CreateStream::default() };
         plan_stream(&create, 1_700_000_000_000, 7, 2, None).expect("it is in range")
     }
 
@@ -160,6 +186,21 @@ mod tests {
         assert_eq!(in_force, StreamLimits { in_bytes: Limit::of(5 << 20), ..StreamLimits::kinesis() });
         let inherit = UpdateStream { limits: LimitsUpdate::INHERIT, ..update() };
         assert_eq!(limited.update(&inherit, 9), Ok(Some(after)));
+    }
+
+    #[test]
+    fn a_mode_is_changed_and_its_bounds_are_proved() {
+        let before = stream();
+        let to = |mode| before.update(&UpdateStream { mode: Some(mode), ..update() }, 0);
+        let after = to(StreamMode::on_demand()).expect("it is in range").expect("it changes");
+        assert_eq!(after.terms, StreamTerms { mode: StreamMode::on_demand(), ..before.terms });
+        assert_eq!(StreamRecord::decode(&after.encode()), Ok(after.clone()));
+        assert_eq!(to(StreamMode::Provisioned), Ok(None));
+        for (min, max) in [(0, 4), (5, 4), (1, SHARDS_MAX + 1)] {
+            let error = to(StreamMode::OnDemand(ShardBounds { min, max })).expect_err("they are out of range");
+            assert_eq!(error.code, ErrorCode::BadRequest);
+            assert!(error.message.contains(&format!("{min} to {max}")), "{error}");
+        }
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use rheos_protocol::batch::PutBatch;
 use rheos_protocol::error::{ErrorCode, WireError};
-use rheos_protocol::limits::BATCH_RECORDS_MAX;
 
 use super::{Acked, Admission, Effect, Health, Log, Stage, Staged, Waiting};
 use crate::arrival::Now;
@@ -116,43 +115,6 @@ impl Log {
             Health::ReadOnly { why } => Err(read_only(why)),
             Health::Stopping | Health::Stopped => Err(going_away()),
         }
-    }
-
-    fn records_belong(&self, shard_at: usize, batch: &PutBatch) -> Result<(), WireError> {
-        assert!(batch.header().record_count <= BATCH_RECORDS_MAX, "a batch is bounded when it is parsed");
-        let range = self.shards[shard_at].range;
-        let everywhere = range == rheos_protocol::hash::HashRange::FULL;
-        // Records of one key often stand together; its MD5 is the dearest thing in the whole walk.
-        let mut hashed: Option<(&str, Option<u128>)> = None;
-        for (index, record) in batch.records().enumerate() {
-            if record.data.len() > self.settings.terms.record_bytes_max as usize {
-                return Err(WireError::new(
-                    ErrorCode::RecordTooLarge,
-                    format!(
-                        "record {index} of the batch has {} bytes of data; this stream takes {}",
-                        record.data.len(),
-                        self.settings.terms.record_bytes_max
-                    ),
-                )
-                .with_detail(index as u64, 0));
-            }
-            let place = (record.partition_key, record.explicit_hash_key);
-            if everywhere || hashed == Some(place) {
-                continue;
-            }
-            if !range.contains(record.hash_key()) {
-                return Err(WireError::new(
-                    ErrorCode::WrongShard,
-                    format!(
-                        "record {index} of the batch belongs to another shard than {}; describe the stream again",
-                        self.shards[shard_at].number
-                    ),
-                )
-                .with_detail(index as u64, 0));
-            }
-            hashed = Some(place);
-        }
-        Ok(())
     }
 
     fn stage(&mut self, now: Now, token: u64, shard_at: usize, batch: PutBatch, budget: &mut LaneBudget) {

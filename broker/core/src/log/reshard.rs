@@ -28,6 +28,7 @@ impl Shard {
             advanced: false,
             counts: ShardCounts::default(),
             ceilings: None,
+            keys: None,
         }
     }
 

@@ -80,6 +80,7 @@ impl Log {
         self.segments.change_terms(&terms);
         self.settings.terms = terms;
         self.forget_ceilings();
+        self.shards.iter_mut().for_each(|shard| shard.keys = None);
         self.expire(now, effects);
     }
 }

@@ -161,7 +161,8 @@ pub(super) fn head_of(segment: SegmentId, bytes: &[u8]) -> Option<(Header, u64)>
     Some((Header::decode_either(bytes, segment, label.salt).ok()?, label.salt))
 }
 
-/// A shard's place in a carry-over, whose checksum is proved; its producers are not looked at.
+/// A shard's place in a carry-over, whose checksum is proved; its producers are not looked at. One that is not listed
+/// was opened later, and has stored nothing by then.
 pub(super) fn carry_of(header: &Header, salt: u64, bytes: &[u8], shard: u32) -> Option<ShardState> {
     let bytes = bytes.get(..header.carry_over_len as usize)?;
     if xxhash_rust::xxh3::xxh3_64_with_seed(bytes, salt) != header.carry_over_checksum {
@@ -182,5 +183,5 @@ pub(super) fn carry_of(header: &Header, salt: u64, bytes: &[u8], shard: u32) -> 
             std::cmp::Ordering::Greater => high = middle,
         }
     }
-    None
+    Some(ShardState::new(shard))
 }

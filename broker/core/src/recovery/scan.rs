@@ -159,14 +159,7 @@ impl Scanner<'_> {
         let header = commit.header;
         for batch in &commit.batches {
             let at = *batch.header();
-            let known = self.state.shards.binary_search_by_key(&at.shard, |state| state.shard);
-            let Ok(known) = known else {
-                return Err(format!(
-                    "commit {} holds records of shard {}, which is not of this log",
-                    header.number, at.shard
-                ));
-            };
-            let shard = &mut self.state.shards[known];
+            let shard = self.state.shard_or_new(at.shard);
             if at.first_sequence < shard.next_sequence
                 || (self.found.refused.is_none() && at.first_sequence > shard.next_sequence)
             {

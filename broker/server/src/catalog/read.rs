@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use redb::{Key, ReadOnlyTable, ReadTransaction, ReadableTable, TableDefinition, TableError, Value};
-use rheos_core::catalog::{BadRecord, ConsumerRecord, KeyRecord, LogRecord, StreamRecord};
+use rheos_core::catalog::{BadRecord, ConsumerRecord, KeyRecord, LogRecord, StreamRecord, decode_step};
 
 use super::CatalogAtStart;
 use super::tables::{
     CONDEMNED, CONSUMERS, FORMAT, KEYS, LOGS, META, META_DIRECTORY, META_FORMAT, META_NEXT_INCARNATION,
-    META_TRANSACTIONS, NAMES, STREAMS,
+    META_TRANSACTIONS, NAMES, SCALING, STREAMS,
 };
 
 /// Why what was read cannot be believed.
@@ -79,6 +79,7 @@ pub(super) fn read(transaction: &ReadTransaction, directory_id: u64) -> Result<(
     if !consumers.iter().all(is_of_a_stream) {
         return Err(Unbelievable::Damaged("a consumer is registered with no stream".to_owned()));
     }
+    prove_steps(transaction, &live)?;
     let shards = streams.iter().map(|stream| stream.shards.len() as u64).sum();
     Ok((CatalogAtStart { streams, logs, condemned, consumers, keys }, shards))
 }
@@ -156,6 +157,21 @@ fn read_keys(transaction: &ReadTransaction) -> Result<Vec<Arc<KeyRecord>>, Unbel
         keys.push(Arc::new(key));
     }
     Ok(keys)
+}
+
+/// Nothing keeps them: who asks for steps has them read.
+fn prove_steps(transaction: &ReadTransaction, live: &BTreeSet<u64>) -> Result<(), Unbelievable> {
+    let Some(table) = open_if_there(transaction, SCALING)? else { return Ok(()) };
+    for row in table.iter()? {
+        let (place, bytes) = row?;
+        let (incarnation, number) = place.value();
+        let what = || format!("step {number} of incarnation {incarnation}");
+        decode_step(bytes.value()).map_err(unbelievable(what))?;
+        if !live.contains(&incarnation) {
+            return Err(Unbelievable::Damaged(format!("{} is of no stream", what())));
+        }
+    }
+    Ok(())
 }
 
 /// A table that a catalog of an earlier release need not have.

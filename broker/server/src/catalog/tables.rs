@@ -7,11 +7,14 @@
 //! names       name                    -> creation second of its last deleted life, for a few seconds
 //! consumers   incarnation, name       -> consumer record; they go with their stream
 //! keys        id                      -> key record, its secret with it
+//! scaling     incarnation, number     -> step of an on-demand stream; they go with their stream
 //! meta        format, directory, next incarnation, newest creation second gone from names, transactions
 //! ```
 //!
 //! What must hold: a change that is refused has written nothing; a secret is in no `Debug` text and no message. A catalog from before there were
-//! consumers and keys has no tables of them, and that is the same as empty ones.
+//! consumers, keys and steps has no tables of them, and that is the same as empty ones.
+
+mod scaling;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -24,7 +27,7 @@ use rheos_core::catalog::{
     plan_stream, stream_exists, stream_not_found, tombstone_may_go,
 };
 use rheos_protocol::error::{ErrorCode, WireError};
-use rheos_protocol::message::{CreateKey, CreateStream, Tag, UpdateStream};
+use rheos_protocol::message::{CreateKey, CreateStream, ScalingOutcome, ScalingStep, Tag, UpdateStream};
 use rheos_protocol::name::{ConsumerName, StreamName};
 
 use crate::identity::AccessKey;
@@ -38,6 +41,7 @@ pub(super) const CONDEMNED: TableDefinition<'_, u64, u32> = TableDefinition::new
 pub(super) const NAMES: TableDefinition<'_, &str, u64> = TableDefinition::new("names");
 pub(super) const CONSUMERS: TableDefinition<'_, (u64, &str), &[u8]> = TableDefinition::new("consumers");
 pub(super) const KEYS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("keys");
+pub(super) const SCALING: TableDefinition<'_, (u64, u64), &[u8]> = TableDefinition::new("scaling");
 pub(super) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 
 pub(super) const META_FORMAT: &str = "format";
@@ -53,16 +57,20 @@ pub(super) enum Change {
     Create { create: CreateStream, now_ms: u64, lanes: u16 },
     /// Delete a stream.
     Delete { name: StreamName },
-    /// Write down that a stream is to be resharded.
-    BeginReshard { stream: StreamName, reshard: Reshard },
+    /// Write down that a stream is to be resharded, with the step that it is, unless somebody has asked for it.
+    BeginReshard { stream: StreamName, reshard: Reshard, step: Option<Box<ScalingStep>> },
     /// Close the parents at these ends and open the children.
     FinishReshard { life: Life, ends: BTreeMap<u32, u64>, now_ms: u64 },
     /// Forget that a stream was to be resharded.
-    AbandonReshard { life: Life },
+    AbandonReshard { life: Life, now_ms: u64 },
+    /// Write down what stands against a step.
+    NoteStep { life: Life, step: Box<ScalingStep> },
+    /// Tell the steps of the stream of this name.
+    ListSteps { stream: StreamName },
     /// Forget those of these closed shards that may go.
     ForgetShards { life: Life, expired: BTreeSet<u32> },
     /// Change the terms of a stream, of which everything before the horizon has expired.
-    Update { stream: StreamName, update: UpdateStream, horizon_ms: u64 },
+    Update { stream: StreamName, update: Box<UpdateStream>, horizon_ms: u64 },
     /// Change tags of a stream, or of a consumer of it.
     Tag { stream: StreamName, consumer: Option<ConsumerName>, set: Vec<Tag>, remove: Vec<String> },
     /// Raise a number of a log.
@@ -110,6 +118,8 @@ pub(super) enum Changed {
     Consumer(Arc<ConsumerRecord>),
     /// This key was made or revoked.
     Key(Arc<KeyRecord>),
+    /// These are the steps, the newest first.
+    Steps(Vec<ScalingStep>),
     /// It was done.
     Done,
 }
@@ -125,6 +135,7 @@ impl Change {
             self,
             Change::Create { .. }
                 | Change::BeginReshard { .. }
+                | Change::NoteStep { .. }
                 | Change::Tag { .. }
                 | Change::RegisterConsumer { .. }
                 | Change::CreateKey { .. }
@@ -138,6 +149,14 @@ impl Changed {
         match self {
             Changed::Stream(stream) => stream,
             other => panic!("a stream that was made, changed or deleted is answered with its record, not {other:?}"),
+        }
+    }
+
+    /// The steps that were asked for.
+    pub(super) fn into_steps(self) -> Vec<ScalingStep> {
+        match self {
+            Changed::Steps(steps) => steps,
+            other => panic!("who asks for steps is answered with them, not {other:?}"),
         }
     }
 
@@ -170,6 +189,7 @@ pub(super) struct Tables<'txn> {
     names: Table<'txn, &'static str, u64>,
     consumers: Table<'txn, (u64, &'static str), &'static [u8]>,
     keys: Table<'txn, &'static str, &'static [u8]>,
+    scaling: Table<'txn, (u64, u64), &'static [u8]>,
     meta: Table<'txn, &'static str, u64>,
     /// Shards of all streams.
     shards: u64,
@@ -197,6 +217,7 @@ impl<'txn> Tables<'txn> {
             names: transaction.open_table(NAMES)?,
             consumers: transaction.open_table(CONSUMERS)?,
             keys: transaction.open_table(KEYS)?,
+            scaling: transaction.open_table(SCALING)?,
             meta: transaction.open_table(META)?,
             shards,
             has_changed: false,
@@ -208,11 +229,17 @@ impl<'txn> Tables<'txn> {
         match change {
             Change::Create { create, now_ms, lanes } => self.create_stream(create, *now_ms, *lanes),
             Change::Delete { name } => self.delete_stream(name),
-            Change::BeginReshard { stream, reshard } => self.begin_reshard(stream, *reshard),
+            Change::BeginReshard { stream, reshard, step } => self.begin_reshard(stream, *reshard, step.as_deref()),
             Change::FinishReshard { life, ends, now_ms } => {
-                self.change_stream(life, |stream| stream.finish_reshard(ends, *now_ms))
+                let outcome = ScalingOutcome::Done { ended_ms: *now_ms };
+                self.end_reshard(life, outcome, |stream| stream.finish_reshard(ends, *now_ms))
             }
-            Change::AbandonReshard { life } => self.change_stream(life, |stream| Ok(stream.abandon_reshard())),
+            Change::AbandonReshard { life, now_ms } => {
+                let outcome = ScalingOutcome::Undone { ended_ms: *now_ms };
+                self.end_reshard(life, outcome, |stream| Ok(stream.abandon_reshard()))
+            }
+            Change::NoteStep { life, step } => self.note_step(life, step),
+            Change::ListSteps { stream } => self.list_steps(stream),
             Change::ForgetShards { life, expired } => {
                 self.change_stream(life, |stream| Ok(stream.forget_shards(expired)))
             }
@@ -301,15 +328,23 @@ impl<'txn> Tables<'txn> {
         for consumer in self.consumers.extract_from_if(consumers_of(stream.incarnation), |_, _| true)? {
             consumer?;
         }
+        for step in self.scaling.extract_from_if(scaling::steps_of(stream.incarnation), |_, _| true)? {
+            step?;
+        }
         self.condemned.insert(stream.incarnation, stream.log_count)?;
         self.names.insert(name.as_str(), stream.created_second())?;
         Ok(Ok(Changed::Stream(Arc::new(stream))))
     }
 
-    fn begin_reshard(&mut self, name: &StreamName, reshard: Reshard) -> Result<Outcome, redb::Error> {
+    fn begin_reshard(
+        &mut self,
+        name: &StreamName,
+        reshard: Reshard,
+        step: Option<&ScalingStep>,
+    ) -> Result<Outcome, redb::Error> {
         let shards = self.shards;
         let begun = self.stream(name)?.and_then(|stream| {
-            let (begun, plan) = stream.begin_reshard(reshard)?;
+            let (begun, plan) = stream.begin_reshard(reshard, step)?;
             admit_shards(shards, plan.made.len() as u32)?;
             Ok(begun)
         });
@@ -317,10 +352,27 @@ impl<'txn> Tables<'txn> {
             Ok(begun) => {
                 self.has_changed = true;
                 self.streams.insert(name.as_str(), begun.encode().as_slice())?;
+                if let Some(step) = step {
+                    self.begin_step(&begun, step)?;
+                }
                 Ok(Ok(Changed::Stream(Arc::new(begun))))
             }
             Err(refusal) => Ok(Err(refusal)),
         }
+    }
+
+    /// Ends a reshard as `change` says, and with it the step that it was.
+    fn end_reshard(
+        &mut self,
+        life: &Life,
+        outcome: ScalingOutcome,
+        change: impl FnOnce(&StreamRecord) -> Result<Option<StreamRecord>, WireError>,
+    ) -> Result<Outcome, redb::Error> {
+        let ended = self.change_stream(life, change)?;
+        if ended.is_ok() {
+            self.end_step(life.incarnation, outcome)?;
+        }
+        Ok(ended)
     }
 
     /// Changes the record of one life of a stream; `change` says to what, or that it is so already.

@@ -25,7 +25,7 @@ fn scratch() -> TempDir {
 }
 
 fn create(name: &str, shards: u32) -> Change {
-    let create = CreateStream { name: name.to_owned(), shards, retention_ms: 0, record_bytes_max: 0 };
+    let create = CreateStream { name: name.to_owned(), shards, ..CreateStream::default() };
     Change::Create { create, now_ms: NOW_MS, lanes: 256 }
 }
 

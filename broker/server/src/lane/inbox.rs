@@ -15,6 +15,7 @@ use rheos_core::lanes::lane_of;
 use rheos_core::log::{LogId, ReadStart, SegmentFacts, ShardTip};
 use rheos_core::reader::ReadOutcome;
 use rheos_core::readiness::LaneReadiness;
+use rheos_core::scaler::ShardLoad;
 use rheos_protocol::batch::PutBatch;
 use rheos_protocol::error::WireError;
 use rheos_protocol::message::{Read, Reply, Subscribe};
@@ -77,6 +78,8 @@ pub(crate) enum Arrival {
     RollCall { here: oneshot::Sender<()> },
     /// Somebody wants to know whether the lane serves.
     Readiness(oneshot::Sender<LaneReadiness>),
+    /// The scaler wants to know what the shards of on-demand streams have taken, with their keys from this weight on.
+    Loads { keys_weight_least: u64, told: oneshot::Sender<Vec<(LogId, Vec<ShardLoad>)>> },
     /// Somebody wants to know what the lane has counted.
     Report(oneshot::Sender<Box<LaneReport>>),
     /// The broker stops.

@@ -140,7 +140,12 @@ impl Logs {
         self.slots.iter().flatten().filter(|owned| !owned.dropped).map(|owned| &owned.log)
     }
 
-    /// The same by stream, those that were made first before later ones.
+    /// The same, to be changed.
+    pub(super) fn logs_mut(&mut self) -> impl Iterator<Item = &mut Log> {
+        self.slots.iter_mut().flatten().filter(|owned| !owned.dropped).map(|owned| &mut owned.log)
+    }
+
+    /// All logs by stream, those that were made first before later ones.
     pub(super) fn by_stream(&self) -> impl Iterator<Item = impl Iterator<Item = &Log>> {
         let mut streams: Vec<_> = self.streams.iter().collect();
         streams.sort_unstable_by_key(|(incarnation, _)| **incarnation);

@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn what_is_told_apart_is_bounded_and_the_dead_make_room() {
-        let create = CreateStream { name: "a".to_owned(), shards: 2, retention_ms: 0, record_bytes_max: 0 };
+        let create = CreateStream { name: "a".to_owned(), shards: 2, ..CreateStream::default() };
         let live = Arc::new(plan_stream(&create, 1_700_000_000_000, 7, 1, None).expect("it is in order"));
         let mut away = TurnedAway::new(Streams::new(&[live]));
         away.put(&put(7, 0), Refusal::Throttled);

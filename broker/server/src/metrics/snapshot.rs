@@ -14,6 +14,7 @@ use rheos_core::fanout::ConsumerCounted;
 
 use super::report::{Away, LaneReport, LogReport, SHARDS_MAX, ShardReport};
 use crate::directory::Space;
+use crate::scaling::StepCounts;
 use crate::standing::Served;
 use crate::streams::StreamCounts;
 
@@ -50,6 +51,8 @@ pub(super) struct Stream {
     pub(super) reads_turned_away: u64,
     pub(super) iterator_age_ms: Option<u64>,
     pub(super) stored_bytes: u64,
+    /// Steps of an on-demand stream since the broker was started.
+    pub(super) steps: StepCounts,
 }
 
 /// A shard.
@@ -98,7 +101,8 @@ impl Everything {
         }
         for record in records {
             let stored_bytes = stored.get(&record.incarnation).copied().unwrap_or(0);
-            everything.stream(record, &mut told, stored_bytes);
+            let steps = served.scaling.of(record.incarnation);
+            everything.stream(record, &mut told, stored_bytes, steps);
         }
         for record in consumer_records {
             // Its stream may have been deleted just now.
@@ -108,7 +112,7 @@ impl Everything {
         everything
     }
 
-    fn stream(&mut self, record: Arc<StreamRecord>, told: &mut Told, stored_bytes: u64) {
+    fn stream(&mut self, record: Arc<StreamRecord>, told: &mut Told, stored_bytes: u64, steps: StepCounts) {
         let logs = told.logs.remove(&record.incarnation).unwrap_or_default();
         let away = told.away.remove(&record.incarnation).unwrap_or_default();
         let mut counts = LogCounts::default();
@@ -124,6 +128,7 @@ impl Everything {
             reads_turned_away: away.iter().map(|(_, away)| away.reads).sum(),
             iterator_age_ms: logs.iter().filter_map(|log| log.iterator_age_ms).max(),
             stored_bytes,
+            steps,
             record: Arc::clone(&record),
         };
         self.streams.push(stream);

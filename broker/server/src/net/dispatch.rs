@@ -65,6 +65,7 @@ fn needs(streams: &Streams, request: &Request) -> Result<Option<(Action, Resourc
             None => (Action::TagStream, Resource::stream(&change.of.stream)?),
             Some(_) => (Action::TagConsumer, Resource::stream(&change.of.stream)?),
         },
+        Request::ListScalingSteps(stream) => (Action::DescribeStream, Resource::stream(stream)?),
         Request::ListTags(of) => (Action::ListTags, Resource::stream(&of.stream)?),
         Request::Hello(_) | Request::Credit(_) | Request::Unsubscribe => return Ok(None),
     }))
@@ -156,6 +157,9 @@ async fn perform(net: &Net, principal: &Authenticated<Principal>, request: Reque
         Request::UpdateStream(update) => settings::update(net, principal, update).await,
         Request::ChangeTags(change) => settings::change_tags(net, principal, change).await,
         Request::ListTags(of) => settings::list_tags(net, &of),
+        Request::ListScalingSteps(stream) => {
+            Ok(Reply::ScalingSteps(net.catalog.list_steps(&stream_name(&stream)?).await?))
+        }
         request => Err(unsupported(request.kind())),
     }
 }

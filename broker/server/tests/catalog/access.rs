@@ -146,7 +146,7 @@ fn keys_are_kept_until_they_are_revoked() {
 }
 
 #[test]
-fn a_catalog_from_before_there_were_consumers_and_keys_opens() {
+fn a_catalog_from_before_there_were_consumers_keys_and_steps_opens() {
     let (_scratch, directory) = new_directory();
     let (catalog, _) = open(&directory);
     let stream = run(catalog.create_stream(create("orders", 1), NOW_MS, 1)).expect("there is room");
@@ -154,7 +154,7 @@ fn a_catalog_from_before_there_were_consumers_and_keys_opens() {
     let database = Database::open(directory.layout().catalog_path()).expect("nobody else has it");
     let transaction = database.begin_write().expect("it is writable");
     for table in transaction.list_tables().expect("it reads").collect::<Vec<_>>() {
-        if ["consumers", "keys"].contains(&redb::TableHandle::name(&table)) {
+        if ["consumers", "keys", "scaling"].contains(&redb::TableHandle::name(&table)) {
             transaction.delete_table(table).expect("it is there");
         }
     }

@@ -16,7 +16,7 @@ fn shards(stream: &StreamRecord) -> Vec<(u32, bool)> {
 }
 
 fn begin(catalog: &Catalog, reshard: Reshard) -> Result<Arc<StreamRecord>, ErrorCode> {
-    run(catalog.begin_reshard(&name("orders"), reshard)).map_err(|error| error.code)
+    run(catalog.begin_reshard(&name("orders"), reshard, None)).map_err(|error| error.code)
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn an_intent_is_kept_and_finished_once() {
     assert_eq!(shards(&done), [(0, false), (1, true), (2, true), (3, true)]);
     // Whoever did not hear of it asks again, and nothing changes; nor is it undone.
     assert_eq!(run(catalog.finish_reshard(&begun, ends.clone(), NOW_MS + 9)), Ok(done.clone()));
-    assert_eq!(run(catalog.abandon_reshard(&begun)), Ok(done.clone()));
+    assert_eq!(run(catalog.abandon_reshard(&begun, 9)), Ok(done.clone()));
     let other = run(catalog.finish_reshard(&begun, BTreeMap::from([(0, 78)]), NOW_MS)).expect_err("it ended elsewhere");
     assert_eq!(other.code, ErrorCode::Internal);
     catalog.close();
@@ -53,7 +53,7 @@ fn an_abandoned_intent_is_as_if_it_had_never_been() {
     let (catalog, _) = open(&directory);
     let made = run(catalog.create_stream(create("orders", 2), NOW_MS, 2)).expect("there is room");
     let begun = begin(&catalog, SPLIT).expect("it can be");
-    assert_eq!(run(catalog.abandon_reshard(&begun)), Ok(made.clone()));
+    assert_eq!(run(catalog.abandon_reshard(&begun, 9)), Ok(made.clone()));
     let late = run(catalog.finish_reshard(&begun, BTreeMap::from([(0, 5)]), NOW_MS)).expect_err("it was abandoned");
     assert_eq!(late.code, ErrorCode::Internal);
     begin(&catalog, Reshard::Merge { shard: 0, adjacent: 1 }).expect("another can begin");
@@ -74,7 +74,7 @@ fn a_stream_that_is_deleted_takes_its_reshard_with_it() {
     let made = run(catalog.create_stream(create("orders", 2), NOW_MS, 2)).expect("there is room");
     for refusal in [
         run(catalog.finish_reshard(&begun, ends(), NOW_MS)),
-        run(catalog.abandon_reshard(&begun)),
+        run(catalog.abandon_reshard(&begun, 9)),
         run(catalog.forget_shards(&begun, BTreeSet::from([0]))),
     ] {
         assert_eq!(refusal.expect_err("it is another life").code, ErrorCode::StreamNotFound);

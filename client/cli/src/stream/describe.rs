@@ -2,10 +2,11 @@
 
 use clap::Args;
 use rheos_client::{Client, ShardDescription};
+use serde_json::Value;
 
 use super::limits::show_limits;
 use super::retention::show_retention;
-use super::{as_json, tree};
+use super::{as_json, scaling_history, tree};
 use crate::arguments::Output;
 use crate::broker::{Named, found};
 use crate::completions;
@@ -26,9 +27,11 @@ pub(super) async fn run(command: &DescribeCommand, client: &Client, how: Output)
     let described = client.describe_stream(&command.name).await;
     let stream = found(client, Named::Stream(&command.name), described).await?;
     let tags = client.stream_tags(&command.name).await?;
+    let scaled = client.scaling_history(&command.name).await?;
     if !how.is_text() {
         let mut described = as_json(&stream);
         described["tags"] = tags::as_json(&tags);
+        described["scaled"] = scaled.first().map_or(Value::Null, scaling_history::as_json);
         return output::json(&described);
     }
     let open = stream.shards.iter().filter(|shard| shard.open).count();
@@ -39,8 +42,12 @@ pub(super) async fn run(command: &DescribeCommand, client: &Client, how: Output)
         ("record max", show_bytes(u64::from(stream.record_bytes_max))),
         ("limits", show_limits(&stream)),
         ("tags", tags::show(&tags)),
+        ("mode", stream.settings.mode.to_string()),
         ("shards", format!("{open} open, {} closed", stream.shards.len() - open)),
-    ] {
+    ]
+    .into_iter()
+    .chain(scaled.first().map(|step| ("scaled", scaling_history::show(step))))
+    {
         output::line(&format!("{title:<12}{value}"))?;
     }
     output::line("")?;

@@ -4,6 +4,7 @@ use clap::Args;
 use rheos_client::{Client, StreamFilter, StreamSummary};
 use serde_json::{Value, json};
 
+use super::mode::{bounds_as_json, word};
 use crate::arguments::Output;
 use crate::failure::Failure;
 use crate::output;
@@ -32,13 +33,14 @@ pub(super) async fn run(command: &ListCommand, client: &Client, how: Output) -> 
     let ListCommand { name_prefix, tags } = command;
     let filter = StreamFilter { name_prefix: name_prefix.clone(), tags: tags.clone() };
     let streams = client.list_streams_with(filter).await?;
-    output::list(how, &streams, ["NAME", "SHARDS", "RETENTION", "CREATED"], row, as_json)
+    output::list(how, &streams, ["NAME", "SHARDS", "MODE", "RETENTION", "CREATED"], row, as_json)
 }
 
-fn row(stream: &StreamSummary) -> [String; 4] {
+fn row(stream: &StreamSummary) -> [String; 5] {
     [
         stream.name.clone(),
         stream.open_shards.to_string(),
+        word(stream.mode).to_owned(),
         show_duration_ms(stream.retention_ms),
         show_time_ms(stream.created_ms),
     ]
@@ -51,5 +53,7 @@ fn as_json(stream: &StreamSummary) -> Value {
         "created_ms": stream.created_ms,
         "open_shards": stream.open_shards,
         "retention_ms": stream.retention_ms,
+        "mode": word(stream.mode),
+        "bounds": bounds_as_json(stream.mode),
     })
 }

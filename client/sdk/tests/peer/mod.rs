@@ -644,6 +644,7 @@ impl State {
                 return Err(WireError::new(ErrorCode::StreamExists, format!("stream {} exists", create.name)));
             }
             Request::CreateStream(create) => Reply::Stream(self.create(&create.name, create.shards, 1 << 20)),
+            Request::ListScalingSteps(name) if self.streams.contains_key(&name) => Reply::ScalingSteps(Vec::new()),
             Request::DescribeStream(name) => {
                 Reply::Stream(self.streams.get(&name).ok_or_else(|| not_found(&name))?.description.clone())
             }
@@ -667,6 +668,7 @@ impl State {
                     created_ms: stream.description.created_ms,
                     open_shards: stream.shards.len() as u32,
                     retention_ms: stream.description.retention_ms,
+                    mode: stream.description.settings.mode,
                 };
                 let page: Vec<_> = later.by_ref().take(limit as usize).map(summary).collect();
                 Reply::Streams(page, later.next().is_some())
@@ -680,6 +682,7 @@ impl State {
                 settings.retention_bytes = update.retention_bytes.unwrap_or(settings.retention_bytes);
                 settings.limits = settings.limits.with(update.limits);
                 settings.limits_in_force = settings.limits.or(StreamLimits::NONE);
+                settings.mode = update.mode.unwrap_or(settings.mode);
                 Reply::Stream(described.clone())
             }
             other => return self.administer(other),

@@ -1,13 +1,16 @@
 //! The bytes are as drawn, and only what can be is believed.
 
-use rheos_protocol::message::{CreateStream, Limit, StreamLimits, Tag};
+use rheos_protocol::message::{CreateStream, Limit, ShardBounds, Tag};
 
 use super::super::envelope::CHECKSUM_BYTES;
 use super::super::plan_stream;
 use super::*;
 
+/// Kind, fewest and most shards.
+const MODE_BYTES: usize = 9;
+
 fn planned(shards: u32) -> StreamRecord {
-    let create = CreateStream { name: "orders".to_owned(), shards, retention_ms: 0, record_bytes_max: 0 };
+    let create = CreateStream { name: "orders".to_owned(), shards, ..CreateStream::default() };
     plan_stream(&create, 1_700_000_000_123, 7, 2, None).expect("it is in range")
 }
 
@@ -93,8 +96,11 @@ const GOLDEN: &str = "\
     ffffffffffffffff3f000000000000000000010000000000000000000000f469e5cf8b010000000000000000000003000000\
     00000000000000000000000000000040ffffffffffffffffffffffffffffff7f000000000000000000010000000000000001\
     000000f469e5cf8b01000000000000000000000000000000010000bc6ae5cf8b010000000050000000000000000000000000\
-    0000000000000000000000000000000000ffffffffffffffff0100000004007465616d08007061796d656e7473da61d6c9bd\
-    123cda";
+    0000000000000000000000000000000000ffffffffffffffff0100000004007465616d08007061796d656e74730000000000\
+    00000000b8290f9f976dc106";
+
+/// Of what ended before the mode: the checksum of the same record.
+const CHECKSUM_BEFORE_MODES: u64 = u64::from_le_bytes([0xda, 0x61, 0xd6, 0xc9, 0xbd, 0x12, 0x3c, 0xda]);
 
 fn golden_bytes() -> Vec<u8> {
     let digits: Vec<u8> = GOLDEN.bytes().map(|c| (c as char).to_digit(16).expect("it is a hex digit") as u8).collect();
@@ -107,8 +113,17 @@ fn the_first_version_stays_as_it_is() {
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(hex, GOLDEN);
     let tags = 4 + 2 + "team".len() + 2 + "payments".len();
-    assert_eq!(bytes.len(), 71 + "orders".len() + 4 * SHARD_BYTES + 56 + tags + CHECKSUM_BYTES);
+    assert_eq!(bytes.len(), 71 + "orders".len() + 4 * SHARD_BYTES + 56 + tags + MODE_BYTES + CHECKSUM_BYTES);
     assert_eq!(StreamRecord::decode(&golden_bytes()), Ok(golden()));
+}
+
+#[test]
+fn a_record_from_before_there_were_modes_is_of_a_provisioned_stream() {
+    let mut bytes = golden_bytes();
+    bytes.truncate(bytes.len() - CHECKSUM_BYTES - MODE_BYTES);
+    bytes.extend_from_slice(&CHECKSUM_BEFORE_MODES.to_le_bytes());
+    let record = StreamRecord::decode(&bytes).expect("it was whole then");
+    assert_eq!((record.terms.mode, record), (StreamMode::Provisioned, golden()));
 }
 
 #[test]
@@ -203,6 +218,9 @@ fn what_cannot_be_is_not_believed() {
         ("bytes", |fields| fields.terms.retention_bytes = 1),
         ("record", |fields| fields.terms.record_bytes_max = 0),
         ("limit", |fields| fields.terms.limits.in_bytes = Limit::of(u64::MAX - 1)),
+        ("bounds", |fields| {
+            fields.terms.mode = StreamMode::OnDemand(ShardBounds { min: 5, max: 4 });
+        }),
         ("reshard", |fields| fields.resharding = Some(Reshard::Split { shard: 0, at: 5 })),
         ("reshard", |fields| fields.resharding = Some(Reshard::Merge { shard: 0, adjacent: 1 })),
         ("reshard", |fields| fields.resharding = Some(Reshard::Scale { target: 0 })),

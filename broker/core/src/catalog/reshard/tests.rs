@@ -8,7 +8,7 @@ use super::*;
 const NOW_MS: u64 = 1_700_000_000_000;
 
 fn stream(shards: u32) -> StreamRecord {
-    let create = CreateStream { name: "orders".to_owned(), shards, retention_ms: 0, record_bytes_max: 0 };
+    let create = CreateStream { name: "orders".to_owned(), shards, ..CreateStream::default() };
     plan_stream(&create, NOW_MS, 7, 3, None).expect("it is in range")
 }
 
@@ -26,7 +26,7 @@ impl Numbers {
 
 /// Does a reshard to its end, and proves what must hold of it.
 fn done(before: &StreamRecord, reshard: Reshard) -> StreamRecord {
-    let (begun, plan) = before.begin_reshard(reshard).expect("it can be");
+    let (begun, plan) = before.begin_reshard(reshard, None).expect("it can be");
     assert_eq!(StreamRecord::decode(&begun.encode()), Ok(begun.clone()), "an intent is kept");
     assert_eq!(begun.abandon_reshard().as_ref(), Some(before), "and given up without a trace");
     let ends: BTreeMap<u32, u64> = plan.parents.iter().map(|shard| (*shard, 10 + u64::from(*shard))).collect();
@@ -63,7 +63,7 @@ fn done(before: &StreamRecord, reshard: Reshard) -> StreamRecord {
 }
 
 fn refused(stream: &StreamRecord, reshard: Reshard) -> WireError {
-    let error = stream.begin_reshard(reshard).expect_err("it cannot be");
+    let error = stream.begin_reshard(reshard, None).expect_err("it cannot be");
     assert!(error.message.contains("stream orders") || error.message.contains("a stream has"), "{}", error.message);
     error
 }
@@ -155,7 +155,7 @@ fn a_shard_of_one_hash_key_is_never_split() {
 
 #[test]
 fn one_reshard_at_a_time() {
-    let (begun, _) = stream(4).begin_reshard(Reshard::Scale { target: 8 }).expect("it can be");
+    let (begun, _) = stream(4).begin_reshard(Reshard::Scale { target: 8 }, None).expect("it can be");
     for reshard in
         [Reshard::Scale { target: 2 }, Reshard::Split { shard: 0, at: 9 }, Reshard::Merge { shard: 0, adjacent: 1 }]
     {
@@ -176,7 +176,7 @@ fn one_reshard_at_a_time() {
 #[test]
 fn a_child_is_not_older_than_its_parents_whatever_the_clock_says() {
     let first = done(&stream(1), Reshard::Split { shard: 0, at: 1 << 127 });
-    let (begun, _) = first.begin_reshard(Reshard::Merge { shard: 1, adjacent: 2 }).expect("it can be");
+    let (begun, _) = first.begin_reshard(Reshard::Merge { shard: 1, adjacent: 2 }, None).expect("it can be");
     let ends = BTreeMap::from([(1, 0), (2, 0)]);
     let set_back = begun.finish_reshard(&ends, 5).expect("it has begun").expect("it was not done");
     assert_eq!(set_back.shards[3].opened_ms, NOW_MS + 5_000);
@@ -222,7 +222,7 @@ fn at_random_every_hash_key_has_one_shard_at_every_step() {
                     }
                 }
             };
-            if record.begin_reshard(reshard).is_err() {
+            if record.begin_reshard(reshard, None).is_err() {
                 continue;
             }
             // That the open shards tile the hash space is proved whenever a record is made or read.

@@ -7,6 +7,7 @@ use rheos_core::counts::Refusal;
 use super::seconds;
 use crate::metrics::snapshot::Stream;
 use crate::metrics::text::{Family, Kind, Subject, Text, Value};
+use crate::scaling::StepCounts;
 
 /// Writes what there is to say of streams.
 pub(super) fn write(text: &mut Text<'_>, streams: &[Stream]) -> fmt::Result {
@@ -18,7 +19,14 @@ pub(super) fn write(text: &mut Text<'_>, streams: &[Stream]) -> fmt::Result {
     let subjects = shown
         .iter()
         .map(|(stream, why, of)| Subject { labels: vec![("stream", stream.name()), ("reason", why.name())], of });
-    text.families(REFUSED, &subjects.collect::<Vec<_>>())
+    text.families(REFUSED, &subjects.collect::<Vec<_>>())?;
+    // A provisioned stream never has any, unless it was on demand before.
+    let is_scaled = |of: &&Stream| of.record.terms.mode.bounds().is_some() || of.steps != StepCounts::default();
+    let steps =
+        streams.iter().filter(is_scaled).flat_map(|of| [("up", of, &of.steps.up), ("down", of, &of.steps.down)]);
+    let subjects =
+        steps.map(|(way, stream, of)| Subject { labels: vec![("stream", stream.name()), ("direction", way)], of });
+    text.families(STEPS, &subjects.collect::<Vec<_>>())
 }
 
 impl Stream {
@@ -88,4 +96,12 @@ const REFUSED: &[Family<u64>] = &[Family {
     help: "Records of puts that were answered with an error, by reason; throttled is Kinesis's \
            WriteProvisionedThroughputExceeded. A reason is listed once it has happened, throttled always.",
     value: |records| Some(Value::Whole(*records)),
+}];
+
+const STEPS: &[Family<u64>] = &[Family {
+    name: "rheos_scaling_steps_total",
+    kind: Kind::Counter,
+    help: "Steps of an on-demand stream that were done, up to more shards or down to fewer; their reasons are in \
+           rheos stream scaling-history.",
+    value: |steps| Some(Value::Whole(*steps)),
 }];

@@ -18,7 +18,7 @@ pub(super) enum Asked {
 pub(super) async fn perform(net: &Net, principal: &Authenticated<Principal>, asked: Asked) -> Result<Reply, WireError> {
     let order = in_turn(net, principal).await?;
     let stream = net.streams.named(&stream_name(asked.stream())?)?;
-    let record = net.resharder.reshard(order, stream.name.clone(), asked.reshard(&stream)?).await?;
+    let record = net.resharder.reshard(order, stream.name.clone(), asked.reshard(&stream)?, None).await?;
     Ok(Reply::Stream(describe(net, &record)))
 }
 

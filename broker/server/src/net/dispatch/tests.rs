@@ -66,6 +66,7 @@ fn row(request: &Request) -> &'static str {
         Request::ChangeTags(change) if change.of.consumer.is_some() => "DDyyDyD",
         Request::ChangeTags(_) => "DDDyDDD",
         Request::ListTags(_) => "DyyyyyD",
+        Request::ListScalingSteps(_) => "DyyyyyD",
         Request::UpdateConsumer(_) => "DDDyDDD",
     }
 }
@@ -110,6 +111,7 @@ fn every_request() -> Vec<Request> {
         Request::UpdateStream(UpdateStream { stream: STREAM.0.to_owned(), ..UpdateStream::default() }),
         Request::ChangeTags(change_tags(None)),
         Request::ChangeTags(change_tags(Some("c".to_owned()))),
+        Request::ListScalingSteps(STREAM.0.to_owned()),
         Request::ListTags(change_tags(None).of),
         Request::ListTags(change_tags(Some("c".to_owned())).of),
     ]
@@ -120,7 +122,7 @@ fn change_tags(consumer: Option<String>) -> ChangeTags {
 }
 
 fn create(name: &str) -> CreateStream {
-    CreateStream { name: name.to_owned(), shards: 1, retention_ms: 0, record_bytes_max: 0 }
+    CreateStream { name: name.to_owned(), shards: 1, ..CreateStream::default() }
 }
 
 fn read_of(incarnation: u64) -> Request {
