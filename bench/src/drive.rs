@@ -35,6 +35,13 @@ pub(crate) struct Outcome {
     pub(crate) client_busy: f64,
 }
 
+impl Outcome {
+    /// The latency in microseconds that `percent` of the records did not exceed; not a number without a record.
+    pub(crate) fn us(&self, percent: f64) -> f64 {
+        self.latencies.percentile_us(percent).unwrap_or(f64::NAN)
+    }
+}
+
 /// Puts `load` to `puts` for the time of `window` and waits for the last acknowledgement. To be
 /// called on a runtime of one thread, whose time is the client's.
 pub(crate) async fn drive(puts: &Arc<impl Puts>, load: Load, window: Window) -> Result<Outcome, Failure> {

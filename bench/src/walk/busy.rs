@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rheos_protocol::message::StreamDescription;
 
 use super::Walk;
-use super::lines::{Goal, Lines, Names};
+use super::lines::{Goal, Lines};
 use super::put::drive_broker;
 use crate::Failure;
 use crate::broker::puts::BrokerPuts;
@@ -28,16 +28,8 @@ pub(super) async fn measure(walk: &Walk<'_>, lines: &mut Lines) -> Result<(), Fa
         let alone = drive_broker(walk, &broker, &one, load).await?;
         pairs.push((drive_broker(walk, &broker, &many, load).await?, alone));
     }
-    for (suffix, percent, goal) in [("p50", 50.0, Goal::None), ("p99", 99.0, Goal::AtMost(P99_RATIO_MAX))] {
-        let us = |outcome: &Outcome| outcome.latencies.percentile_us(percent).unwrap_or(f64::NAN);
-        let found: Vec<_> = pairs.iter().map(|(many, one)| (us(many), us(one))).collect();
-        let names = Names {
-            ratio: &format!("busy_1000_streams_{suffix}_ratio"),
-            ours: &format!("busy_1000_streams_{suffix}_us"),
-            yardstick: &format!("busy_1_stream_{suffix}_us"),
-        };
-        lines.compare(names, &found, goal);
-    }
+    let names = ["busy_1000_streams", "busy_1000_streams", "busy_1_stream"];
+    lines.compare_latencies(names, &pairs, Outcome::us, [Goal::None, Goal::AtMost(P99_RATIO_MAX)]);
     lines.client_busy("busy_1000_streams", "busy_1000_streams", pairs.iter().map(|(many, _)| many.client_busy));
     lines.client_busy("busy_1000_streams", "busy_1_stream", pairs.iter().map(|(_, one)| one.client_busy));
     broker.stop()

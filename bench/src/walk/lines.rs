@@ -65,6 +65,27 @@ impl Lines {
         self.rows.push([what, show(ours), show(yardstick), shown, goal.to_string(), verdict.to_owned()]);
     }
 
+    /// Pairs of runs, by the latency in us that a share of their records does not exceed: p50 and p99, each with
+    /// its goal. The names are those of the ratio, of ours and of the yardstick, without what follows them. Where a
+    /// run has no latency, the line has none.
+    pub(super) fn compare_latencies<R>(
+        &mut self,
+        [ratio, ours, yardstick]: [&str; 3],
+        pairs: &[(R, R)],
+        us: impl Fn(&R, f64) -> f64,
+        [p50, p99]: [Goal; 2],
+    ) {
+        for (suffix, percent, goal) in [("p50", 50.0, p50), ("p99", 99.0, p99)] {
+            let found: Vec<_> = pairs.iter().map(|pair| (us(&pair.0, percent), us(&pair.1, percent))).collect();
+            let names = Names {
+                ratio: &format!("{ratio}_{suffix}_ratio"),
+                ours: &format!("{ours}_{suffix}_us"),
+                yardstick: &format!("{yardstick}_{suffix}_us"),
+            };
+            self.compare(names, &found, goal);
+        }
+    }
+
     /// A number that stands for itself: its median with the interval.
     pub(super) fn absolute(&mut self, name: &str, numbers: &[f64], goal: Goal) {
         let found = Median::of(numbers.iter().copied());

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rheos_protocol::message::StreamDescription;
 
 use super::Walk;
-use super::lines::{Goal, Lines, Names};
+use super::lines::{Goal, Lines};
 use super::put::drive_broker;
 use crate::Failure;
 use crate::drive::Outcome;
@@ -30,16 +30,8 @@ pub(super) async fn measure(walk: &Walk<'_>, lines: &mut Lines) -> Result<(), Fa
         scrapes.extend(scraper.end()?);
         pairs.push((scraped, alone));
     }
-    for (suffix, percent, goal) in [("p50", 50.0, Goal::None), ("p99", 99.0, Goal::AtMost(P99_RATIO_MAX))] {
-        let us = |outcome: &Outcome| outcome.latencies.percentile_us(percent).unwrap_or(f64::NAN);
-        let found: Vec<_> = pairs.iter().map(|(scraped, alone)| (us(scraped), us(alone))).collect();
-        let names = Names {
-            ratio: &format!("metrics_put_10k_{suffix}_ratio"),
-            ours: &format!("metrics_put_10k_scraped_{suffix}_us"),
-            yardstick: &format!("metrics_put_10k_alone_{suffix}_us"),
-        };
-        lines.compare(names, &found, goal);
-    }
+    let names = ["metrics_put_10k", "metrics_put_10k_scraped", "metrics_put_10k_alone"];
+    lines.compare_latencies(names, &pairs, Outcome::us, [Goal::None, Goal::AtMost(P99_RATIO_MAX)]);
     lines.client_busy("metrics_put_10k", "metrics_put_10k", pairs.iter().map(|(scraped, _)| scraped.client_busy));
     let ms: Vec<f64> = scrapes.iter().map(|scrape| scrape.took.as_secs_f64() * 1e3).collect();
     lines.absolute("metrics_scrape_ms", &ms, Goal::AtMost(SCRAPE_MS_MAX));

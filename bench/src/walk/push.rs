@@ -80,15 +80,8 @@ pub(super) async fn measure(walk: &Walk<'_>, lines: &mut Lines) -> Result<(), Fa
 }
 
 fn report(name: &str, load: Load, pairs: &[(Run, Run)], lines: &mut Lines) {
-    for (suffix, percent, goal) in [("p50", 50.0, PUSH_P50_RATIO_MAX), ("p99", 99.0, PUSH_P99_RATIO_MAX)] {
-        let found: Vec<_> = pairs.iter().map(|(ours, bare)| (ours.push_us(percent), bare.push_us(percent))).collect();
-        let names = Names {
-            ratio: &format!("{name}_{suffix}_ratio"),
-            ours: &format!("{name}_{suffix}_us"),
-            yardstick: &format!("bare_{name}_{suffix}_us"),
-        };
-        lines.compare(names, &found, Goal::AtMost(goal));
-    }
+    let goals = [PUSH_P50_RATIO_MAX, PUSH_P99_RATIO_MAX].map(Goal::AtMost);
+    lines.compare_latencies([name, name, &format!("bare_{name}")], pairs, Run::push_us, goals);
     report_server(name, pairs, lines);
     report_busy(name, pairs, lines);
     if let Load::Open { records_per_s } = load {

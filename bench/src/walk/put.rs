@@ -87,17 +87,8 @@ async fn drive_bare(walk: &Walk<'_>, target: &Target, load: Load) -> Result<Outc
 }
 
 fn report_latencies(name: &str, load: Load, pairs: &[Pair], lines: &mut Lines) {
-    for (suffix, percent, goal) in [("p50", 50.0, PUT_P50_RATIO_MAX), ("p99", 99.0, PUT_P99_RATIO_MAX)] {
-        // A run without a single acknowledgement has no latency, and with it the line none.
-        let us = |outcome: &Outcome| outcome.latencies.percentile_us(percent).unwrap_or(f64::NAN);
-        let found: Vec<_> = pairs.iter().map(|(ours, bare)| (us(ours), us(bare))).collect();
-        let names = Names {
-            ratio: &format!("{name}_{suffix}_ratio"),
-            ours: &format!("{name}_{suffix}_us"),
-            yardstick: &format!("bare_{name}_{suffix}_us"),
-        };
-        lines.compare(names, &found, Goal::AtMost(goal));
-    }
+    let goals = [PUT_P50_RATIO_MAX, PUT_P99_RATIO_MAX].map(Goal::AtMost);
+    lines.compare_latencies([name, name, &format!("bare_{name}")], pairs, Outcome::us, goals);
     report_busy(name, pairs, lines);
     if let Load::Open { records_per_s } = load {
         let held = |outcome: &Outcome| outcome.records_per_s >= HELD_LEAST * f64::from(records_per_s);

@@ -6,7 +6,7 @@ use rheos_client::StreamSpec;
 use rheos_protocol::hash::HashRange;
 
 use super::Walk;
-use super::lines::{Goal, Lines, Names};
+use super::lines::{Goal, Lines};
 use crate::Failure;
 use crate::broker::keyed::{KeyedPuts, keys_in};
 use crate::broker::process::{Broker, Data};
@@ -27,16 +27,8 @@ pub(super) async fn measure(walk: &Walk<'_>, lines: &mut Lines) -> Result<(), Fa
         let one = drive_keyed(walk, &data, &broker, ONE, &keys).await?;
         pairs.push((drive_keyed(walk, &data, &broker, MANY, &keys).await?, one));
     }
-    for (suffix, percent, goal) in [("p50", 50.0, Goal::None), ("p99", 99.0, Goal::AtMost(P99_RATIO_MAX))] {
-        let us = |outcome: &Outcome| outcome.latencies.percentile_us(percent).unwrap_or(f64::NAN);
-        let found: Vec<_> = pairs.iter().map(|(many, one)| (us(many), us(one))).collect();
-        let names = Names {
-            ratio: &format!("shards_10k_{suffix}_ratio"),
-            ours: &format!("shards_10k_{suffix}_us"),
-            yardstick: &format!("shards_one_{suffix}_us"),
-        };
-        lines.compare(names, &found, goal);
-    }
+    let goals = [Goal::None, Goal::AtMost(P99_RATIO_MAX)];
+    lines.compare_latencies(["shards_10k", "shards_10k", "shards_one"], &pairs, Outcome::us, goals);
     lines.client_busy("shards_10k", "shards_10k", pairs.iter().map(|(many, _)| many.client_busy));
     broker.stop()
 }

@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::output;
 use crate::units::{parse_byte_rate, show_bytes, show_time_ms};
 
-/// Register, list, tag and deregister consumers of a stream, and reserve bandwidth for them
+/// Register, list, tag and deregister consumers of a stream; reserve bandwidth for them
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConsumerCommand {
     Register(RegisterCommand),

@@ -1,52 +1,26 @@
 //! `rheos calibrate` as it is typed: a measurement, a number that is set, and a directory that a broker has.
 
+mod broker;
 mod said;
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use broker::{Broker, rheos, run};
 use said::{failure, stdout};
 use serde_json::Value;
-
-fn rheos(data: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_rheos"));
-    command.args(arguments).arg("--data").arg(data).env_remove("RHEOS_URL").env_remove("RHEOS_DATA");
-    command.stdin(Stdio::null());
-    command
-}
-
-fn run(data: &Path, arguments: &[&str]) -> std::process::Output {
-    rheos(data, arguments).output().expect("it is built")
-}
 
 fn json(data: &Path, arguments: &[&str]) -> Value {
     serde_json::from_str(&stdout(&run(data, &[arguments, &["--output", "json"]].concat()))).expect("it is JSON")
 }
 
-/// A broker in its own process; it is killed with the value.
-struct Broker(Child);
-
-impl Broker {
-    /// Starts a broker there and gives what it warns of.
-    fn start(data: &Path) -> (Broker, Vec<String>) {
-        let mut command = rheos(data, &["serve", "--output", "json", "--listen", "127.0.0.1:0"]);
-        let mut process = command.stdout(Stdio::piped()).spawn().expect("it is built");
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().expect("it is piped")).read_line(&mut line).expect("it says something");
-        let broker = Broker(process);
-        let ready: Value = serde_json::from_str(&line).expect("it is ready");
-        let warnings = ready["warnings"].as_array().expect("they are a list");
-        (broker, warnings.iter().filter_map(Value::as_str).map(str::to_owned).collect())
-    }
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+/// Starts a broker there and gives what it warns of.
+fn start(data: &Path) -> (Broker, Vec<String>) {
+    let (broker, ready) = Broker::serve(data, &["--listen", "127.0.0.1:0"]);
+    let warnings = ready["warnings"].as_array().expect("they are a list");
+    let warnings = warnings.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+    (broker, warnings)
 }
 
 fn scratch() -> tempfile::TempDir {
@@ -74,7 +48,7 @@ fn a_lane_is_measured_and_the_number_kept_for_the_broker() {
     assert_eq!((&shown["bytes_per_second"], &shown["found_ms"]), (&pushed.into(), &measured["found_ms"]));
     assert!(!data.join("calibration").exists(), "nothing of it is left");
 
-    let (broker, warnings) = Broker::start(&data);
+    let (broker, warnings) = start(&data);
     assert!(warnings.iter().all(|warning| !warning.contains("calibrate")), "{warnings:?}");
     stdout(&run(&data, &["stream", "create", "flights"]));
     let too_much = format!("{}B/s", pushed * 60 / 100 + 1);
@@ -106,7 +80,7 @@ fn a_number_is_set_by_hand_and_a_damaged_one_is_not_believed() {
     std::fs::write(data.join("capacity"), "a lot").expect("it is ours");
     let error = failure(&run(&data, &["calibrate", "--show"]), 1);
     assert!(error.contains("capacity cannot be used") && error.contains("rheos calibrate"), "{error}");
-    let (broker, warnings) = Broker::start(&data);
+    let (broker, warnings) = start(&data);
     assert!(warnings.iter().any(|warning| warning.contains("capacity cannot be used")), "{warnings:?}");
     drop(broker);
     stdout(&run(&data, &["calibrate", "--set", "1GiB/s"]));
@@ -116,10 +90,10 @@ fn a_number_is_set_by_hand_and_a_damaged_one_is_not_believed() {
 fn a_directory_that_a_broker_has_is_left_alone() {
     let scratch = scratch();
     let data = scratch.path().join("data");
-    let (broker, _) = Broker::start(&data);
+    let (broker, _) = start(&data);
     for arguments in [&["calibrate"][..], &["calibrate", "--set", "200MiB/s"]] {
         let error = failure(&run(&data, arguments), 1);
-        let holder = format!("process {}", broker.0.id());
+        let holder = format!("process {}", broker.process.id());
         assert!(error.contains("nothing was measured or kept") && error.contains(&holder), "{error}");
         assert!(error.contains("stop") || error.contains("for itself"), "{error}");
     }

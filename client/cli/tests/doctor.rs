@@ -1,31 +1,14 @@
 //! `rheos doctor` as it is typed, on a machine that is well and on one where something is wrong.
 
+mod broker;
 mod said;
 
-use std::io::{BufRead, BufReader};
 use std::net::UdpSocket;
-use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output};
 
+use broker::{Broker, rheos};
 use said::{failure, stdout};
 use serde_json::Value;
-
-fn rheos(data: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_rheos"));
-    command.args(arguments).arg("--data").arg(data).env_remove("RHEOS_URL").env_remove("RHEOS_DATA");
-    command.stdin(Stdio::null());
-    command
-}
-
-/// A broker in its own process; it is killed with the value.
-struct Broker(Child);
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 fn scratch() -> tempfile::TempDir {
     tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("there is room")
@@ -143,17 +126,12 @@ fn low_limits_are_warned_of_with_what_raises_them() {
 fn a_broker_that_serves_is_seen_and_not_disturbed() {
     let scratch = scratch();
     let data = scratch.path().join("data");
-    let mut command = rheos(&data, &["serve", "--output", "json", "--listen", "127.0.0.1:0"]);
-    let mut process = command.stdout(Stdio::piped()).spawn().expect("it is built");
-    let mut line = String::new();
-    BufReader::new(process.stdout.take().expect("it is piped")).read_line(&mut line).expect("it says something");
-    let broker = Broker(process);
-    let ready: Value = serde_json::from_str(&line).expect("it is ready");
-    let listen = ready["address"].as_str().expect("it is told").to_owned();
-    let output = rheos(&data, &["doctor", "--listen", &listen, "--output", "json"]).output().expect("it is built");
+    let (broker, _) = Broker::serve(&data, &["--listen", "127.0.0.1:0"]);
+    let output =
+        rheos(&data, &["doctor", "--listen", &broker.address, "--output", "json"]).output().expect("it is built");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let findings = findings(&output);
-    let process = format!("process {}", broker.0.id());
+    let process = format!("process {}", broker.process.id());
     for (topic, expected) in [
         ("data directory", process.as_str()),
         ("port", &process),

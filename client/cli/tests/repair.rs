@@ -1,46 +1,17 @@
 //! `rheos repair` as it is typed: what it says, its exit codes, and that it asks.
 
+mod broker;
 mod said;
 
 use std::fs::{self, OpenOptions};
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Output, Stdio};
 
+use broker::{Broker, rheos, run};
 use said::{failure, stdout};
 use serde_json::Value;
-
-fn rheos(data: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_rheos"));
-    command.args(arguments).arg("--data").arg(data).env_remove("RHEOS_URL").env_remove("RHEOS_DATA");
-    command.stdin(Stdio::null());
-    command
-}
-
-fn run(data: &Path, arguments: &[&str]) -> Output {
-    rheos(data, arguments).output().expect("the program is built")
-}
-
-struct Broker(Child);
-
-impl Broker {
-    fn start(data: &Path) -> Broker {
-        let mut command = rheos(data, &["serve", "--dev", "--output", "json", "--listen", "127.0.0.1:0"]);
-        let mut process = command.stdout(Stdio::piped()).spawn().expect("the program is built");
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().expect("it is piped")).read_line(&mut line).expect("it says something");
-        assert!(line.contains("ready"), "{line}");
-        Broker(process)
-    }
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 fn put(data: &Path, records: std::ops::Range<u32>) -> Output {
     let mut command = rheos(data, &["put", "flights", "--key", "AA"]);
@@ -54,7 +25,7 @@ fn put(data: &Path, records: std::ops::Range<u32>) -> Output {
 
 /// A stream of one log, three puts in its only segment; the broker was killed.
 fn a_stream(data: &Path) -> PathBuf {
-    let broker = Broker::start(data);
+    let broker = Broker::start(data, "127.0.0.1:0");
     stdout(&run(data, &["stream", "create", "flights"]));
     for put_at in 0..3 {
         assert!(put(data, put_at * 10..put_at * 10 + 10).status.success());
@@ -111,7 +82,7 @@ fn a_damaged_stream_is_told_and_repaired_when_the_loss_is_accepted() {
     let verified = stdout(&run(&data, &["verify"]));
     assert!(verified.contains("whole") && verified.contains("accepted as lost: shard 0"), "{verified}");
 
-    let broker = Broker::start(&data);
+    let broker = Broker::start(&data, "127.0.0.1:0");
     assert!(failure(&run(&data, &["repair", "flights"]), 1).contains("in use by process"));
     assert!(put(&data, 30..40).status.success());
     let read = run(&data, &["get", "flights", "--from", "30"]);

@@ -20,8 +20,12 @@ impl Broker {
 
     /// The same with more arguments; also gives what the broker said of itself.
     pub(crate) fn start_with(data: &Path, listen: &str, arguments: &[&str]) -> (Broker, Value) {
-        let usual = ["serve", "--dev", "--output", "json", "--listen", listen];
-        let mut command = rheos(data, &[&usual, arguments].concat());
+        Broker::serve(data, &[&["--dev", "--listen", listen], arguments].concat())
+    }
+
+    /// A broker with these arguments alone; also gives what it said of itself.
+    pub(crate) fn serve(data: &Path, arguments: &[&str]) -> (Broker, Value) {
+        let mut command = rheos(data, &[&["serve", "--output", "json"], arguments].concat());
         let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
