@@ -24,6 +24,7 @@
 
 mod authority_file;
 mod blocks;
+mod broker;
 mod capacity;
 pub mod catalog;
 mod clock;
@@ -33,6 +34,7 @@ mod contents;
 mod cores;
 pub mod directory;
 pub mod disk;
+mod dispatch;
 mod doctor;
 pub mod durable;
 pub mod faults;
@@ -47,10 +49,12 @@ mod log_files;
 mod mesh;
 mod metrics;
 mod net;
+mod reading;
 mod recover;
 mod repair;
 mod reservations;
 mod reshard;
+mod route;
 mod scaling;
 mod serve;
 mod service;

@@ -16,16 +16,11 @@ use crate::streams::Streams;
 
 /// Proof that a peer is who it says. Made here alone, by a Hello that holds.
 #[derive(Debug)]
-pub(in crate::net) struct Authenticated<T>(T);
+pub(crate) struct Authenticated<T>(T);
 
 impl Authenticated<Principal> {
     /// The principal whose Hello this is, when its proof holds for this connection.
-    pub(in crate::net) fn hello(
-        identity: &BrokerIdentity,
-        hello: &Hello,
-        exporter: &[u8; 32],
-        dev: bool,
-    ) -> Option<Self> {
+    pub(crate) fn hello(identity: &BrokerIdentity, hello: &Hello, exporter: &[u8; 32], dev: bool) -> Option<Self> {
         let proved = identity.verify_hello(&hello.key_id, &hello.proof, exporter);
         let policy = KeyPolicy::everywhere(Access::Admin);
         let anybody = || Principal { key_id: hello.key_id.clone(), name: "dev".to_owned(), policy };
@@ -39,14 +34,14 @@ impl Authenticated<Principal> {
     }
 
     /// Who it is.
-    pub(in crate::net) fn principal(&self) -> &Principal {
+    pub(crate) fn principal(&self) -> &Principal {
         &self.0
     }
 }
 
 /// What a principal may be allowed to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::net) enum Action {
+pub(crate) enum Action {
     Ping,
     CreateStream,
     DescribeStream,
@@ -118,7 +113,7 @@ impl Action {
 
 /// On what, resolved: cannot be made of an incarnation without looking whose it is.
 #[derive(Debug, Clone)]
-pub(in crate::net) struct Resource(Resolved);
+pub(crate) struct Resource(Resolved);
 
 #[derive(Debug, Clone)]
 enum Resolved {
@@ -132,7 +127,7 @@ enum Resolved {
 
 impl Resource {
     /// The broker itself.
-    pub(in crate::net) fn broker() -> Resource {
+    pub(crate) fn broker() -> Resource {
         Resource(Resolved::Broker)
     }
 
@@ -140,12 +135,12 @@ impl Resource {
     ///
     /// # Errors
     /// `BadRequest` when it is no name.
-    pub(in crate::net) fn stream(name: &str) -> Result<Resource, WireError> {
+    pub(crate) fn stream(name: &str) -> Result<Resource, WireError> {
         Ok(Resource(Resolved::Stream(super::stream_name(name)?)))
     }
 
     /// The stream of which this is a life.
-    pub(in crate::net) fn incarnation(streams: &Streams, incarnation: u64) -> Resource {
+    pub(crate) fn incarnation(streams: &Streams, incarnation: u64) -> Resource {
         Resource(Resolved::Life(incarnation, streams.by_incarnation(incarnation)))
     }
 }
@@ -155,7 +150,7 @@ impl Resource {
 /// # Errors
 /// `Denied`, which says which grant is missing. `StreamNotFound` for a life that there is not, to who may see
 /// every stream.
-pub(in crate::net) fn authorise(
+pub(crate) fn authorise(
     principal: &Authenticated<Principal>,
     action: Action,
     resource: &Resource,
