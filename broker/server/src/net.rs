@@ -90,11 +90,6 @@ pub(crate) const READ_MEMORY_KIB: usize = 256 << 10;
 /// Where a lane stands in the numbers of its peers.
 const PEER_LANE_SHIFT: u32 = 48;
 
-/// The lane whose connection a subscription stream stands on.
-pub(crate) fn lane_of_peer(peer: u64) -> u16 {
-    (peer >> PEER_LANE_SHIFT) as u16
-}
-
 /// The QUIC close code of an error.
 pub(crate) fn close_code(code: ErrorCode) -> VarInt {
     VarInt::from_u32(code.number().into())

@@ -21,7 +21,7 @@ use super::connection::ended_early;
 use super::frames::{Frame, Frames};
 use crate::dispatch::{Authenticated, allow};
 use crate::identity::Principal;
-use crate::lane::{Answer, Arrival, Subscribing};
+use crate::lane::{Answer, Arrival, PushWay, Subscribing};
 use crate::mesh::Asked;
 use crate::route::Route;
 
@@ -122,8 +122,9 @@ impl Subscriber<'_> {
         let lane =
             self.route.lane_of(&self.net.broker, subscribe.incarnation, subscribe.shard).unwrap_or(self.net.lane);
         self.lanes.insert(lane);
-        let (peer, connection) = (self.peer, self.connection.clone());
-        pass(self.net, lane, Subscribing::Subscribe { peer, connection, id, subscribe, answer }).await;
+        let (peer, is_own) = (self.peer, lane == self.net.lane);
+        let way = PushWay::Connection { connection: self.connection.clone(), is_own };
+        pass(self.net, lane, Subscribing::Subscribe { peer, way, id, subscribe, answer }).await;
     }
 
     async fn pass_all(&self, subscribing: impl Fn() -> Subscribing) {
