@@ -42,7 +42,7 @@ use rheos_core::fanout::SubscriptionId;
 use rheos_core::held_back::HeldBack;
 use rheos_core::lanes::lane_of;
 use rheos_core::limits::COMMITS_AT_STOP_MAX;
-use rheos_core::log::{Effect, Event, Log, LogId, ReadStart};
+use rheos_core::log::{Effect, Event, Log, LogId, ReadStart, ShardTip};
 use rheos_core::recovery::{LogOnDisk, Recovery, RecoveryStep};
 use rheos_protocol::batch::PutBatch;
 use rheos_protocol::error::{ErrorCode, WireError};
@@ -275,6 +275,7 @@ impl Lane {
             }
             // Whoever asked may have gone: then nobody is told.
             Arrival::Read { read, reply } => drop(reply.send(self.read(now, &read))),
+            Arrival::TipOf { incarnation, shard, told } => drop(told.send(self.tip_of(incarnation, shard))),
             Arrival::ReadOfDisk { log, shard, given, iterator_age_ms } => {
                 if let Some(slot) = self.logs.of_id(log) {
                     let log = &mut self.logs.at(slot).expect("a stream's slots are taken").log;
@@ -377,6 +378,11 @@ impl Lane {
         }
         let children = log.children(read.shard).map(<[u32]>::to_vec);
         Ok(Reading { log: log.id(), tip, children, start })
+    }
+
+    fn tip_of(&mut self, incarnation: u64, shard: u32) -> Result<ShardTip, WireError> {
+        let slot = self.logs.of_shard(incarnation, shard)?;
+        self.logs.at(slot).expect("a stream's slots are taken").log.tip(shard)
     }
 
     fn subscribing(&mut self, subscribing: Subscribing) {

@@ -88,7 +88,7 @@ pub(crate) async fn accept(endpoint: Endpoint, net: Arc<Net>) {
 /// KiB of batches that all reads of a lane may hold at once.
 pub(crate) const READ_MEMORY_KIB: usize = 256 << 10;
 /// Where a lane stands in the numbers of its peers.
-const PEER_LANE_SHIFT: u32 = 48;
+pub(crate) const PEER_LANE_SHIFT: u32 = 48;
 
 /// The QUIC close code of an error.
 pub(crate) fn close_code(code: ErrorCode) -> VarInt {

@@ -44,6 +44,8 @@ pub(crate) enum Arrival {
     PutStreamEnded { stream: u64 },
     /// A shard is to be read.
     Read { read: Read, reply: oneshot::Sender<Result<Reading, WireError>> },
+    /// Somebody wants to know where a shard stands.
+    TipOf { incarnation: u64, shard: u32, told: oneshot::Sender<Result<ShardTip, WireError>> },
     /// A read that began here has brought this from the disk.
     ReadOfDisk { log: LogId, shard: u32, given: Amount, iterator_age_ms: u64 },
     /// A read was refused because the way to its lane, which is another, was full.
