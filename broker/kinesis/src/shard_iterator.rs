@@ -19,6 +19,7 @@
 //! then: what is put after the iterator was given is read with it.
 
 use bytes::BufMut;
+use rheos_protocol::limits::STREAM_NAME_CHARS_MAX;
 use rheos_protocol::name::StreamName;
 use rheos_protocol::wire::{FieldReader, FieldWriter, Malformed};
 
@@ -32,7 +33,6 @@ use crate::token::{TOKEN_LIFE_MS, TokenKey, has_expired};
 pub const ITERATOR_CHARS_MAX: usize = 512;
 const PURPOSE: &str = "rheos shard iterator";
 const VERSION: u64 = 1;
-const NAME_BYTES_MAX: usize = 128;
 
 /// Where GetRecords goes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,7 +120,7 @@ impl ShardIterator {
             _ => return Err(fields.wrong("its position is of no kind")),
         };
         let stream =
-            StreamName::new(fields.text(NAME_BYTES_MAX)?).map_err(|_| fields.wrong("its stream has no name"))?;
+            StreamName::new(fields.text(STREAM_NAME_CHARS_MAX)?).map_err(|_| fields.wrong("its stream has no name"))?;
         Ok((ShardIterator { stream, incarnation, shard, position }, issued_ms))
     }
 }

@@ -42,7 +42,7 @@
 
 use bytes::BufMut;
 use rheos_protocol::hash::HashRange;
-use rheos_protocol::limits::{NAME_CHARS_MAX, SHARDS_MAX};
+use rheos_protocol::limits::{SHARDS_MAX, STREAM_NAME_CHARS_MAX};
 use rheos_protocol::message::{StreamLimits, StreamMode};
 use rheos_protocol::name::StreamName;
 use rheos_protocol::wire::{FieldReader, FieldWriter};
@@ -117,7 +117,7 @@ impl StreamFields {
         let (incarnation, created_ms, retention_ms) = (fields.u64()?, fields.u64()?, fields.u64()?);
         let (record_bytes_max, log_count, shard_count) = (fields.u32()?, fields.u32()?, fields.u32()? as usize);
         let resharding = decode_reshard(fields)?;
-        let name = StreamName::new(fields.text(NAME_CHARS_MAX)?)
+        let name = StreamName::new(fields.text(STREAM_NAME_CHARS_MAX)?)
             .map_err(|_| BadRecord::Impossible("its name is no stream name"))?;
         if shard_count > SHARDS_LISTED_MAX || shard_count.saturating_mul(SHARD_BYTES) > fields.rest().len() {
             return Err(BadRecord::Impossible("its count of shards is not what follows"));
