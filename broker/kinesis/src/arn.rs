@@ -284,6 +284,7 @@ mod tests {
             "arn",
             "arn:aws:kinesis:eu-west-1:123456789012:stream/",
             "arn:aws:kinesis:eu-west-1:123456789012:stream/a/b",
+            "arn:aws:kinesis:eu-west-1:123456789012:stream/123456789012/eu-west-1/a",
             "arn:aws:kinesis:eu-west-1:123456789012:stream/a b",
             "arn:aws:kinesis:eu-west-1:12345678901:stream/a",
             "arn:aws:kinesis:eu-west-1:12345678901x:stream/a",
