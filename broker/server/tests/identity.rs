@@ -240,7 +240,7 @@ fn hello_is_believed_with_the_right_proof_alone() {
 fn made_key(name: &str, everywhere: Access) -> KeyRecord {
     let AccessKey { id, secret } = AccessKey::generate().expect("there are random numbers");
     let policy = KeyPolicy { everywhere, streams: vec![("orders".to_owned(), Access::ReadWrite)] };
-    plan_key(&CreateKey { name: name.to_owned(), policy }, &id, &secret, 1).expect("it is in order")
+    plan_key(&CreateKey { name: name.to_owned(), policy, account: None }, &id, &secret, 1).expect("it is in order")
 }
 
 #[test]

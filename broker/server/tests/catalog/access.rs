@@ -16,7 +16,7 @@ fn consumer(text: &str) -> ConsumerName {
 
 fn create_key(name: &str) -> CreateKey {
     let streams = vec![("orders".to_owned(), Access::ReadWrite)];
-    CreateKey { name: name.to_owned(), policy: KeyPolicy { everywhere: Access::None, streams } }
+    CreateKey { name: name.to_owned(), policy: KeyPolicy { everywhere: Access::None, streams }, account: None }
 }
 
 fn new_key() -> AccessKey {
