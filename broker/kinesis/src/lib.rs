@@ -30,10 +30,12 @@
 #![forbid(unsafe_code)]
 
 pub mod answer;
+pub mod answer_ids;
 pub mod arn;
 pub mod codec;
 pub mod cross_origin;
 pub mod error;
+pub mod event_stream;
 pub mod fuzz_bodies;
 pub mod limits;
 mod moment;
