@@ -11,6 +11,7 @@ pub mod fuzz_bodies;
 pub mod limits;
 mod moment;
 pub mod page_token;
+pub mod records;
 pub mod refusal;
 pub mod request;
 pub mod sequence_number;
