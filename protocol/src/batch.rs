@@ -236,7 +236,15 @@ impl BatchBuilder {
     ///
     /// # Panics
     /// When no record was pushed.
-    pub fn finish(mut self, incarnation: u64, shard: u32, producer: ProducerStamp) -> BytesMut {
+    pub fn finish(self, incarnation: u64, shard: u32, producer: ProducerStamp) -> BytesMut {
+        self.finish_put(incarnation, shard, producer).bytes
+    }
+
+    /// Closes the batch for who puts it in the same process: what was built here needs no proof.
+    ///
+    /// # Panics
+    /// When no record was pushed.
+    pub fn finish_put(mut self, incarnation: u64, shard: u32, producer: ProducerStamp) -> PutBatch {
         assert!(self.record_count > 0, "a batch holds at least one record");
         let header = BatchHeader {
             record_count: self.record_count,
@@ -249,7 +257,7 @@ impl BatchBuilder {
             arrival_ms: 0,
         };
         self.bytes[..HEADER_BYTES].copy_from_slice(&header.encode());
-        self.bytes
+        PutBatch { header, bytes: self.bytes }
     }
 }
 

@@ -40,6 +40,7 @@ pub mod fuzz_bodies;
 pub mod limits;
 mod moment;
 pub mod page_token;
+pub mod records;
 pub mod request;
 pub mod sequence_number;
 pub mod shapes;
