@@ -7,9 +7,10 @@
 use std::sync::Arc;
 
 use rheos_core::catalog::StreamRecord;
+use rheos_kinesis::signature::{BodyDigest, Claim};
 use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::message::{Access, Hello, KeyPolicy};
-use rheos_protocol::name::StreamName;
+use rheos_protocol::name::{Region, StreamName};
 
 use crate::identity::{BrokerIdentity, Principal};
 use crate::streams::Streams;
@@ -22,9 +23,39 @@ impl Authenticated<Principal> {
     /// The principal whose Hello this is, when its proof holds for this connection.
     pub(crate) fn hello(identity: &BrokerIdentity, hello: &Hello, exporter: &[u8; 32], dev: bool) -> Option<Self> {
         let proved = identity.verify_hello(&hello.key_id, &hello.proof, exporter);
+        proved.map(Authenticated).or_else(|| dev.then(|| Authenticated::anybody(&hello.key_id)))
+    }
+
+    /// The principal whose key has signed a request of the Kinesis face, and the region that it was signed for, where
+    /// that is spelled as one. In development mode any signature will do, and a key that there is keeps its policy.
+    ///
+    /// # Errors
+    /// AWS's, for a signature that does not hold.
+    pub(crate) fn signed(
+        identity: &BrokerIdentity,
+        claim: &Claim<'_>,
+        body: &BodyDigest,
+        now_s: u64,
+        dev: bool,
+    ) -> Result<(Self, Option<Region>), rheos_kinesis::error::Error> {
+        let mut principal = None;
+        let proved = claim.verify(body, now_s, |id| {
+            let (secret, of_key) = identity.signing_key(id)?;
+            principal = Some(of_key);
+            Some(secret)
+        });
+        match (proved, principal) {
+            (Ok(signed), Some(principal)) => Ok((Authenticated(principal), Some(signed.region))),
+            (Err(_), _) if dev => Ok((Authenticated::anybody(claim.key_id()), claim.region())),
+            (Err(error), _) => Err(error),
+            (Ok(_), None) => unreachable!("a signature is proved with a key's secret"),
+        }
+    }
+
+    /// Whoever says to be somebody, where that is enough.
+    fn anybody(key_id: &str) -> Self {
         let policy = KeyPolicy::everywhere(Access::Admin);
-        let anybody = || Principal { key_id: hello.key_id.clone(), name: "dev".to_owned(), policy };
-        proved.or_else(|| dev.then(anybody)).map(Authenticated)
+        Authenticated(Principal { key_id: key_id.to_owned(), name: "dev".to_owned(), policy, account: None })
     }
 
     /// Whoever a test says.
@@ -137,6 +168,11 @@ impl Resource {
     /// `BadRequest` when it is no name.
     pub(crate) fn stream(name: &str) -> Result<Resource, WireError> {
         Ok(Resource(Resolved::Stream(super::stream_name(name)?)))
+    }
+
+    /// The stream of this name, which need not exist.
+    pub(crate) fn of(name: &StreamName) -> Resource {
+        Resource(Resolved::Stream(name.clone()))
     }
 
     /// The stream of which this is a life.

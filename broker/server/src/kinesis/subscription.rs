@@ -5,8 +5,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
 use rheos_core::limits::LANES_MAX;
+use rheos_protocol::batch::Batch;
 use rheos_protocol::error::WireError;
 use rheos_protocol::message::{Reply, Subscribe};
 use tokio::sync::mpsc;
@@ -70,9 +70,9 @@ impl Subscription {
         self.pushed.recv().await
     }
 
-    /// So much has been handed on: the lane may push as much again.
-    pub(super) fn taken(&self, batches: &[Bytes]) {
-        let bytes = batches.iter().map(|batch| batch.len() as u64).sum();
+    /// These have been handed on: the lane may push as much again.
+    pub(super) fn taken(&self, batches: &[Batch]) {
+        let bytes = batches.iter().map(|batch| batch.bytes().len() as u64).sum();
         self.lane.push(Arrival::Subscribing(Subscribing::Credit { peer: self.peer, id: ONLY, bytes }));
     }
 }
