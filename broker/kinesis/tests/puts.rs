@@ -1,5 +1,6 @@
 //! PutRecord and PutRecords: what is refused in which words, where records go, and what is answered.
 
+#[allow(dead_code, reason = "bytes and numbers are used here, and no values")]
 mod random;
 mod shards;
 

@@ -55,7 +55,8 @@ pub(super) fn page(
             bytes += record.partition_key.len() + record.data.len();
             let is_full = page.records.len() == records_max || bytes > bytes_max;
             if is_full && !page.records.is_empty() {
-                let behind_ms = now_ms.saturating_sub(header.arrival_ms);
+                // 0 would say that nothing is left, and some readers stop there.
+                let behind_ms = now_ms.saturating_sub(header.arrival_ms).max(1);
                 return Page { next_sequence: sequence, behind_ms, ..page };
             }
             page.records.push(structure(numbers, batch.bytes(), sequence, header.arrival_ms, &record));
