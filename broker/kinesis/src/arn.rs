@@ -12,7 +12,7 @@ use std::fmt;
 
 use rheos_protocol::name::{ConsumerName, StreamName};
 
-use crate::refusal::Refusal;
+use crate::error::Error;
 
 /// The longest ARN that is looked at, in bytes.
 pub const ARN_BYTES_MAX: usize = 2048;
@@ -106,7 +106,7 @@ impl StreamArn {
     /// # Errors
     ///
     /// `InvalidArgumentException`; the pattern of the API's model is looser and refuses most of it earlier.
-    pub fn parse(text: &str) -> Result<StreamArn, Refusal> {
+    pub fn parse(text: &str) -> Result<StreamArn, Error> {
         StreamArn::read(text).ok_or_else(|| invalid("StreamARN", text))
     }
 
@@ -142,7 +142,7 @@ impl ConsumerArn {
     /// # Errors
     ///
     /// `InvalidArgumentException`; the pattern of the API's model is looser and refuses most of it earlier.
-    pub fn parse(text: &str) -> Result<ConsumerArn, Refusal> {
+    pub fn parse(text: &str) -> Result<ConsumerArn, Error> {
         ConsumerArn::read(text).ok_or_else(|| invalid("ConsumerARN", text))
     }
 
@@ -162,8 +162,8 @@ impl ConsumerArn {
     }
 
     /// The refusal of a consumer that is not there.
-    pub fn not_found(&self) -> Refusal {
-        Refusal::not_found(format!("Consumer {self}, account {} not found.", self.stream.account))
+    pub fn not_found(&self) -> Error {
+        Error::not_found(format!("Consumer {self}, account {} not found.", self.stream.account))
     }
 
     fn read(text: &str) -> Option<ConsumerArn> {
@@ -182,7 +182,7 @@ impl ResourceArn {
     /// # Errors
     ///
     /// `InvalidArgumentException`.
-    pub fn parse(text: &str) -> Result<ResourceArn, Refusal> {
+    pub fn parse(text: &str) -> Result<ResourceArn, Error> {
         let stream = StreamArn::read(text).map(ResourceArn::Stream);
         let either = stream.or_else(|| ConsumerArn::read(text).map(ResourceArn::Consumer));
         either.ok_or_else(|| invalid("ResourceARN", text))
@@ -227,9 +227,9 @@ impl<'a> Place<'a> {
 }
 
 /// No emulator has recorded what AWS says of an ARN that passes its pattern and names nothing: the words are ours.
-fn invalid(member: &str, text: &str) -> Refusal {
+fn invalid(member: &str, text: &str) -> Error {
     let shown = &text[..text.floor_char_boundary(ARN_BYTES_MAX)];
-    Refusal::invalid_argument(format!("Invalid {member}: {shown}"))
+    Error::invalid_argument(format!("Invalid {member}: {shown}"))
 }
 
 fn is_digits(text: &str) -> bool {
@@ -308,7 +308,7 @@ mod tests {
             assert_eq!(StreamArn::parse(&arn.to_string()), Ok(arn.clone()));
             let again = ConsumerArn::new(arn.clone(), ConsumerName::new("c").expect("it is one"), 7);
             assert_eq!(
-                again.not_found().message,
+                again.not_found().text(),
                 format!("Consumer {arn}/consumer/c:7, account 000000000000 not found.")
             );
         }
@@ -336,8 +336,8 @@ mod tests {
         ] {
             let refusal = StreamArn::parse(text).expect_err(text);
             assert_eq!(
-                (refusal.name, refusal.message),
-                ("InvalidArgumentException", format!("Invalid StreamARN: {text}"))
+                (refusal.kind.name(), refusal.text()),
+                ("InvalidArgumentException", &*format!("Invalid StreamARN: {text}"))
             );
         }
         for second in ["", "x", "01", "-1", "18446744073709551616", "1:2"] {

@@ -29,6 +29,19 @@ impl Error {
         Error { kind, message: None }
     }
 
+    pub(crate) fn invalid_argument(message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::InvalidArgument, message)
+    }
+
+    pub(crate) fn not_found(message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::ResourceNotFound, message)
+    }
+
+    /// The words; empty where there are none.
+    pub fn text(&self) -> &str {
+        self.message.as_deref().unwrap_or("")
+    }
+
     /// The HTTP answer, in the encoding of the request.
     pub fn answer(&self, encoding: Encoding) -> Answer {
         Answer {

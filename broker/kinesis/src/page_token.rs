@@ -18,8 +18,8 @@ use bytes::BufMut;
 use rheos_protocol::name::{ConsumerName, StreamName};
 use rheos_protocol::wire::{FieldReader, FieldWriter, Malformed};
 
+use crate::error::{Error, ErrorKind};
 use crate::moment::spoken;
-use crate::refusal::Refusal;
 use crate::shard_id::ShardId;
 use crate::token::{TOKEN_LIFE_MS, TokenKey, has_expired};
 
@@ -95,14 +95,14 @@ pub trait Page: Sized {
     /// # Errors
     ///
     /// `InvalidArgumentException` for any other text, `ExpiredNextTokenException` after 300 seconds.
-    fn open(text: &str, key: &TokenKey, principal: &str, now_ms: u64) -> Result<Self, Refusal> {
+    fn open(text: &str, key: &TokenKey, principal: &str, now_ms: u64) -> Result<Self, Error> {
         let body = key.open(&purpose(Self::OPERATION), principal, text, TOKEN_CHARS_MAX);
         let read = body.and_then(|body| {
             let mut fields = FieldReader::new("next token", &body);
             let (_nonce, issued_ms) = (fields.u64().ok()?, fields.u64().ok()?);
             Some((Self::read(&mut fields).ok()?, issued_ms))
         });
-        let (page, issued_ms) = read.ok_or_else(|| Refusal::invalid_argument("Invalid NextToken."))?;
+        let (page, issued_ms) = read.ok_or_else(|| Error::invalid_argument("Invalid NextToken."))?;
         if has_expired(issued_ms, now_ms) { Err(expired(issued_ms, now_ms)) } else { Ok(page) }
     }
 }
@@ -171,17 +171,17 @@ fn stream_name(fields: &mut FieldReader<'_>) -> Result<StreamName, Malformed> {
     StreamName::new(fields.text(NAME_BYTES_MAX)?).map_err(|_| fields.wrong("it names no stream"))
 }
 
-fn purpose(operation: &str) -> String {
+pub(crate) fn purpose(operation: &str) -> String {
     format!("rheos next token 1 of {operation}")
 }
 
 /// AWS's words are not known; these follow those of its iterators.
-fn expired(issued_ms: u64, now_ms: u64) -> Refusal {
+fn expired(issued_ms: u64, now_ms: u64) -> Error {
     let (issued, now) = (spoken(issued_ms), spoken(now_ms));
     let created = format!("NextToken expired. The token was created at time {issued} while right now it is {now}");
     let message =
         format!("{created} which is further in the future than the tolerated delay of {TOKEN_LIFE_MS} milliseconds.");
-    Refusal::new("ExpiredNextTokenException", message)
+    Error::new(ErrorKind::ExpiredNextToken, message)
 }
 
 #[cfg(test)]
@@ -204,7 +204,7 @@ mod tests {
         ConsumersPage { stream: StreamName::new("orders").expect("it is one"), incarnation: 9, after }
     }
 
-    fn open<P: Page>(text: &str) -> Result<P, Refusal> {
+    fn open<P: Page>(text: &str) -> Result<P, Error> {
         P::open(text, &key(), "RKALICE", NOW_MS)
     }
 
@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_token_is_of_one_operation_one_principal_and_one_text() {
-        let invalid = || Refusal::invalid_argument("Invalid NextToken.");
+        let invalid = || Error::invalid_argument("Invalid NextToken.");
         let text = consumers().seal(&key(), "RKALICE", NOW_MS, 1);
         assert_ne!(text, consumers().seal(&key(), "RKALICE", NOW_MS, 2));
         assert_eq!(open::<ShardsPage>(&text), Err(invalid()));
@@ -242,7 +242,7 @@ mod tests {
         let text = consumers().seal(&key(), "RKALICE", NOW_MS, 1);
         assert!(ConsumersPage::open(&text, &key(), "RKALICE", NOW_MS + 300_000).is_ok());
         let refusal = ConsumersPage::open(&text, &key(), "RKALICE", NOW_MS + 300_001).expect_err("it is too old");
-        assert_eq!(refusal.name, "ExpiredNextTokenException");
-        assert!(refusal.message.contains("created at time Thu Jan 22 01:22:02 UTC 2015"), "{refusal}");
+        assert_eq!(refusal.kind.name(), "ExpiredNextTokenException");
+        assert!(refusal.text().contains("created at time Thu Jan 22 01:22:02 UTC 2015"), "{refusal}");
     }
 }

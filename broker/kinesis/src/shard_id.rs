@@ -11,7 +11,7 @@
 use std::fmt;
 
 use crate::arn::AccountId;
-use crate::refusal::Refusal;
+use crate::error::Error;
 
 /// The number of a shard in its stream, 0 to 2,147,483,647.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,8 +31,8 @@ impl ShardId {
     /// # Errors
     ///
     /// `ResourceNotFoundException` where it cannot be the id of any shard.
-    pub fn parse(given: &str, stream: &StreamOf<'_>) -> Result<ShardId, Refusal> {
-        ShardId::read(given).ok_or_else(|| Refusal::not_found(format!("Could not find shard {given} in {stream}.")))
+    pub fn parse(given: &str, stream: &StreamOf<'_>) -> Result<ShardId, Error> {
+        ShardId::read(given).ok_or_else(|| Error::not_found(format!("Could not find shard {given} in {stream}.")))
     }
 
     /// The number.
@@ -41,13 +41,13 @@ impl ShardId {
     }
 
     /// The refusal of a read from a shard that is not there.
-    pub fn does_not_exist(self, stream: &StreamOf<'_>) -> Refusal {
-        Refusal::not_found(format!("Shard {self} in {stream} does not exist"))
+    pub fn does_not_exist(self, stream: &StreamOf<'_>) -> Error {
+        Error::not_found(format!("Shard {self} in {stream} does not exist"))
     }
 
     /// The refusal of a split or merge of a shard that is not there.
-    pub fn could_not_be_found(self, stream: &StreamOf<'_>) -> Refusal {
-        Refusal::not_found(format!("Could not find shard {self} in {stream}."))
+    pub fn could_not_be_found(self, stream: &StreamOf<'_>) -> Error {
+        Error::not_found(format!("Could not find shard {self} in {stream}."))
     }
 
     fn read(given: &str) -> Option<ShardId> {
@@ -78,8 +78,8 @@ pub struct StreamOf<'a> {
 
 impl StreamOf<'_> {
     /// The refusal of a stream that is not there.
-    pub fn not_found(&self) -> Refusal {
-        Refusal::not_found(format!("Stream {} under account {} not found.", self.name, self.account))
+    pub fn not_found(&self) -> Error {
+        Error::not_found(format!("Stream {} under account {} not found.", self.name, self.account))
     }
 }
 
@@ -123,7 +123,7 @@ mod tests {
         let shard = ShardId::new(5).expect("it is one");
         let texts = [shard.does_not_exist(&stream), shard.could_not_be_found(&stream), stream.not_found()];
         assert_eq!(
-            texts.map(|refusal| refusal.message),
+            texts.each_ref().map(Error::text),
             [
                 "Shard shardId-000000000005 in stream s under account 123456789012 does not exist",
                 "Could not find shard shardId-000000000005 in stream s under account 123456789012.",

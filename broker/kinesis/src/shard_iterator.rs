@@ -22,15 +22,15 @@ use bytes::BufMut;
 use rheos_protocol::name::StreamName;
 use rheos_protocol::wire::{FieldReader, FieldWriter, Malformed};
 
+use crate::error::{Error, ErrorKind};
 use crate::moment::spoken;
-use crate::refusal::Refusal;
 use crate::sequence_number::SequenceNumber;
 use crate::shard_id::ShardId;
 use crate::token::{TOKEN_LIFE_MS, TokenKey, has_expired};
 
 /// The longest iterator, in characters.
 pub const ITERATOR_CHARS_MAX: usize = 512;
-const PURPOSE: &str = "rheos shard iterator";
+pub(crate) const PURPOSE: &str = "rheos shard iterator";
 const VERSION: u64 = 1;
 const NAME_BYTES_MAX: usize = 128;
 
@@ -96,11 +96,11 @@ impl ShardIterator {
     ///
     /// `InvalidArgumentException` for what was not given to this principal by this broker, and
     /// `ExpiredIteratorException` 5 minutes after it was.
-    pub fn open(text: &str, key: &TokenKey, principal: &str, now_ms: u64) -> Result<ShardIterator, Refusal> {
+    pub fn open(text: &str, key: &TokenKey, principal: &str, now_ms: u64) -> Result<ShardIterator, Error> {
         let bare = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text);
         let body = key.open(PURPOSE, principal, bare, ITERATOR_CHARS_MAX);
         let read = body.and_then(|body| ShardIterator::decode(&body).ok());
-        let (iterator, issued_ms) = read.ok_or_else(|| Refusal::invalid_argument("Invalid ShardIterator."))?;
+        let (iterator, issued_ms) = read.ok_or_else(|| Error::invalid_argument("Invalid ShardIterator."))?;
         if has_expired(issued_ms, now_ms) { Err(expired(issued_ms, now_ms)) } else { Ok(iterator) }
     }
 
@@ -125,12 +125,12 @@ impl ShardIterator {
     }
 }
 
-fn expired(issued_ms: u64, now_ms: u64) -> Refusal {
+fn expired(issued_ms: u64, now_ms: u64) -> Error {
     let (issued, now) = (spoken(issued_ms), spoken(now_ms));
     let created = format!("Iterator expired. The iterator was created at time {issued} while right now it is {now}");
     let message =
         format!("{created} which is further in the future than the tolerated delay of {TOKEN_LIFE_MS} milliseconds.");
-    Refusal::new("ExpiredIteratorException", message)
+    Error::new(ErrorKind::ExpiredIterator, message)
 }
 
 #[cfg(test)]
@@ -152,8 +152,8 @@ mod tests {
         iterator(IteratorPosition::Sequence(5)).seal(&key(), "RKALICE", NOW_MS, 1)
     }
 
-    fn invalid() -> Result<ShardIterator, Refusal> {
-        Err(Refusal::invalid_argument("Invalid ShardIterator."))
+    fn invalid() -> Result<ShardIterator, Error> {
+        Err(Error::invalid_argument("Invalid ShardIterator."))
     }
 
     #[test]
@@ -229,9 +229,9 @@ mod tests {
         assert!(open_at(NOW_MS + 300_000).is_ok());
         assert!(open_at(NOW_MS - 3_600_000).is_ok(), "a clock that is set back ends no iterator");
         let refusal = open_at(NOW_MS + 300_001).expect_err("it is too old");
-        assert_eq!(refusal.name, "ExpiredIteratorException");
+        assert_eq!(refusal.kind.name(), "ExpiredIteratorException");
         assert_eq!(
-            refusal.message,
+            refusal.text(),
             "Iterator expired. The iterator was created at time Thu Jan 22 01:22:02 UTC 2015 while right now it is Thu \
              Jan 22 01:27:02 UTC 2015 which is further in the future than the tolerated delay of 300000 milliseconds."
         );

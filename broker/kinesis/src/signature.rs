@@ -31,7 +31,7 @@ use std::fmt;
 use http::request::Parts;
 
 use crate::arn::Region;
-use crate::refusal::Refusal;
+use crate::error::{Error, ErrorKind};
 
 pub use self::canonical::BodyDigest;
 pub use self::secret::SigningSecret;
@@ -67,7 +67,7 @@ impl<'a> Claim<'a> {
     ///
     /// `MissingAuthenticationTokenException`, `IncompleteSignatureException` or, with a signature in both
     /// places, `InvalidSignatureException`.
-    pub fn read(request: &'a Parts) -> Result<Claim<'a>, Refusal> {
+    pub fn read(request: &'a Parts) -> Result<Claim<'a>, Error> {
         let presented = Presented::read(request)?;
         let credential = Credential::parse(&presented.credential)?;
         Ok(Claim { request, presented, credential })
@@ -94,7 +94,7 @@ impl<'a> Claim<'a> {
         body: &BodyDigest,
         now_s: u64,
         secret_of: impl FnOnce(&str) -> Option<SigningSecret>,
-    ) -> Result<Signed, Refusal> {
+    ) -> Result<Signed, Error> {
         self.presented.must_sign(self.request)?;
         let region = self.credential.check(SERVICE, &self.presented.date)?;
         Freshness::of(&self.presented)?.check(now_s)?;
@@ -104,7 +104,7 @@ impl<'a> Claim<'a> {
     }
 
     /// Whether the signature is this secret's over the request, for the scope and the time that it names.
-    fn prove(&self, body: &BodyDigest, secret: &SigningSecret) -> Result<(), Refusal> {
+    fn prove(&self, body: &BodyDigest, secret: &SigningSecret) -> Result<(), Error> {
         let Presented { date, signed_headers, signature, .. } = &self.presented;
         let canonical = canonical::request(self.request, signed_headers, body);
         let scope = self.credential.scope();
@@ -121,19 +121,19 @@ impl fmt::Debug for Claim<'_> {
     }
 }
 
-fn invalid(message: impl Into<String>) -> Refusal {
-    Refusal::new("InvalidSignatureException", message)
+fn invalid(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::InvalidSignature, message)
 }
 
-fn incomplete(message: impl Into<String>) -> Refusal {
-    Refusal::new("IncompleteSignatureException", message)
+fn incomplete(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::IncompleteSignature, message)
 }
 
-fn unrecognized() -> Refusal {
-    Refusal::new("UnrecognizedClientException", "The security token included in the request is invalid.")
+fn unrecognized() -> Error {
+    Error::new(ErrorKind::UnrecognizedClient, "The security token included in the request is invalid.")
 }
 
-fn mismatch() -> Refusal {
+fn mismatch() -> Error {
     invalid(
         "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access \
          Key and signing method. Consult the service documentation for details.",

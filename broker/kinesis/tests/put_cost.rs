@@ -2,6 +2,8 @@
 //!
 //! `cargo test --release -p rheos-kinesis --test put_cost -- --ignored --nocapture`
 
+#![allow(clippy::disallowed_types, clippy::print_stdout, reason = "it measures and says what")]
+
 mod shards;
 
 use std::hint::black_box;

@@ -8,13 +8,14 @@ use bytes::Bytes;
 use random::Random;
 use rheos_core::catalog::{Reshard, StreamRecord};
 use rheos_kinesis::error::Error;
-use rheos_kinesis::records::{Acked, Outgoing, Placement, PutTo, Puts};
+use rheos_kinesis::records::{Acked, Issue, IteratorAsked, Outgoing, Placement, PutTo, Puts, ReadAsked};
 use rheos_kinesis::sequence_number::{Place, SequenceNumber};
 use rheos_kinesis::shapes::structures::PUT_ENTRY;
+use rheos_kinesis::token::TokenKey;
 use rheos_kinesis::value::{Structure, Value, items};
 use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::hash::hash_key;
-use shards::{CREATED_MS, Shards, account, input, named, stream};
+use shards::{CREATED_MS, Shards, account, found, input, named, stream};
 
 const IN: &str = "in stream orders under account 123456789012";
 
@@ -41,23 +42,22 @@ fn refusal(input: &Structure) -> String {
     puts.map(drop).expect_err("it is refused").to_string()
 }
 
-fn to<'a>(
-    stream: &'a StreamRecord,
-    account: &'a rheos_kinesis::arn::AccountId,
-    placement: Placement,
-) -> PutTo<'a> {
+fn to<'a>(stream: &'a StreamRecord, account: &'a rheos_kinesis::arn::AccountId, placement: Placement) -> PutTo<'a> {
     PutTo { stream, named: named(account), placement, now_s: CREATED_MS / 1_000 }
 }
 
+/// What is told of a record: its shard and number, or a code and a message.
+type Told = Result<(String, SequenceNumber), (String, String)>;
+
 /// Puts many and gives the answer's results.
-fn results(shards: &mut Shards, old: &StreamRecord, input: &Structure) -> (i64, Vec<Result<(String, SequenceNumber), (String, String)>>) {
+fn results(shards: &mut Shards, old: &StreamRecord, input: &Structure) -> (i64, Vec<Told>) {
     let account = account();
     let mut puts = Puts::many(input, &to(old, &account, Placement::Keys)).expect("it is in order");
     shards.perform(&mut puts, old);
     read_results(&puts.answer().expect("it is answered"))
 }
 
-fn read_results(answer: &Structure) -> (i64, Vec<Result<(String, SequenceNumber), (String, String)>>) {
+fn read_results(answer: &Structure) -> (i64, Vec<Told>) {
     let result = |result: &Structure| match result.optional::<&str>("ErrorCode") {
         Some(code) => {
             assert_eq!(result.optional::<&str>("ShardId").or(result.optional("SequenceNumber")), None);
@@ -81,8 +81,14 @@ fn what_is_refused_is_refused_in_awss_words() {
     let two_to_the_128 = "340282366920938463463374607431768211456";
     let ten_mib: Vec<_> = (0..11).map(|_| entry("k", &vec![0; mib - 1])).collect();
     for (input, said) in [
-        (put_record("k", &vec![0; mib]), format!("ValidationException: 1 validation error detected: Value at 'data' {too_long}")),
-        (put_record("k", &vec![0; mib + 1]), format!("ValidationException: 1 validation error detected: Value at 'data' {too_long}")),
+        (
+            put_record("k", &vec![0; mib]),
+            format!("ValidationException: 1 validation error detected: Value at 'data' {too_long}"),
+        ),
+        (
+            put_record("k", &vec![0; mib + 1]),
+            format!("ValidationException: 1 validation error detected: Value at 'data' {too_long}"),
+        ),
         (
             input("PutRecord").with("Data", Bytes::new()),
             format!("ValidationException: 1 validation error detected: Value null at 'partitionKey' {null}"),
@@ -196,11 +202,31 @@ fn in_turns_records_spread_and_need_no_key() {
     shards.perform(&mut puts, &stream);
     assert!((0..8).all(|shard| (45..=55).contains(&shards.tip(shard))), "an eighth each");
     assert_eq!(read_results(&puts.answer().expect("it is answered")).0, 0);
+    assert!((0..8).all(|shard| keys_read(&shards, shard).iter().all(Option::is_none)), "and is read without one");
+}
+
+/// The partition keys of a shard, as GetRecords shows them.
+fn keys_read(shards: &Shards, shard: u32) -> Vec<Option<String>> {
+    let (account, key) = (account(), TokenKey::new(&[5; 32]));
+    let issue = Issue { key: &key, principal: "RK", now_ms: shards.now_ms, nonce: 1 };
+    let asked = input("GetShardIterator").with("ShardId", shard.to_string()).with("ShardIteratorType", "TRIM_HORIZON");
+    let asked = IteratorAsked::new(&asked, Some(&shards.record), &named(&account), shards.now_ms).expect("it is one");
+    let text = asked.answer(None, &issue).optional::<&str>("ShardIterator").expect("it is one").to_owned();
+    let asked = ReadAsked::open(&input("GetRecords").with("ShardIterator", text), &key, "RK", shards.now_ms);
+    let reading = asked.expect("it opens").of(Some(&shards.record), &named(&account)).expect("it is there");
+    let read = shards.read(shard, reading.position().expect("it is open"), 9);
+    let answer = reading.answer(Some(&found(&read, 0)), &issue);
+    let key = |record: &Structure| record.optional::<&str>("PartitionKey").map(str::to_owned);
+    items::<&Structure>(answer.required("Records")).map(key).collect()
 }
 
 #[test]
 fn nobody_sees_a_reshard() {
-    let splits = [Reshard::Split { shard: 0, at: 1 << 126 }, Reshard::Merge { shard: 0, adjacent: 1 }, Reshard::Scale { target: 7 }];
+    let splits = [
+        Reshard::Split { shard: 0, at: 1 << 126 },
+        Reshard::Merge { shard: 0, adjacent: 1 },
+        Reshard::Scale { target: 7 },
+    ];
     for reshard in splits {
         let mut shards = Shards::new(stream(2));
         let old = shards.record.clone();

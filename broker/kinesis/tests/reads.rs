@@ -95,7 +95,8 @@ fn seen(answer: &Structure) -> Seen {
     let child = |child: &Structure| {
         let parents = items::<&str>(child.required("ParentShards")).map(str::to_owned).collect();
         let range = child.required::<&Structure>("HashKeyRange");
-        let range = format!("{}-{}", range.required::<&str>("StartingHashKey"), range.required::<&str>("EndingHashKey"));
+        let range =
+            format!("{}-{}", range.required::<&str>("StartingHashKey"), range.required::<&str>("EndingHashKey"));
         (child.required::<&str>("ShardId").to_owned(), parents, range)
     };
     let children = answer.optional::<&[Value]>("ChildShards");
@@ -130,7 +131,9 @@ fn what_is_refused_is_refused_in_awss_words() {
     let before = ShardRecord { opened_ms: 1_000, ..shards.record.shards[0] };
     let other_life = ShardNumbers::of(&before).of_record(0, CREATED_MS).to_string();
     let used = |number: &str| {
-        format!("StartingSequenceNumber {number} used in GetShardIterator on shard shardId-000000000000 {IN} is invalid")
+        format!(
+            "StartingSequenceNumber {number} used in GetShardIterator on shard shardId-000000000000 {IN} is invalid"
+        )
     };
     for (asked, said) in [
         (asked("AT_SEQUENCE_NUMBER"), combination("AT_SEQUENCE_NUMBER", "no")),
@@ -452,7 +455,11 @@ fn what_was_put_is_read_once_and_in_order_over_reshards() {
         // Across shards nothing is promised: each key's records, in the order of their shards, are as they were put.
         for key in 0..9 {
             let of_key = |records: &[(String, Vec<u8>)]| {
-                records.iter().filter(|(of, _)| *of == key.to_string()).map(|(_, data)| data.clone()).collect::<Vec<_>>()
+                records
+                    .iter()
+                    .filter(|(of, _)| *of == key.to_string())
+                    .map(|(_, data)| data.clone())
+                    .collect::<Vec<_>>()
             };
             assert_eq!(of_key(&read), of_key(&wanted), "seed {seed}, key {key}");
         }

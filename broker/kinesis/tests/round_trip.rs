@@ -55,10 +55,8 @@ fn mutated_bodies_never_panic() {
         }
         let noise = random.bytes(300);
         bodies.iter().for_each(|body| body(&noise));
-        fuzz_bodies::request(
-            &[&b"POST\napplication/x-amz-json-1.1\nKinesis_20131202.PutRecord\n"[..], &noise].concat(),
-        );
-        fuzz_bodies::request(&noise);
+        fuzz_bodies::http(&[&b"POST\napplication/x-amz-json-1.1\nKinesis_20131202.PutRecord\n"[..], &noise].concat());
+        fuzz_bodies::http(&noise);
     }
 }
 

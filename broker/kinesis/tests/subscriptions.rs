@@ -59,7 +59,8 @@ fn begin(input: &Structure, shards: &Shards) -> (Subscription, u64) {
 fn what_is_refused_is_refused_in_awss_words() {
     let shards = Shards::new(stream(1));
     let account = account();
-    let future = Structure::of(&STARTING_POSITION).with("Type", "AT_TIMESTAMP").with("Timestamp", TimestampMs(i64::MAX));
+    let future =
+        Structure::of(&STARTING_POSITION).with("Type", "AT_TIMESTAMP").with("Timestamp", TimestampMs(i64::MAX));
     for (input, said) in [
         (
             // A number below 2^124 is one of AWS's first version.

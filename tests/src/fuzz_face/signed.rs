@@ -36,7 +36,7 @@ pub fn signed(data: &[u8]) {
     let proved = verify(&sent.body).unwrap_or_else(|refusal| panic!("{refusal}: {sent:?}"));
     assert_eq!((proved.key_id.as_str(), proved.region.as_str()), (KEY, "eu-west-1"));
     let refusal = verify(&[&sent.body[..], b"."].concat()).expect_err("another body was signed");
-    assert_eq!(refusal.name, "InvalidSignatureException");
+    assert_eq!(refusal.kind.name(), "InvalidSignatureException");
 }
 
 /// Numbers from the front of the data, zeros after its end.

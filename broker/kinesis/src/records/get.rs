@@ -132,9 +132,8 @@ impl Reading<'_> {
     /// The answer, with what was found, if the shard was read and something was.
     pub fn answer(&self, found: Option<&Found<'_>>, issue: &Issue<'_>) -> Structure {
         let numbers = ShardNumbers::of(self.shard);
-        let read = found.map(|found| {
-            page(&numbers, found, self.asked.records_max, GET_RECORDS_BYTES_MAX, issue.now_ms)
-        });
+        let read =
+            found.map(|found| page(&numbers, found, self.asked.records_max, GET_RECORDS_BYTES_MAX, issue.now_ms));
         let position = match &read {
             Some(page) => IteratorPosition::Sequence(page.next_sequence),
             None => self.asked.iterator.position,

@@ -2,7 +2,7 @@
 
 use super::SequenceNumber;
 use super::foreign::Foreign;
-use crate::refusal::Refusal;
+use crate::error::{Error, ErrorKind};
 use crate::shard_id::{ShardId, StreamOf};
 
 /// The shard that a number is used on, and by what.
@@ -24,15 +24,15 @@ pub struct UsedOn<'a> {
 ///
 /// `InvalidArgumentException` for what is no number, is another shard's or another incarnation's, in this order;
 /// `InternalFailure` for a number of version 0, as AWS has it.
-pub fn starting_number(text: &str, on: &UsedOn<'_>) -> Result<SequenceNumber, Refusal> {
+pub fn starting_number(text: &str, on: &UsedOn<'_>) -> Result<SequenceNumber, Error> {
     let UsedOn { operation, stream, shard, created_s } = on;
     let invalid = |why: &str| {
         let used = format!("StartingSequenceNumber {text} used in {operation} on shard {shard} in {stream} is invalid");
-        Refusal::invalid_argument(format!("{used}{why}"))
+        Error::invalid_argument(format!("{used}{why}"))
     };
     let other_shard = |encoded: &dyn std::fmt::Display| {
         let encodes = format!("Invalid StartingSequenceNumber. It encodes {encoded}");
-        Refusal::invalid_argument(format!("{encodes}, while it was used in a call to a shard with {shard}"))
+        Error::invalid_argument(format!("{encodes}, while it was used in a call to a shard with {shard}"))
     };
     let other_life = || invalid(" because it did not come from this stream.");
 
@@ -41,7 +41,7 @@ pub fn starting_number(text: &str, on: &UsedOn<'_>) -> Result<SequenceNumber, Re
         Foreign::Current(number) if number.created_s() != *created_s => Err(other_life()),
         Foreign::Current(number) => Ok(number),
         Foreign::Old { shard: old, .. } if old.negative || old.number != shard.number() => Err(other_shard(&old)),
-        Foreign::Old { version: 0, .. } => Err(Refusal::new("InternalFailure", "")),
+        Foreign::Old { version: 0, .. } => Err(Error::bare(ErrorKind::InternalFailure)),
         Foreign::Old { .. } => Err(other_life()),
     }
 }
@@ -51,10 +51,10 @@ pub fn starting_number(text: &str, on: &UsedOn<'_>) -> Result<SequenceNumber, Re
 /// # Errors
 ///
 /// `InvalidArgumentException`.
-pub fn check_ordering(text: &str, stream: &StreamOf<'_>, now_s: u64) -> Result<SequenceNumber, Refusal> {
+pub fn check_ordering(text: &str, stream: &StreamOf<'_>, now_s: u64) -> Result<SequenceNumber, Error> {
     let number = SequenceNumber::parse(text).filter(|number| number.arrival_s() <= now_s);
     number.ok_or_else(|| {
         let used = format!("ExclusiveMinimumSequenceNumber {text} used in PutRecord on {stream}");
-        Refusal::invalid_argument(format!("{used} is invalid."))
+        Error::invalid_argument(format!("{used} is invalid."))
     })
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::arn::AccountId;
-use crate::refusal::Refusal;
+use crate::error::Error;
 use crate::shard_id::StreamOf;
 
 /// From AWS's sample event for Lambda, which tells the shard (6) and the arrival (1545084650.987) beside it.
@@ -13,7 +13,7 @@ fn shard(number: u32) -> ShardId {
     ShardId::new(number).expect("it is one")
 }
 
-fn start(text: &str, on_shard: u32, created_s: u64) -> Result<SequenceNumber, Refusal> {
+fn start(text: &str, on_shard: u32, created_s: u64) -> Result<SequenceNumber, Error> {
     let account = AccountId::new("000000000000").expect("it is one");
     let stream = StreamOf { name: "orders", account: &account };
     starting_number(text, &UsedOn { operation: "GetShardIterator", stream, shard: shard(on_shard), created_s })
@@ -106,7 +106,7 @@ fn a_number_of_this_shard_is_taken_whether_a_record_has_it_or_not() {
 fn the_four_refusals_are_those_of_aws_in_its_order() {
     let refused = |text: &str, on_shard, created_s| {
         let refusal = start(text, on_shard, created_s).expect_err(text);
-        (refusal.name, refusal.message)
+        (refusal.kind.name(), refusal.text().to_owned())
     };
     let on =
         |shard: u32| format!("on shard shardId-{shard:012} in stream orders under account 000000000000 is invalid");
@@ -137,7 +137,7 @@ fn the_four_refusals_are_those_of_aws_in_its_order() {
 
 #[test]
 fn numbers_that_rheos_never_gave_are_refused() {
-    let message = |hex: &str, on_shard| start(&of_hex(hex), on_shard, 5).map_err(|refusal| refusal.message);
+    let message = |hex: &str, on_shard| start(&of_hex(hex), on_shard, 5).map_err(|refusal| refusal.text().to_owned());
     let with_end = |hex: &str, on_shard, end: &str| {
         assert!(message(hex, on_shard).is_err_and(|message| message.ends_with(end)), "{hex}");
     };
@@ -165,7 +165,7 @@ fn an_ordering_number_is_checked_as_aws_checks_it() {
     for (text, now_s) in [(LAMBDA_SAMPLE, 1_545_084_649), ("0", u64::MAX), ("", 0)] {
         let of_it = format!("ExclusiveMinimumSequenceNumber {text} used in PutRecord on stream orders");
         let message = format!("{of_it} under account 000000000000 is invalid.");
-        assert_eq!(check_ordering(text, &stream, now_s), Err(Refusal::invalid_argument(message)));
+        assert_eq!(check_ordering(text, &stream, now_s), Err(Error::invalid_argument(message)));
     }
 }
 

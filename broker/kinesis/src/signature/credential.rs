@@ -6,7 +6,7 @@
 
 use super::{incomplete, invalid};
 use crate::arn::Region;
-use crate::refusal::Refusal;
+use crate::error::Error;
 
 pub(super) const TERMINATOR: &str = "aws4_request";
 
@@ -21,7 +21,7 @@ pub(super) struct Credential {
 }
 
 impl Credential {
-    pub(super) fn parse(text: &str) -> Result<Credential, Refusal> {
+    pub(super) fn parse(text: &str) -> Result<Credential, Error> {
         let mut parts = text.split('/').map(str::to_owned);
         let mut next = || parts.next();
         match (next(), next(), next(), next(), next(), next()) {
@@ -42,7 +42,7 @@ impl Credential {
     }
 
     /// Checks the scope against the service and the date of the signature; any region will do.
-    pub(super) fn check(&self, service: &str, signed_date: &str) -> Result<Region, Refusal> {
+    pub(super) fn check(&self, service: &str, signed_date: &str) -> Result<Region, Error> {
         let region = Region::new(&self.region);
         let mut faults = Vec::new();
         if region.is_none() {

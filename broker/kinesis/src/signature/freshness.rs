@@ -2,8 +2,8 @@
 
 use super::presented::Presented;
 use super::{incomplete, invalid};
+use crate::error::Error;
 use crate::moment;
-use crate::refusal::Refusal;
 
 /// What clocks may differ by, in seconds.
 const SKEW_S: u64 = 300;
@@ -17,7 +17,7 @@ pub(super) struct Freshness {
 }
 
 impl Freshness {
-    pub(super) fn of(presented: &Presented) -> Result<Freshness, Refusal> {
+    pub(super) fn of(presented: &Presented) -> Result<Freshness, Error> {
         let signed_s = moment::read_basic(&presented.date).expect("it was written by us");
         let life_s = match presented.expires.as_deref() {
             None => SKEW_S,
@@ -30,7 +30,7 @@ impl Freshness {
         Ok(Freshness { signed_s, life_s })
     }
 
-    pub(super) fn check(&self, now_s: u64) -> Result<(), Refusal> {
+    pub(super) fn check(&self, now_s: u64) -> Result<(), Error> {
         let (earliest, latest) = (now_s.saturating_sub(self.life_s), now_s.saturating_add(SKEW_S));
         let [signed, now] = [self.signed_s, now_s].map(moment::basic);
         if self.signed_s < earliest {

@@ -9,8 +9,8 @@ use http::header::{AUTHORIZATION, DATE, HeaderName};
 use http::request::Parts;
 
 use super::{ALGORITHM, canonical, incomplete, invalid};
+use crate::error::{Error, ErrorKind};
 use crate::moment;
-use crate::refusal::Refusal;
 
 const AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
 const AMZ_TARGET: &str = "x-amz-target";
@@ -33,7 +33,7 @@ pub(super) struct Presented {
 }
 
 impl Presented {
-    pub(super) fn read(request: &Parts) -> Result<Presented, Refusal> {
+    pub(super) fn read(request: &Parts) -> Result<Presented, Error> {
         let query = canonical::pairs(request.uri.query().unwrap_or_default());
         let in_query = query.iter().any(|(name, _)| name == QUERY_PARTS[0]);
         // The text is only shown and cut up, so what is no UTF-8 in it may be replaced.
@@ -44,11 +44,11 @@ impl Presented {
             }
             Some(header) => Presented::in_header(&header, request),
             None if in_query => Presented::in_query(&query),
-            None => Err(Refusal::new("MissingAuthenticationTokenException", "Missing Authentication Token")),
+            None => Err(Error::new(ErrorKind::MissingAuthenticationToken, "Missing Authentication Token")),
         }
     }
 
-    fn in_header(header: &str, request: &Parts) -> Result<Presented, Refusal> {
+    fn in_header(header: &str, request: &Parts) -> Result<Presented, Error> {
         let mut words = header.split([',', ' ']);
         let algorithm = words.next().unwrap_or_default();
         let words: Vec<_> = words.filter(|word| !word.is_empty()).collect();
@@ -76,7 +76,7 @@ impl Presented {
         })
     }
 
-    fn in_query(query: &[(Cow<'_, str>, Cow<'_, str>)]) -> Result<Presented, Refusal> {
+    fn in_query(query: &[(Cow<'_, str>, Cow<'_, str>)]) -> Result<Presented, Error> {
         let last = |name| last_of(query.iter().map(|(name, value)| (&**name, &**value)), name);
         let [Some(algorithm), Some(credential), Some(signature), Some(signed_headers), Some(date)] =
             QUERY_PARTS.map(last)
@@ -96,7 +96,7 @@ impl Presented {
     }
 
     /// Refuses a signature that leaves out what a request cannot be believed without.
-    pub(super) fn must_sign(&self, request: &Parts) -> Result<(), Refusal> {
+    pub(super) fn must_sign(&self, request: &Parts) -> Result<(), Error> {
         let signs = |name| self.signed_headers.split(';').any(|signed| signed == name);
         if !signs("host") {
             return Err(invalid("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization."));
@@ -113,7 +113,7 @@ fn last_of<'a>(pairs: impl DoubleEndedIterator<Item = (&'a str, &'a str)>, name:
     pairs.rev().find(|(found, _)| *found == name).map(|(_, value)| value).filter(|value| !value.is_empty())
 }
 
-fn must_be_ours(algorithm: &str) -> Result<(), Refusal> {
+fn must_be_ours(algorithm: &str) -> Result<(), Error> {
     if algorithm == ALGORITHM {
         Ok(())
     } else {
@@ -122,7 +122,7 @@ fn must_be_ours(algorithm: &str) -> Result<(), Refusal> {
 }
 
 /// The date as it is signed, whichever way it is spelled.
-fn signing_date(text: &str) -> Result<String, Refusal> {
+fn signing_date(text: &str) -> Result<String, Error> {
     moment::read_http_date(text.trim()).map(moment::basic).ok_or_else(|| {
         let got = format!("Date must be in ISO-8601 'basic format'. Got '{text}'.");
         incomplete(format!("{got} See http://en.wikipedia.org/wiki/ISO_8601"))

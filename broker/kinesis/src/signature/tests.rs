@@ -63,14 +63,14 @@ impl Sent {
         self.headers.iter().fold(builder, headers).body(()).expect("it is a request").into_parts().0
     }
 
-    fn verify(&self) -> Result<Signed, Refusal> {
+    fn verify(&self) -> Result<Signed, Error> {
         let parts = self.parts();
         let known = |key_id: &str| (key_id == KEY).then(|| SigningSecret::new(SECRET));
         Claim::read(&parts)?.verify(&BodyDigest::of([&self.body[..]]), self.now_s, known)
     }
 }
 
-fn signed_in(region: &str) -> Result<Signed, Refusal> {
+fn signed_in(region: &str) -> Result<Signed, Error> {
     Ok(Signed { key_id: KEY.to_owned(), region: Region::new(region).expect("it is one") })
 }
 
@@ -114,7 +114,7 @@ fn a_date_header_and_the_query_form_of_botocore_are_proved() {
     let refusal = presigned.verify().expect_err("it asked for 900 seconds");
     let expired =
         "Signature expired: 20261125T071110Z is now earlier than 20261125T071111Z (20261125T072611Z - 15 min.)";
-    assert_eq!((refusal.name, refusal.message.as_str()), ("InvalidSignatureException", expired));
+    assert_eq!((refusal.kind.name(), refusal.text()), ("InvalidSignatureException", expired));
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn what_is_not_signed_may_change_and_parts_stand_apart_in_any_way() {
 
 #[test]
 fn the_clock_may_differ_by_five_minutes() {
-    let at = |now_s| Sent { now_s, ..put_record() }.verify().map_err(|refusal| refusal.message);
+    let at = |now_s| Sent { now_s, ..put_record() }.verify().map_err(|refusal| refusal.text().to_owned());
     assert!(at(NOW_S - 300).is_ok() && at(NOW_S + 300).is_ok());
     let expired =
         "Signature expired: 20261125T071110Z is now earlier than 20261125T071111Z (20261125T071611Z - 5 min.)";

@@ -132,6 +132,6 @@ fn a_lifetime_that_cannot_be_is_refused() {
              X-Amz-Expires={expires}&X-Amz-SignedHeaders=host;x-amz-target&X-Amz-Signature={SIGNATURE}"
         );
         let refusal = sent.verify().expect_err("no signature lives so long");
-        assert!(refusal.name == "IncompleteSignatureException" && refusal.message.contains(why), "{refusal}");
+        assert!(refusal.kind.name() == "IncompleteSignatureException" && refusal.text().contains(why), "{refusal}");
     }
 }

@@ -4,7 +4,7 @@ use super::*;
 
 fn refused(sent: &Sent) -> (&'static str, String) {
     let refusal = sent.verify().expect_err("something is missing");
-    (refusal.name, refusal.message)
+    (refusal.kind.name(), refusal.text().to_owned())
 }
 
 fn with_authorization(text: &str) -> Sent {

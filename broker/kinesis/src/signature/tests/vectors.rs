@@ -74,7 +74,7 @@ fn awss_own_vectors_are_proved() {
         let claim = Claim::read(&parts).expect("all parts are there");
         assert_eq!(claim.prove(&BodyDigest::of([]), &secret), Ok(()), "{method} {uri} {extra:?}");
         let refusal = claim.verify(&BodyDigest::of([]), 0, |_| Some(secret.clone()));
-        assert!(refusal.is_err_and(|refusal| refusal.message.contains("correct service: 'kinesis'")));
+        assert!(refusal.is_err_and(|refusal| refusal.text().contains("correct service: 'kinesis'")));
     }
 }
 
