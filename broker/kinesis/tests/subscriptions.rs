@@ -4,16 +4,15 @@
 mod random;
 mod shards;
 
-use bytes::Bytes;
 use random::Random;
 use rheos_core::catalog::Reshard;
 use rheos_kinesis::codec::Encoding;
-use rheos_kinesis::records::{Placement, PutTo, Puts, ShardNumbers, Subscription, SubscriptionAsked};
+use rheos_kinesis::records::{ShardNumbers, Subscription, SubscriptionAsked};
 use rheos_kinesis::sequence_number::SequenceNumber;
-use rheos_kinesis::shapes::structures::{PUT_ENTRY, STARTING_POSITION};
+use rheos_kinesis::shapes::structures::STARTING_POSITION;
 use rheos_kinesis::value::{Structure, TimestampMs, Value, items};
 use rheos_protocol::message::Position;
-use shards::{CREATED_MS, Shards, account, input, named, stream};
+use shards::{CREATED_MS, Shards, account, input, named, reader, stream};
 
 const IN: &str = "in stream orders under account 123456789012";
 
@@ -23,12 +22,7 @@ fn asked(kind: &str, number: Option<&str>) -> Structure {
 }
 
 fn put(shards: &mut Shards, keys: &[String]) {
-    let (account, stream) = (account(), shards.record.clone());
-    let entry = |key: &String| Structure::of(&PUT_ENTRY).with("PartitionKey", &**key).with("Data", Bytes::new());
-    let input = input("PutRecords").with("Records", keys.iter().map(entry).collect::<Value>());
-    let to = PutTo { stream: &stream, named: named(&account), placement: Placement::Keys, now_s: CREATED_MS / 1_000 };
-    let mut puts = Puts::many(&input, &to).expect("it is in order");
-    shards.perform(&mut puts, &stream);
+    reader::put(shards, &keys.iter().map(|key| (key.as_str(), &b""[..])).collect::<Vec<_>>());
 }
 
 fn keys(event: &Structure) -> Vec<String> {

@@ -27,7 +27,7 @@ pub struct Found<'a> {
 }
 
 /// As much of it as one answer may carry.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Page {
     pub(super) records: Vec<Structure>,
     /// Where the next page begins.

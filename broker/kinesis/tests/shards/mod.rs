@@ -1,6 +1,8 @@
 //! A stream's shards in memory, which admit, store and give batches as a broker's do.
 #![allow(dead_code, reason = "each test uses the part it needs")]
 
+pub(crate) mod reader;
+
 use std::collections::BTreeMap;
 
 use rheos_core::catalog::{Reshard, ShardState, StreamRecord, plan_stream};
