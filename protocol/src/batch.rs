@@ -421,6 +421,15 @@ mod tests {
     }
 
     #[test]
+    fn what_is_put_where_it_was_built_is_what_is_proved() {
+        let mut builder = BatchBuilder::default();
+        builder.push(&Record::new("a", "one").view(), 1 << 20).unwrap();
+        let put = builder.finish_put(9, 3, ProducerStamp { id: 5, epoch: 1, number: 2 });
+        let proved = PutBatch::parse(put.bytes.clone()).unwrap();
+        assert_eq!((proved.header(), &proved.bytes), (put.header(), &put.bytes));
+    }
+
+    #[test]
     fn sequences_that_overflow_are_refused() {
         let put = PutBatch::parse(sample()).unwrap();
         let records = u64::from(put.header().record_count);

@@ -21,7 +21,7 @@ mod refusals;
 mod start;
 mod subscribe;
 
-pub use get::{Issue, ReadAsked};
+pub use get::{Issue, ReadAsked, Reading};
 pub use iterator::IteratorAsked;
 pub use numbers::ShardNumbers;
 pub use page::Found;

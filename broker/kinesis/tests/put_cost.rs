@@ -2,6 +2,8 @@
 //!
 //! `cargo test --release -p rheos-kinesis --test put_cost -- --ignored --nocapture`
 
+#![allow(clippy::disallowed_types, clippy::print_stdout, reason = "it measures and says what")]
+
 mod shards;
 
 use std::hint::black_box;
@@ -26,11 +28,8 @@ fn a_put_records_of_500_kib() {
     for encoding in [Json, Cbor] {
         for shards in [1, 16] {
             let body = encoding.encode(&call());
-            let mut spent = Spent::default();
-            for round in 0..ROUNDS + ROUNDS / 10 {
-                if round == ROUNDS / 10 {
-                    spent = Spent::default();
-                }
+            let mut spent = Spent([Duration::MAX; 7]);
+            for _ in 0..ROUNDS {
                 put(encoding, &body, shards, &mut spent);
             }
             spent.print(&format!("{encoding:?}, {shards} shards"));
@@ -54,14 +53,16 @@ fn a_get_records_of_500_kib() {
     let iterator = asked.expect("it is in order").answer(None, &issue);
     let get = input("GetRecords").with("ShardIterator", iterator.optional::<&str>("ShardIterator").expect("it is one"));
     for encoding in [Json, Cbor] {
-        let begun = Instant::now();
+        let mut least = Duration::MAX;
         for _ in 0..ROUNDS {
+            let begun = Instant::now();
             let asked = ReadAsked::open(&get, &key, "RK", CREATED_MS).expect("it opens");
             let reading = asked.of(Some(&stream), &named(&account)).expect("it is there");
             let found = Found { start_sequence: 0, next_sequence: RECORDS as u64, batches: &batches, behind_ms: 0 };
             black_box(Answer::success(encoding, Some(&reading.answer(Some(&found), &issue))));
+            least = least.min(begun.elapsed());
         }
-        println!("GetRecords, {encoding:?}: {:?}", begun.elapsed() / ROUNDS);
+        println!("GetRecords, {encoding:?}: {least:?}");
     }
 }
 
@@ -95,23 +96,24 @@ fn put(encoding: Encoding, body: &[u8], shards: u32, spent: &mut Spent) {
     let begun = spent.step(4, begun);
     black_box(Answer::success(encoding, Some(&answer)));
     let begun = spent.step(5, begun);
-    drop((answer, puts, call));
+    drop((answer, puts));
+    drop(call);
     spent.step(6, begun);
 }
 
-#[derive(Default)]
+/// The least that each step has taken: what else the machine does only adds to it.
 struct Spent([Duration; 7]);
 
 impl Spent {
     fn step(&mut self, at: usize, begun: Instant) -> Instant {
         let now = Instant::now();
-        self.0[at] += now - begun;
+        self.0[at] = self.0[at].min(now - begun);
         now
     }
 
     fn print(&self, what: &str) {
         let names = ["decode", "validate", "prove and hash", "route and copy", "answer", "encode", "drop"];
-        let us = |spent: Duration| spent.as_secs_f64() * 1e6 / f64::from(ROUNDS);
+        let us = |spent: Duration| spent.as_secs_f64() * 1e6;
         let all = us(self.0.iter().sum());
         let steps: Vec<_> = names.iter().zip(self.0).map(|(name, spent)| format!("{name} {:.0}", us(spent))).collect();
         println!("PutRecords, {what}: {all:.0} us ({:.0} records/s): {}", RECORDS as f64 / all * 1e6, steps.join(", "));

@@ -1,5 +1,6 @@
 //! PutRecord and PutRecords: what is refused in which words, where records go, and what is answered.
 
+#[allow(dead_code, reason = "bytes and numbers are used here, and no values")]
 mod random;
 mod shards;
 
@@ -13,7 +14,7 @@ use rheos_kinesis::shapes::structures::PUT_ENTRY;
 use rheos_kinesis::value::{Structure, Value, items};
 use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::hash::hash_key;
-use shards::{CREATED_MS, Shards, account, input, named, stream};
+use shards::{CREATED_MS, Shards, account, input, named, reader, stream};
 
 const IN: &str = "in stream orders under account 123456789012";
 
@@ -40,23 +41,22 @@ fn refusal(input: &Structure) -> String {
     puts.map(drop).expect_err("it is refused").to_string()
 }
 
-fn to<'a>(
-    stream: &'a StreamRecord,
-    account: &'a rheos_kinesis::arn::AccountId,
-    placement: Placement,
-) -> PutTo<'a> {
+fn to<'a>(stream: &'a StreamRecord, account: &'a rheos_kinesis::arn::AccountId, placement: Placement) -> PutTo<'a> {
     PutTo { stream, named: named(account), placement, now_s: CREATED_MS / 1_000 }
 }
 
+/// What is told of a record: its shard and number, or a code and a message.
+type Told = Result<(String, SequenceNumber), (String, String)>;
+
 /// Puts many and gives the answer's results.
-fn results(shards: &mut Shards, old: &StreamRecord, input: &Structure) -> (i64, Vec<Result<(String, SequenceNumber), (String, String)>>) {
+fn results(shards: &mut Shards, old: &StreamRecord, input: &Structure) -> (i64, Vec<Told>) {
     let account = account();
     let mut puts = Puts::many(input, &to(old, &account, Placement::Keys)).expect("it is in order");
     shards.perform(&mut puts, old);
     read_results(&puts.answer().expect("it is answered"))
 }
 
-fn read_results(answer: &Structure) -> (i64, Vec<Result<(String, SequenceNumber), (String, String)>>) {
+fn read_results(answer: &Structure) -> (i64, Vec<Told>) {
     let result = |result: &Structure| match result.optional::<&str>("ErrorCode") {
         Some(code) => {
             assert_eq!(result.optional::<&str>("ShardId").or(result.optional("SequenceNumber")), None);
@@ -80,8 +80,14 @@ fn what_is_refused_is_refused_in_awss_words() {
     let two_to_the_128 = "340282366920938463463374607431768211456";
     let ten_mib: Vec<_> = (0..11).map(|_| entry("k", &vec![0; mib - 1])).collect();
     for (input, said) in [
-        (put_record("k", &vec![0; mib]), format!("ValidationException: 1 validation error detected: Value at 'data' {too_long}")),
-        (put_record("k", &vec![0; mib + 1]), format!("ValidationException: 1 validation error detected: Value at 'data' {too_long}")),
+        (
+            put_record("k", &vec![0; mib]),
+            format!("ValidationException: 1 validation error detected: Value at 'data' {too_long}"),
+        ),
+        (
+            put_record("k", &vec![0; mib + 1]),
+            format!("ValidationException: 1 validation error detected: Value at 'data' {too_long}"),
+        ),
         (
             input("PutRecord").with("Data", Bytes::new()),
             format!("ValidationException: 1 validation error detected: Value null at 'partitionKey' {null}"),
@@ -195,11 +201,21 @@ fn in_turns_records_spread_and_need_no_key() {
     shards.perform(&mut puts, &stream);
     assert!((0..8).all(|shard| (45..=55).contains(&shards.tip(shard))), "an eighth each");
     assert_eq!(read_results(&puts.answer().expect("it is answered")).0, 0);
+    for shard in 0..8 {
+        let asked = reader::asked("TRIM_HORIZON").with("ShardId", shard.to_string());
+        let text = reader::iterator(&asked, &shards, 1).expect("it is in order");
+        let seen = reader::get(&shards, &text, None, 9, 2).expect("it is one");
+        assert!(seen.records.iter().all(|(_, key, _)| key == "(none)"), "a record without a key is read without one");
+    }
 }
 
 #[test]
 fn nobody_sees_a_reshard() {
-    let splits = [Reshard::Split { shard: 0, at: 1 << 126 }, Reshard::Merge { shard: 0, adjacent: 1 }, Reshard::Scale { target: 7 }];
+    let splits = [
+        Reshard::Split { shard: 0, at: 1 << 126 },
+        Reshard::Merge { shard: 0, adjacent: 1 },
+        Reshard::Scale { target: 7 },
+    ];
     for reshard in splits {
         let mut shards = Shards::new(stream(2));
         let old = shards.record.clone();

@@ -132,18 +132,17 @@ impl Reading<'_> {
     /// The answer, with what was found, if the shard was read and something was.
     pub fn answer(&self, found: Option<&Found<'_>>, issue: &Issue<'_>) -> Structure {
         let numbers = ShardNumbers::of(self.shard);
-        let read = found.map(|found| {
-            page(&numbers, found, self.asked.records_max, GET_RECORDS_BYTES_MAX, issue.now_ms)
-        });
-        let position = match &read {
-            Some(page) => IteratorPosition::Sequence(page.next_sequence),
-            None => self.asked.iterator.position,
+        let (page, position) = match found {
+            Some(found) => {
+                let page = page(&numbers, found, self.asked.records_max, GET_RECORDS_BYTES_MAX, issue.now_ms);
+                let position = IteratorPosition::Sequence(page.next_sequence);
+                (page, position)
+            }
+            None => (Page::default(), self.asked.iterator.position),
         };
-        let Page { records, behind_ms, .. } =
-            read.unwrap_or(Page { records: Vec::new(), next_sequence: 0, behind_ms: 0 });
         let operation = operations::find("GetRecords").expect("the table has it");
-        let answer = operation.answer().with("Records", records.into_iter().collect::<Value>());
-        let answer = answer.with("MillisBehindLatest", i64::try_from(behind_ms).unwrap_or(i64::MAX));
+        let answer = operation.answer().with("Records", page.records.into_iter().collect::<Value>());
+        let answer = answer.with("MillisBehindLatest", i64::try_from(page.behind_ms).unwrap_or(i64::MAX));
         if is_at_end(self.shard, position) {
             return answer.with("ChildShards", child_shards(self.stream, self.shard.shard));
         }

@@ -77,5 +77,5 @@ pub(super) fn shard_named<'a>(
 ) -> Result<(&'a StreamRecord, &'a ShardRecord), Error> {
     let id = ShardId::parse(given, named)?;
     let found = stream.and_then(|stream| Some((stream, stream.shard(id.number())?)));
-    Ok(found.ok_or_else(|| id.does_not_exist(named))?)
+    found.ok_or_else(|| id.does_not_exist(named))
 }

@@ -27,7 +27,7 @@ pub struct Found<'a> {
 }
 
 /// As much of it as one answer may carry.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Page {
     pub(super) records: Vec<Structure>,
     /// Where the next page begins.
@@ -55,7 +55,8 @@ pub(super) fn page(
             bytes += record.partition_key.len() + record.data.len();
             let is_full = page.records.len() == records_max || bytes > bytes_max;
             if is_full && !page.records.is_empty() {
-                let behind_ms = now_ms.saturating_sub(header.arrival_ms);
+                // 0 would say that nothing is left, and some readers stop there.
+                let behind_ms = now_ms.saturating_sub(header.arrival_ms).max(1);
                 return Page { next_sequence: sequence, behind_ms, ..page };
             }
             page.records.push(structure(numbers, batch.bytes(), sequence, header.arrival_ms, &record));

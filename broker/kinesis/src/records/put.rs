@@ -150,8 +150,8 @@ impl<'a> Puts<'a> {
         (!self.waiting.is_empty()).then_some(self.wait_ms)
     }
 
-    /// The batches to be put now: one for each shard, more where one cannot hold them. `stream` is the newest record of
-    /// the stream that there is.
+    /// The batches to be put now, one for each shard that has records of this call. `stream` is the newest record of the
+    /// stream that there is.
     pub fn batches(&mut self, stream: &StreamRecord) -> Vec<Outgoing> {
         let entries = &self.entries;
         let routed = std::mem::take(&mut self.waiting).into_iter().flat_map(|part| part.route(stream, entries));
@@ -174,7 +174,7 @@ impl<'a> Puts<'a> {
 
     /// Says that the stream was deleted while records wait for their batches.
     pub fn stream_is_gone(&mut self) {
-        let gone: Error = self.named.not_found().into();
+        let gone = self.named.not_found();
         for part in std::mem::take(&mut self.waiting) {
             self.refuse(part.everything(), &gone);
         }
@@ -241,10 +241,7 @@ impl<'a> Puts<'a> {
 
 /// Whether a newer record of the stream says where the records belong.
 fn is_about_shards(code: ErrorCode) -> bool {
-    matches!(
-        code,
-        ErrorCode::ShardClosed | ErrorCode::WrongShard | ErrorCode::ShardNotFound | ErrorCode::Resharding
-    )
+    matches!(code, ErrorCode::ShardClosed | ErrorCode::WrongShard | ErrorCode::ShardNotFound | ErrorCode::Resharding)
 }
 
 fn batch_of(part: &Part, entries: &[Entry<'_>], record_bytes_max: u32) -> BatchBuilder {

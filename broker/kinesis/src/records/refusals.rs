@@ -19,19 +19,7 @@ use crate::error::{Error, ErrorKind};
 use crate::limits::{CLAUSES_MAX, PUT_RECORDS_BYTES_MAX};
 use crate::shard_id::{ShardId, StreamOf};
 
-impl From<crate::refusal::Refusal> for Error {
-    fn from(refusal: crate::refusal::Refusal) -> Error {
-        let kind = ErrorKind::ALL.iter().find(|kind| kind.name() == refusal.name).copied();
-        let kind = kind.unwrap_or(ErrorKind::InternalFailure);
-        if refusal.message.is_empty() { Error::bare(kind) } else { Error::new(kind, refusal.message) }
-    }
-}
-
 const INTERNAL_FAILURE: &str = "Internal service failure.";
-
-pub(super) fn invalid_argument(message: impl Into<String>) -> Error {
-    Error::new(ErrorKind::InvalidArgument, message)
-}
 
 /// The last word of a call that has asked to be tried only.
 pub(super) fn dry_run() -> Error {
@@ -40,14 +28,14 @@ pub(super) fn dry_run() -> Error {
 
 /// An ExplicitHashKey outside the hash space, which its pattern lets through.
 pub(super) fn hash_key_too_large(given: &str) -> Error {
-    invalid_argument(format!(
+    Error::invalid_argument(format!(
         "Invalid ExplicitHashKey. ExplicitHashKey must be in the range: [0, 2^128-1]. Specified value was {given}"
     ))
 }
 
 /// A PutRecords whose records are too large together.
 pub(super) fn request_too_large() -> Error {
-    invalid_argument(format!("Records size exceeds {} MB limit", PUT_RECORDS_BYTES_MAX >> 20))
+    Error::invalid_argument(format!("Records size exceeds {} MB limit", PUT_RECORDS_BYTES_MAX >> 20))
 }
 
 /// Constraints that depend on the stream, said as those of the table are.
@@ -65,7 +53,9 @@ pub(super) fn key_is_null(path: &str) -> String {
 
 /// The clause of a record that is larger than the stream takes, its partition key counted.
 pub(super) fn data_too_long(path: &str, bytes_max: u32) -> String {
-    format!("Value at '{path}data' failed to satisfy constraint: Member must have length less than or equal to {bytes_max}")
+    format!(
+        "Value at '{path}data' failed to satisfy constraint: Member must have length less than or equal to {bytes_max}"
+    )
 }
 
 /// A put to a shard, or a read from it, that is over its limit.
@@ -94,13 +84,13 @@ pub(super) fn put_refused(error: &WireError, shard: ShardId, named: &StreamOf<'_
 
 /// What GetRecords answers, and SubscribeToShard before its first event, when the broker refuses to read a shard.
 ///
-/// `Trimmed` and `BeyondTip` are none of these: see [`super::ReadAsked::position`].
+/// `Trimmed` and `BeyondTip` are none of these: see [`super::get::Reading::refused`].
 pub fn read_refused(error: &WireError, numbers: &ShardNumbers, named: &StreamOf<'_>) -> Error {
     let shard = numbers.shard();
     match error.code {
         ErrorCode::OverLimit | ErrorCode::Busy => rate_exceeded(shard, named),
         // The shard has expired, or the stream was deleted: clients take this for the end of the shard.
-        ErrorCode::StreamNotFound | ErrorCode::ShardNotFound => shard.does_not_exist(named).into(),
+        ErrorCode::StreamNotFound | ErrorCode::ShardNotFound => shard.does_not_exist(named),
         ErrorCode::Damaged => {
             let last = numbers.of_place_before(error.detail_2.saturating_add(1), 0);
             let message = format!("{}; AFTER_SEQUENCE_NUMBER {last} reads on behind the damage", error.message);
@@ -114,7 +104,7 @@ pub fn read_refused(error: &WireError, numbers: &ShardNumbers, named: &StreamOf<
 /// A type that wants a StartingSequenceNumber and has none, or has one that it does not want.
 pub(super) fn wrong_combination(kind: &str, has_number: bool) -> Error {
     let found = if has_number { "also a" } else { "no" };
-    invalid_argument(format!(
+    Error::invalid_argument(format!(
         "Must either specify (1) AT_SEQUENCE_NUMBER or AFTER_SEQUENCE_NUMBER and StartingSequenceNumber or (2) \
          TRIM_HORIZON or LATEST and no StartingSequenceNumber. Request specified {kind} and {found} \
          StartingSequenceNumber."
@@ -122,14 +112,14 @@ pub(super) fn wrong_combination(kind: &str, has_number: bool) -> Error {
 }
 
 pub(super) fn timestamp_missing() -> Error {
-    invalid_argument(
+    Error::invalid_argument(
         "Must specify timestampInMillis parameter for iterator of type AT_TIMESTAMP. Current request has no timestamp \
          parameter.",
     )
 }
 
 pub(super) fn timestamp_in_future(timestamp_ms: i64, now_ms: u64) -> Error {
-    invalid_argument(format!(
+    Error::invalid_argument(format!(
         "The timestampInMillis parameter cannot be greater than the currentTimestampInMillis. timestampInMillis: \
          {timestamp_ms}, currentTimestampInMillis: {now_ms}"
     ))

@@ -1,6 +1,8 @@
 //! A stream's shards in memory, which admit, store and give batches as a broker's do.
 #![allow(dead_code, reason = "each test uses the part it needs")]
 
+pub(crate) mod reader;
+
 use std::collections::BTreeMap;
 
 use rheos_core::catalog::{Reshard, ShardState, StreamRecord, plan_stream};
@@ -36,7 +38,12 @@ pub(crate) fn named(account: &AccountId) -> StreamOf<'_> {
 }
 
 /// The stream after a reshard, its parents at these ends.
-pub(crate) fn resharded(stream: &StreamRecord, reshard: Reshard, ends: &dyn Fn(u32) -> u64, now_ms: u64) -> StreamRecord {
+pub(crate) fn resharded(
+    stream: &StreamRecord,
+    reshard: Reshard,
+    ends: &dyn Fn(u32) -> u64,
+    now_ms: u64,
+) -> StreamRecord {
     let (begun, plan) = stream.begin_reshard(reshard, None).expect("it can be");
     let ends: BTreeMap<u32, u64> = plan.parents.iter().map(|parent| (*parent, ends(*parent))).collect();
     begun.finish_reshard(&ends, now_ms).expect("it was begun").expect("it changes something")
@@ -128,11 +135,13 @@ impl Shards {
             Position::Latest => tip,
             Position::AtSequence(sequence) => sequence,
             Position::AfterSequence(sequence) => sequence + 1,
-            Position::AtTimestamp(ms) => {
-                all.iter().find(|batch| batch.header().arrival_ms >= ms).map_or(tip, |batch| batch.header().first_sequence)
-            }
+            Position::AtTimestamp(ms) => all
+                .iter()
+                .find(|batch| batch.header().arrival_ms >= ms)
+                .map_or(tip, |batch| batch.header().first_sequence),
         };
-        let found = all.iter().filter(|batch| batch.next_sequence() > start).take(batches_max).cloned().collect::<Vec<_>>();
+        let found =
+            all.iter().filter(|batch| batch.next_sequence() > start).take(batches_max).cloned().collect::<Vec<_>>();
         (start, found.last().map_or(start, Batch::next_sequence), found)
     }
 }

@@ -59,7 +59,5 @@ fn refused(error: &Error) -> Structure {
         ErrorKind::ProvisionedThroughputExceeded => error.kind.name(),
         _ => ErrorKind::InternalFailure.name(),
     };
-    Structure::of(&PUT_RESULT)
-        .with("ErrorCode", code)
-        .with_some("ErrorMessage", error.message.as_deref())
+    Structure::of(&PUT_RESULT).with("ErrorCode", code).with_some("ErrorMessage", error.message.as_deref())
 }

@@ -11,9 +11,7 @@ use rheos_protocol::record::RecordView;
 use super::{Placement, PutTo};
 use crate::error::Error;
 use crate::limits::PUT_RECORDS_BYTES_MAX;
-use crate::records::refusals::{
-    constraints_broken, data_too_long, hash_key_too_large, key_is_null, request_too_large,
-};
+use crate::records::refusals::{constraints_broken, data_too_long, hash_key_too_large, key_is_null, request_too_large};
 use crate::records::{NO_KEY, refuse_dry_run};
 use crate::sequence_number::check_ordering;
 use crate::value::{Structure, Value, items};

@@ -14,7 +14,8 @@ use rheos_core::catalog::{ShardRecord, StreamRecord};
 use rheos_protocol::limits::{BATCH_BODY_BYTES_MAX, BATCH_RECORDS_MAX};
 
 use super::entries::Entry;
-use crate::limits::HALVINGS_MAX;
+use crate::limits::{HALVINGS_MAX, PUT_RECORDS_BYTES_MAX, PUT_RECORDS_MAX};
+use crate::records::NO_KEY;
 
 /// Records of one batch, by their places in the call.
 #[derive(Debug, PartialEq, Eq)]
@@ -51,7 +52,12 @@ impl Part {
         let mut placed: Vec<(&ShardRecord, u32)> = self.everything().map(|index| (shard_of(index), index)).collect();
         placed.sort_by_key(|(shard, index)| (shard.shard, *index));
         let of_one_shard = placed.chunk_by(|(one, _), (other, _)| one.shard == other.shard);
-        of_one_shard.flat_map(|placed| full_batches(placed, entries)).collect()
+        let part = |placed: &[(&'s ShardRecord, u32)]| {
+            let (shard, _) = placed[0];
+            let indexes = placed.iter().map(|(_, index)| *index).collect();
+            (shard, Part { shard: Some(shard.shard), ..Part::of_any_shard(indexes) })
+        };
+        of_one_shard.map(part).collect()
     }
 
     /// What is tried next after these were stored, and what is refused.
@@ -77,23 +83,8 @@ fn halve(mut indexes: Vec<u32>, shard: Option<u32>, halvings: u32) -> (Option<Pa
     (Some(Part { indexes, rest, shard, halvings: halvings + 1 }), Vec::new())
 }
 
-/// Records of one shard, cut where the protocol's largest batch is full.
-fn full_batches<'s>(placed: &[(&'s ShardRecord, u32)], entries: &[Entry<'_>]) -> Vec<(&'s ShardRecord, Part)> {
-    let Some((shard, _)) = placed.first() else { return Vec::new() };
-    let mut batches = vec![Vec::new()];
-    let mut body_bytes = 0;
-    for (_, index) in placed {
-        let record_bytes = entries[*index as usize].record.encoded_len();
-        let batch = batches.last_mut().expect("there is one from the beginning");
-        let fits = body_bytes + record_bytes <= BATCH_BODY_BYTES_MAX as usize && batch.len() < BATCH_RECORDS_MAX as usize;
-        if fits {
-            batch.push(*index);
-            body_bytes += record_bytes;
-        } else {
-            batches.push(vec![*index]);
-            body_bytes = record_bytes;
-        }
-    }
-    let of_shard = |indexes| (*shard, Part { shard: Some(shard.shard), ..Part::of_any_shard(indexes) });
-    batches.into_iter().map(of_shard).collect()
-}
+/// All records of a call fit into one batch of one shard: each has at most a head of 24 bytes and a key for none.
+const _: () = assert!(
+    PUT_RECORDS_BYTES_MAX + PUT_RECORDS_MAX * (24 + NO_KEY.len()) <= BATCH_BODY_BYTES_MAX as usize
+        && PUT_RECORDS_MAX <= BATCH_RECORDS_MAX as usize
+);
