@@ -15,4 +15,7 @@ pub const PRINTED_BYTES_MAX: usize = 64 << 10;
 /// How many clauses a ValidationException has at most, as on AWS.
 pub const CLAUSES_MAX: usize = 10;
 
+/// The largest resource policy, in bytes: as large as those of other AWS services are.
+pub const POLICY_BYTES_MAX: usize = 20 << 10;
+
 const _: () = assert!(BODY_BYTES_MAX > (10 << 20) / 3 * 4 + (1 << 20));
