@@ -15,6 +15,7 @@ use rheos_protocol::name::{ConsumerName, StreamName};
 pub use rheos_protocol::name::{AccountId, Region};
 
 use crate::error::Error;
+use crate::shard_id::StreamOf;
 
 /// The longest ARN that is looked at, in bytes.
 pub const ARN_BYTES_MAX: usize = 2048;
@@ -96,6 +97,11 @@ impl StreamArn {
     /// The stream's name.
     pub fn name(&self) -> &StreamName {
         &self.name
+    }
+
+    /// The stream as messages name it.
+    pub fn in_messages(&self) -> StreamOf<'_> {
+        StreamOf { name: self.name.as_str(), account: &self.account }
     }
 
     fn read(text: &str) -> Option<StreamArn> {
