@@ -28,7 +28,7 @@ impl Authenticated<Principal> {
     ) -> Option<Self> {
         let proved = identity.verify_hello(&hello.key_id, &hello.proof, exporter);
         let policy = KeyPolicy::everywhere(Access::Admin);
-        let anybody = || Principal { key_id: hello.key_id.clone(), name: "dev".to_owned(), policy };
+        let anybody = || Principal { key_id: hello.key_id.clone(), name: "dev".to_owned(), policy, account: None };
         proved.or_else(|| dev.then(anybody)).map(Authenticated)
     }
 
@@ -161,7 +161,7 @@ pub(in crate::net) fn authorise(
     resource: &Resource,
 ) -> Result<(), WireError> {
     let (words, need) = action.row();
-    let Principal { key_id, name, policy } = &principal.0;
+    let Principal { key_id, name, policy, .. } = &principal.0;
     let with_resource = match &resource.0 {
         Resolved::Broker => policy.everywhere,
         Resolved::Stream(stream) => policy.with_stream(stream.as_str()),
