@@ -183,7 +183,7 @@ mod tests {
         let long = StreamName::new(&long).expect("it is one");
         let longest = ShardIterator { stream: long, ..iterator(IteratorPosition::TrimHorizon) };
         let text = longest.seal(&key(), "RKALICE", NOW_MS, 1);
-        assert!(text.len() <= ITERATOR_CHARS_MAX && text.len() == 336, "{}", text.len());
+        assert!(text.len() <= ITERATOR_CHARS_MAX && text.len() == 340, "{}", text.len());
         assert!(
             text.starts_with("AAAAAAAAAAE")
                 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte))

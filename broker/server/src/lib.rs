@@ -15,6 +15,7 @@
 //!     mtu: 1452,
 //!     limits: rheos_protocol::message::StreamLimits::NONE,
 //!     cores: Vec::new(),
+//!     kinesis: rheos_broker::KinesisSettings::default(),
 //!     scaling: rheos_broker::ScalerPace::default(),
 //!     ready: Box::new(|ready| eprintln!("clients can connect to {}", ready.address)),
 //! })
@@ -42,6 +43,7 @@ mod files;
 mod finding;
 mod http;
 pub mod identity;
+mod kinesis_settings;
 mod lane;
 mod lanes;
 mod limits;
@@ -75,6 +77,7 @@ pub use cores::default_lanes;
 pub use doctor::{DoctorOptions, examine};
 pub use finding::{Finding, Grade};
 pub use identity::CertificateFiles;
+pub use kinesis_settings::KinesisSettings;
 pub use repair::{LogRepair, RepairError, RepairReport, StreamRepair, plan_repair};
 pub use rheos_core::scaler::ScalerPace;
 pub use serve::{Ready, ServeError, ServeOptions, serve};

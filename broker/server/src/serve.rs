@@ -27,6 +27,7 @@ use crate::directory::{DataDirectory, DirectoryOptions, check_machine};
 use crate::files::{FileJob, FileThread, set_aside};
 use crate::http::{HttpParts, HttpThread};
 use crate::identity::{BrokerIdentity, CertificateFiles};
+use crate::kinesis_settings::KinesisSettings;
 use crate::lane::{Inboxes, RecoveredStream, name, settings_of};
 use crate::lanes::{Lanes, LanesParts};
 use crate::limits::raise_open_files;
@@ -67,6 +68,8 @@ pub struct ServeOptions {
     pub cores: Vec<usize>,
     /// The limits of streams that set nothing else.
     pub limits: StreamLimits,
+    /// How the Kinesis face presents the broker.
+    pub kinesis: KinesisSettings,
     /// How fast on-demand streams are scaled: its default, unless somebody tries it out in less time.
     pub scaling: ScalerPace,
     /// Called once, when clients can connect.

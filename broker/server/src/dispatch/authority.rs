@@ -192,7 +192,7 @@ pub(crate) fn authorise(
     resource: &Resource,
 ) -> Result<(), WireError> {
     let (words, need) = action.row();
-    let Principal { key_id, name, policy } = &principal.0;
+    let Principal { key_id, name, policy, .. } = &principal.0;
     let with_resource = match &resource.0 {
         Resolved::Broker => policy.everywhere,
         Resolved::Stream(stream) => policy.with_stream(stream.as_str()),

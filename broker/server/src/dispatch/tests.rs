@@ -32,7 +32,7 @@ fn principals() -> [Authenticated<Principal>; 7] {
         ("writer-of-another", on(OTHER.0, Access::ReadWrite)),
     ]
     .map(|(name, policy)| {
-        Authenticated::assumed(Principal { key_id: format!("RK{name}"), name: name.to_owned(), policy })
+        Authenticated::assumed(Principal { key_id: format!("RK{name}"), name: name.to_owned(), policy, account: None })
     })
 }
 
