@@ -29,7 +29,7 @@ impl Error {
         Error { kind, message: None }
     }
 
-    pub(crate) fn invalid_argument(message: impl Into<String>) -> Error {
+    pub fn invalid_argument(message: impl Into<String>) -> Error {
         Error::new(ErrorKind::InvalidArgument, message)
     }
 

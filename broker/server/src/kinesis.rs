@@ -22,8 +22,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
-use http::request::Parts;
-use rheos_core::limits::LANES_MAX;
+use hyper::http::request::Parts;
 use rheos_kinesis::answer::Answer;
 use rheos_kinesis::error::{Error, ErrorKind};
 use rheos_kinesis::request::{self, Incoming, Request};
@@ -67,13 +66,11 @@ pub(crate) enum FaceAnswer {
 /// KiB of records that all answers together may hold.
 const ANSWERS_KIB: usize = 256 << 10;
 
-const _: () = assert!(LANES_MAX > 0);
-
 impl Face {
     /// The face of a broker that serves.
     pub(crate) fn new(broker: &Arc<Broker>, settings: KinesisSettings) -> Face {
         Face {
-            tokens: TokenKey::new(&broker.identity.kinesis_token_key()),
+            tokens: broker.identity.kinesis_token_key(),
             broker: Arc::downgrade(broker),
             settings,
             nonces: AtomicU64::new(0),

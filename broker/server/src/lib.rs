@@ -43,6 +43,7 @@ mod files;
 mod finding;
 mod http;
 pub mod identity;
+mod kinesis;
 mod kinesis_settings;
 mod lane;
 mod lanes;

@@ -3,8 +3,9 @@
 //! What must hold: what waits in a lane's inbox because of the face is bounded by the bodies that the HTTP service
 //! has room for; who asks waits for the lane's answer and for nothing else.
 
+use bytes::Bytes;
 use rheos_core::log::Acked;
-use rheos_protocol::batch::PutBatch;
+use rheos_protocol::batch::{Batch, PutBatch};
 use rheos_protocol::error::WireError;
 use rheos_protocol::message::Read;
 use tokio::sync::oneshot;
@@ -46,6 +47,11 @@ pub(super) async fn read(broker: &Broker, read: &Read) -> Result<BatchesRead, Wi
         Ok(())
     })
     .await
+}
+
+/// A batch as it lies in memory. Its lane has proved it; what is wrong with it now is our mistake.
+pub(super) fn batch_of(bytes: Bytes) -> Result<Batch, WireError> {
+    Batch::parse(bytes).map_err(|bad| crate::internal_error(&format!("a stored batch is not whole: {bad}")))
 }
 
 /// A shard that nobody knows is refused by whichever lane is asked.

@@ -4,26 +4,26 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use rheos_core::catalog::StreamRecord;
 use rheos_kinesis::arn::StreamArn;
 use rheos_kinesis::codec::Encoding;
 use rheos_kinesis::error::Error;
-use rheos_kinesis::operations::refusals;
 use rheos_kinesis::operations::status::{Delay, StreamStatus};
 use rheos_kinesis::operations::subject;
 use rheos_kinesis::records::Issue;
+use rheos_kinesis::refusals::{About, refusal};
 use rheos_kinesis::value::Structure;
 use rheos_protocol::error::WireError;
 use rheos_protocol::message::{Reply, Request};
 use rheos_protocol::name::StreamName;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::Face;
 use super::caller::Caller;
 use crate::broker::Broker;
 use crate::clock;
 use crate::dispatch::{Action, Resource, allow, authorise, perform};
+use crate::http::Frames;
 
 /// A call whose caller is known.
 pub(super) struct Call<'a> {
@@ -38,7 +38,7 @@ pub(super) enum Outcome {
     /// An output, where the operation has one, and what is to be held until it is sent.
     Output { output: Option<Structure>, held: Option<OwnedSemaphorePermit> },
     /// Events.
-    Events(mpsc::Receiver<Bytes>),
+    Events(Frames),
 }
 
 impl Outcome {
@@ -57,6 +57,13 @@ impl From<Structure> for Outcome {
 pub(super) struct Subject {
     pub(super) arn: StreamArn,
     pub(super) name: StreamName,
+}
+
+impl Subject {
+    /// The broker's refusal of a call about the stream, in AWS's words.
+    pub(super) fn refusal(&self, error: &WireError) -> Error {
+        refusal(error, &About { stream: &self.arn, consumer: None })
+    }
 }
 
 impl Call<'_> {
@@ -124,12 +131,12 @@ impl Call<'_> {
 
     /// Whether the caller may.
     pub(super) fn authorise(&self, action: Action, resource: &Resource, of: &Subject) -> Result<(), Error> {
-        authorise(&self.caller.principal, action, resource).map_err(|error| refusals::of(&error, &of.arn))
+        authorise(&self.caller.principal, action, resource).map_err(|error| of.refusal(&error))
     }
 
     /// Has the dispatch table allow and perform a request.
     pub(super) async fn ask(&self, request: Request, of: &Subject) -> Result<Reply, Error> {
-        self.request(request).await.map_err(|error| refusals::of(&error, &of.arn))
+        self.request(request).await.map_err(|error| of.refusal(&error))
     }
 
     /// The same, with the broker's own error.

@@ -1,6 +1,6 @@
 //! Who calls: the key that has signed a request, and the account and region that it is in.
 
-use http::request::Parts;
+use hyper::http::request::Parts;
 use rheos_kinesis::error::Error;
 use rheos_kinesis::operations::subject;
 use rheos_kinesis::signature::{BodyDigest, Claim};

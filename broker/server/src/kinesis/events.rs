@@ -1,13 +1,14 @@
 //! The events of one SubscribeToShard: what is pushed, as messages of an event stream, for five minutes.
 //!
 //! ```text
-//!   lane ─► subscription.rs ─► batches ─► event ─► frames (room for one) ─► HTTP
+//!   lane ─► subscription.rs ─► batches ─► event ─► message, made when HTTP wants one
 //!                                         ▲ every five seconds one of nothing
 //! ```
 //!
 //! What must hold: `initial-response` comes first; there is an event at least every five seconds; an event has a
-//! continuation or children, and the latter is the last; nothing is taken of the lane for which the client has no
-//! room; who has lost its key, its consumer or its place hears so and gets no more. A client that has gone ends it.
+//! continuation or children, and the latter is the last; nothing is taken of the lane before the
+//! client takes it; who has lost its key, its consumer or its place hears so and gets no more. A client that has gone
+//! drops it, and with it its place in the lane.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -16,20 +17,19 @@ use bytes::Bytes;
 use rheos_kinesis::codec::Encoding;
 use rheos_kinesis::error::{Error, ErrorKind};
 use rheos_kinesis::event_stream;
-use rheos_kinesis::operations::refusals;
 use rheos_kinesis::records;
 use rheos_kinesis::value::Structure;
 use rheos_protocol::batch::Batch;
 use rheos_protocol::error::WireError;
 use rheos_protocol::message::PushEnd;
-use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
+use super::asking::batch_of;
 use super::call::{Call, Subject};
-use super::operations::batch_of;
 use super::subscription::Subscription;
 use crate::broker::Broker;
 use crate::clock;
+use crate::http::Frames;
 use crate::identity::Principal;
 use crate::lane::PushedApart;
 
@@ -48,13 +48,30 @@ pub(super) struct Events {
     incarnation: u64,
     encoding: Encoding,
     records: records::Subscription,
+    /// Without one there is nothing but the end of the shard.
+    subscription: Option<Subscription>,
     /// How far behind the tip it was with the last event, in ms.
     behind_ms: u64,
+    stage: Stage,
+    ends: Instant,
+}
+
+/// How far the answer has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Nothing was sent.
+    Opening,
+    Running,
+    /// The last message was made.
+    Over,
 }
 
 /// What comes next.
 enum Next {
-    Batches { batches: Vec<Batch>, behind_ms: u64 },
+    Batches {
+        batches: Vec<Batch>,
+        behind_ms: u64,
+    },
     /// Nothing has come for long enough.
     Nothing,
     ShardEnd,
@@ -64,80 +81,95 @@ enum Next {
 }
 
 impl Events {
-    /// Begins the answer: frames come as they are taken. Without a subscription there is nothing but the end of the
-    /// shard.
-    pub(super) fn begin(
+    /// The events of a subscription that may begin.
+    pub(super) fn new(
         call: &Call<'_>,
         subject: Subject,
         incarnation: u64,
         records: records::Subscription,
         subscription: Option<Subscription>,
-    ) -> mpsc::Receiver<Bytes> {
-        let (frames, answer) = mpsc::channel(1);
-        let events = Events {
+    ) -> Events {
+        Events {
             broker: Arc::downgrade(call.broker),
             principal: call.caller.principal.principal().clone(),
             subject,
             incarnation,
             encoding: call.encoding,
             records,
+            subscription,
             behind_ms: 0,
-        };
-        tokio::spawn(events.run(subscription, frames));
-        answer
+            stage: Stage::Opening,
+            ends: Instant::now() + LIFE,
+        }
     }
 
-    async fn run(mut self, mut subscription: Option<Subscription>, frames: mpsc::Sender<Bytes>) {
-        let ends = Instant::now() + LIFE;
-        if frames.send(event_stream::initial_response(self.encoding)).await.is_err() {
-            return;
-        }
-        loop {
-            // Room comes first: what is not taken of the lane costs nobody anything.
-            let Ok(room) = frames.reserve().await else { return };
-            let idle = Instant::now() + EVENT_EVERY;
-            let next = tokio::select! {
-                next = self.next(subscription.as_mut()) => next,
-                () = sleep_until(idle) => Next::Nothing,
-                () = sleep_until(ends) => Next::Over,
-                () = frames.closed() => return,
-            };
-            let is_live = self.broker.upgrade().is_some_and(|broker| broker.is_live(&self.principal));
-            match next {
-                _ if !is_live => return room.send(self.failed(&key_is_gone())),
-                Next::Batches { batches, behind_ms } => {
-                    self.behind_ms = behind_ms;
-                    let event = self.records.event(&batches, behind_ms, clock::now().wall_ms);
-                    room.send(self.event(&event));
-                    if let Some(subscription) = &subscription {
-                        subscription.taken(&batches);
-                    }
-                }
-                Next::Nothing => {
-                    let event = self.records.event(&[], self.behind_ms, clock::now().wall_ms);
-                    room.send(self.event(&event));
-                }
-                Next::ShardEnd => {
-                    if let Some(event) = self.last_event().await {
-                        room.send(self.event(&event));
-                    }
-                    return;
-                }
-                Next::Failed(error) => return room.send(self.failed(&error)),
-                Next::Over => return,
+    /// The messages, made as they are taken.
+    pub(super) fn frames(self) -> Frames {
+        Frames::new(self, Events::message)
+    }
+
+    /// The next message, and what makes those after it.
+    async fn message(mut self) -> Option<(Bytes, Events)> {
+        match self.stage {
+            Stage::Over => None,
+            Stage::Opening => {
+                self.stage = Stage::Running;
+                Some((event_stream::initial_response(self.encoding), self))
+            }
+            Stage::Running => {
+                let message = self.next_message().await?;
+                Some((message, self))
             }
         }
     }
 
-    /// What the lane has next. To be called again after it was given up on.
-    async fn next(&self, subscription: Option<&mut Subscription>) -> Next {
-        let Some(subscription) = subscription else { return Next::ShardEnd };
-        match subscription.next().await {
+    async fn next_message(&mut self) -> Option<Bytes> {
+        let next = self.next().await;
+        let now_ms = clock::now().wall_ms;
+        // Asked after every wait, however it ended.
+        if !self.broker.upgrade().is_some_and(|broker| broker.is_live(&self.principal)) {
+            return Some(self.fail(&key_is_gone()));
+        }
+        match next {
+            Next::Batches { batches, behind_ms } => {
+                self.behind_ms = behind_ms;
+                let event = self.records.event(&batches, behind_ms, now_ms);
+                if let Some(subscription) = &self.subscription {
+                    subscription.taken(&batches);
+                }
+                Some(self.event(&event))
+            }
+            Next::Nothing => {
+                let event = self.records.event(&[], self.behind_ms, now_ms);
+                Some(self.event(&event))
+            }
+            Next::ShardEnd => {
+                let event = self.last_event().await?;
+                self.stage = Stage::Over;
+                Some(self.event(&event))
+            }
+            Next::Failed(error) => Some(self.fail(&error)),
+            Next::Over => None,
+        }
+    }
+
+    async fn next(&mut self) -> Next {
+        let idle = Instant::now() + EVENT_EVERY;
+        let Some(subscription) = &mut self.subscription else { return Next::ShardEnd };
+        tokio::select! {
+            pushed = subscription.next() => self.understood(pushed),
+            () = sleep_until(idle) => Next::Nothing,
+            () = sleep_until(self.ends) => Next::Over,
+        }
+    }
+
+    fn understood(&self, pushed: Option<PushedApart>) -> Next {
+        match pushed {
             Some(PushedApart::Batches { fields, batches }) => {
                 let batches: Result<Vec<Batch>, WireError> = batches.into_iter().map(batch_of).collect();
                 match batches {
                     Ok(batches) => Next::Batches { batches, behind_ms: fields.behind_ms },
-                    Err(error) => Next::Failed(refusals::of(&error, &self.subject.arn)),
+                    Err(error) => Next::Failed(self.subject.refusal(&error)),
                 }
             }
             Some(PushedApart::End(end)) => self.ended(end),
@@ -158,7 +190,7 @@ impl Events {
             }
             // The client comes again from the continuation that it has: what has expired is then passed over.
             PushEnd::Trimmed(_) | PushEnd::GoingAway(_) => Next::Over,
-            PushEnd::Error(error) => Next::Failed(refusals::of(&error, &self.subject.arn)),
+            PushEnd::Error(error) => Next::Failed(self.subject.refusal(&error)),
         }
     }
 
@@ -177,10 +209,12 @@ impl Events {
         event_stream::event("SubscribeToShardEvent", self.encoding, self.encoding.encode(event).into())
     }
 
-    fn failed(&self, error: &Error) -> Bytes {
+    /// The last message of a stream that ends with an error.
+    fn fail(&mut self, error: &Error) -> Bytes {
+        self.stage = Stage::Over;
         match error.kind {
             ErrorKind::InternalFailure | ErrorKind::ServiceUnavailable => {
-                event_stream::error(error.kind.name(), error.message.as_deref().unwrap_or_default())
+                event_stream::error(error.kind.name(), error.text())
             }
             _ => event_stream::exception(self.encoding, error),
         }

@@ -11,8 +11,6 @@ use rheos_kinesis::value::Structure;
 
 use super::call::{Call, Outcome};
 
-pub(super) use records::batch_of;
-
 /// Performs an operation.
 ///
 /// # Errors

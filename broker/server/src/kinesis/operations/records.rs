@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use rheos_core::catalog::StreamRecord;
 use rheos_kinesis::error::Error;
-use rheos_kinesis::operations::refusals;
 use rheos_kinesis::records::{Found, IteratorAsked, Placement, PutTo, Puts, ReadAsked};
-use rheos_kinesis::shard_id::StreamOf;
 use rheos_kinesis::value::Structure;
 use rheos_protocol::batch::Batch;
 use rheos_protocol::error::WireError;
@@ -15,7 +13,7 @@ use rheos_protocol::message::Read;
 use tokio::time::sleep;
 
 use crate::dispatch::{Action, Resource};
-use crate::kinesis::asking::{begin_put, read, tip_of};
+use crate::kinesis::asking::{batch_of, begin_put, read, tip_of};
 use crate::kinesis::call::{Call, Outcome, Subject};
 use crate::kinesis::unavailable;
 use crate::reading::BatchesRead;
@@ -23,11 +21,11 @@ use crate::route::Route;
 use crate::stopping::going_away;
 
 pub(super) async fn put_record(call: &Call<'_>, input: &Structure) -> Result<Outcome, Error> {
-    put(call, input, Puts::one).await
+    put(call, input, |input, to| Puts::one(input, to)).await
 }
 
 pub(super) async fn put_records(call: &Call<'_>, input: &Structure) -> Result<Outcome, Error> {
-    put(call, input, Puts::many).await
+    put(call, input, |input, to| Puts::many(input, to)).await
 }
 
 type Proof = for<'a> fn(&'a Structure, &PutTo<'a>) -> Result<Puts<'a>, Error>;
@@ -75,7 +73,7 @@ pub(super) async fn get_shard_iterator(call: &Call<'_>, input: &Structure) -> Re
     let tip = match (&stream, asked.wants_tip()) {
         (Some(stream), true) => {
             let tip = tip_of(call.broker, stream.incarnation, asked.shard.shard).await;
-            Some(tip.map_err(|error| refusals::of(&error, &subject.arn))?)
+            Some(tip.map_err(|error| subject.refusal(&error))?)
         }
         _ => None,
     };
@@ -103,7 +101,7 @@ pub(super) async fn get_records(call: &Call<'_>, input: &Structure) -> Result<Ou
         };
         match read(call.broker, &read_of).await {
             Ok(found) => {
-                let batches = parsed(&found).map_err(|error| refusals::of(&error, &subject.arn))?;
+                let batches = parsed(&found).map_err(|error| subject.refusal(&error))?;
                 let bytes: usize = found.batches.iter().map(bytes::Bytes::len).sum();
                 let found = Found {
                     start_sequence: found.fields.start_sequence,
@@ -125,9 +123,4 @@ pub(super) async fn get_records(call: &Call<'_>, input: &Structure) -> Result<Ou
 /// Batches as they came from their lane, which has proved them.
 fn parsed(read: &BatchesRead) -> Result<Vec<Batch>, WireError> {
     read.batches.iter().map(|bytes| batch_of(bytes.clone())).collect()
-}
-
-/// A batch as it lies in memory.
-pub(super) fn batch_of(bytes: bytes::Bytes) -> Result<Batch, WireError> {
-    Batch::parse(bytes).map_err(|bad| crate::internal_error(&format!("a stored batch is not whole: {bad}")))
 }

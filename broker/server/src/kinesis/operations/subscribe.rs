@@ -2,7 +2,6 @@
 
 use rheos_core::catalog::StreamRecord;
 use rheos_kinesis::error::{Error, ErrorKind};
-use rheos_kinesis::operations::refusals;
 use rheos_kinesis::operations::status::ConsumerStatus;
 use rheos_kinesis::operations::subject;
 use rheos_kinesis::records::SubscriptionAsked;
@@ -40,13 +39,14 @@ pub(super) async fn subscribe_to_shard(call: &Call<'_>, input: &Structure) -> Re
         Some(position) => {
             let epoch = call.broker.consumers.next_epoch(call.now_ms());
             let begun = begin(call, &stream, &seat, position, epoch).await;
-            Some(begun.map_err(|error| refusals::of(&error, &subject.arn))?)
+            Some(begun.map_err(|error| subject.refusal(&error))?)
         }
         None => None,
     };
     call.face.seats.take(seat);
     let (subscription, first) = pushed.map_or((None, 0), |(subscription, first)| (Some(subscription), first));
-    Ok(Outcome::Events(Events::begin(call, subject, stream.incarnation, begins.begin(first), subscription)))
+    let events = Events::new(call, subject, stream.incarnation, begins.begin(first), subscription);
+    Ok(Outcome::Events(events.frames()))
 }
 
 /// Subscribes where the position is, or at the nearest place that there is.
