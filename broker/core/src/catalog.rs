@@ -42,7 +42,7 @@ use rheos_protocol::hash::HashRange;
 use rheos_protocol::message::{ShardDescription, StreamDescription, StreamFilter, StreamLimits, StreamSummary};
 use rheos_protocol::name::StreamName;
 
-pub use commitment::{COMMITMENT_MS_LEAST, COMMITMENTS_MAX, Commitment, CommitmentStatus, admit_commitment};
+pub use commitment::{COMMITMENT_MS_LEAST, Commitment, CommitmentStatus, admit_commitment};
 pub use consumer::{ConsumerRecord, admit_consumer, consumer_exists, consumer_not_found, next_epoch, plan_consumer};
 pub use envelope::BadRecord;
 pub use key::{KeyRecord, admit_key, key_exists, key_not_found, plan_key};
@@ -51,7 +51,7 @@ pub use plan::{
     SHARDS_OF_BROKER_MAX, TOMBSTONE_SECONDS, admit_shards, creation_second, plan_stream, stream_exists,
     stream_not_found, tombstone_may_go,
 };
-pub use policy::{POLICIES_MAX, POLICY_BYTES_MAX, ResourcePolicy, admit_policy};
+pub use policy::{ResourcePolicy, admit_policy};
 pub use reshard::{
     MadeShard, RESHARD_RETRY_MS, Reshard, ReshardPlan, plan_merge, plan_reshard, plan_scale, plan_split,
 };

@@ -16,13 +16,12 @@ use bytes::BufMut;
 use rheos_protocol::error::{ErrorCode, WireError};
 
 use super::envelope::{BadRecord, ended, seal, unseal};
+use crate::limits::COMMITMENTS_MAX;
 
 const MAGIC: [u8; 4] = *b"RHA1";
 const VERSION: u32 = 1;
 /// A commitment lasts for 24 hours at least, in ms.
 pub const COMMITMENT_MS_LEAST: u64 = 24 * 3_600_000;
-/// Most accounts and regions of one broker that ever made one.
-pub const COMMITMENTS_MAX: u64 = 10_000;
 
 /// A commitment that was made; it may be over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -16,13 +16,10 @@ use rheos_protocol::wire::FieldWriter;
 
 use super::envelope::{BadRecord, ended, seal, unseal};
 use super::plan::refuse_unless;
+use crate::limits::{POLICIES_MAX, POLICY_BYTES_MAX};
 
 const MAGIC: [u8; 4] = *b"RHP1";
 const VERSION: u32 = 1;
-/// Longest policy, in bytes: 20 KiB.
-pub const POLICY_BYTES_MAX: usize = 20 << 10;
-/// Most policies of one broker.
-pub const POLICIES_MAX: u64 = 10_000;
 
 /// A policy, of 1 byte to 20 KiB.
 #[derive(Debug, Clone, PartialEq, Eq)]
