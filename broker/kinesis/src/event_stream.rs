@@ -85,7 +85,7 @@ mod tests {
         let payload = Bytes::from(vec![7; 1 << 20]);
         let refused = Error::new(ErrorKind::ResourceNotFound, "no such shard");
         let (json, cbor) = ("application/x-amz-json-1.1", "application/x-amz-cbor-1.1");
-        let cases: [(Bytes, Vec<(&str, &str)>, Bytes); 5] = [
+        let cases = [
             (
                 initial_response(Encoding::Json),
                 vec![(":message-type", "event"), (":event-type", "initial-response"), (":content-type", json)],

@@ -25,7 +25,7 @@ use crate::consumers::Consumers;
 use crate::cores::Cores;
 use crate::directory::{DataDirectory, DirectoryOptions, check_machine};
 use crate::files::{FileJob, FileThread, set_aside};
-use crate::http::{HttpParts, HttpThread};
+use crate::http::{HttpParts, HttpThreads};
 use crate::identity::{BrokerIdentity, CertificateFiles};
 use crate::kinesis_settings::KinesisSettings;
 use crate::lane::{Inboxes, RecoveredStream, name, settings_of};
@@ -142,11 +142,12 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
         Sockets::open(options.listen, options.lanes)?;
     warnings.extend(buffers.finding().said_at_start());
     let directory = Arc::new(directory);
-    let (http, metrics) = HttpThread::start(HttpParts {
+    let (http, metrics) = HttpThreads::start(HttpParts {
         listener,
         tls: identity.http_crypto(),
         directory: Arc::clone(&directory),
         metrics_open: options.metrics_open,
+        cores: cores.beside_lanes(),
     })?;
     let (catalog, at_start) = catalog.opened()?;
     let mut recovered = recover(&directory, &at_start, options.limits)?;
