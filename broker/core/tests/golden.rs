@@ -219,7 +219,7 @@ fn capacity() -> Capacity {
 fn key() -> KeyRecord {
     let streams = vec![("orders".to_owned(), Access::ReadWrite), ("audit".to_owned(), Access::ReadOnly)];
     let policy = KeyPolicy { everywhere: Access::None, streams };
-    let create = CreateKey { name: "ingest".to_owned(), policy };
+    let create = CreateKey { name: "ingest".to_owned(), policy, account: None };
     plan_key(&create, "RKABCDEFGHIJKLMNOPQR", "not-a-secret-but-as-long-as-one-is-usual", ARRIVAL_MS)
         .expect("it is in order")
 }

@@ -58,6 +58,12 @@ impl Tags {
         self.0.iter().map(|(key, value)| Tag { key: key.clone(), value: value.clone() }).collect()
     }
 
+    /// Whether a character may stand in keys and values.
+    pub fn allows(c: char) -> bool {
+        let is_space = c.is_whitespace() && !c.is_control();
+        c.is_alphabetic() || c.is_numeric() || is_space || "_.:/=+-@".contains(c)
+    }
+
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         out.put_u32_le(self.0.len() as u32);
         for (key, value) in &self.0 {
@@ -86,7 +92,7 @@ fn is_key(key: &str) -> Result<(), WireError> {
         "it is empty"
     } else if key.chars().count() > TAG_KEY_CHARS_MAX {
         "it has more than 128 characters"
-    } else if !key.chars().all(is_allowed) {
+    } else if !key.chars().all(Tags::allows) {
         ALLOWED
     } else if key.get(..RESERVED.len()).is_some_and(|head| head.eq_ignore_ascii_case(RESERVED)) {
         "what begins with aws: is reserved"
@@ -99,18 +105,13 @@ fn is_key(key: &str) -> Result<(), WireError> {
 fn is_value(key: &str, value: &str) -> Result<(), WireError> {
     let why = if value.chars().count() > TAG_VALUE_CHARS_MAX {
         "it has more than 256 characters"
-    } else if !value.chars().all(is_allowed) {
+    } else if !value.chars().all(Tags::allows) {
         ALLOWED
     } else {
         return Ok(());
     };
     let message = format!("{:?} is no value of the tag {:?}: {why}", shown(value), shown(key));
     Err(WireError::new(ErrorCode::BadRequest, message))
-}
-
-fn is_allowed(c: char) -> bool {
-    let is_space = c.is_whitespace() && !c.is_control();
-    c.is_alphabetic() || c.is_numeric() || is_space || "_.:/=+-@".contains(c)
 }
 
 /// As much of a text as a message takes.

@@ -1,0 +1,87 @@
+//! Resource policies: kept and given back as they came.
+//!
+//! What must hold: what is kept is a JSON object of at most [`POLICY_BYTES_MAX`] bytes, byte for byte. What a policy
+//! allows is not judged here.
+
+use crate::arn::ResourceArn;
+use crate::error::Error;
+use crate::limits::POLICY_BYTES_MAX;
+use crate::shapes::operations::find;
+use crate::value::Structure;
+
+/// What a client gets where there is no policy: AWS was seen to answer so.
+const NO_POLICY: &str = "{}";
+
+/// The policy that a PutResourcePolicy brings.
+///
+/// # Errors
+///
+/// `InvalidArgumentException` for a text that is no policy. AWS's words were never recorded.
+pub fn put<'a>(input: &'a Structure, resource: &ResourceArn) -> Result<&'a str, Error> {
+    let policy: &str = input.required("Policy");
+    if policy.len() > POLICY_BYTES_MAX {
+        let message =
+            format!("The resource policy for {resource} has {} bytes, and may have {POLICY_BYTES_MAX}.", policy.len());
+        return Err(Error::invalid_argument(message));
+    }
+    match serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(policy) {
+        Ok(_) => Ok(policy),
+        Err(why) => {
+            Err(Error::invalid_argument(format!("The resource policy for {resource} is no JSON object: {why}.")))
+        }
+    }
+}
+
+/// The answer to GetResourcePolicy.
+pub fn get(policy: Option<&str>) -> Structure {
+    find("GetResourcePolicy").expect("it is in the table").answer().with("Policy", policy.unwrap_or(NO_POLICY))
+}
+
+/// Whether there is a policy that a DeleteResourcePolicy can delete.
+///
+/// # Errors
+///
+/// `ResourceNotFoundException`.
+pub fn delete(policy: Option<&str>, resource: &ResourceArn) -> Result<(), Error> {
+    match policy {
+        Some(_) => Ok(()),
+        None => Err(Error::not_found(format!("No resource policy found for resource ARN {resource}."))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operations::testing::{arn, input, json, refusal_of, text_of};
+
+    fn resource() -> ResourceArn {
+        ResourceArn::Stream(arn())
+    }
+
+    fn put_of(policy: &str) -> Result<String, Error> {
+        put(&input("PutResourcePolicy", &[("Policy", policy)]), &resource()).map(str::to_owned)
+    }
+
+    #[test]
+    fn a_policy_comes_back_as_it_was() {
+        let policy = "{ \"Version\": \"2012-10-17\",\n \"Statement\": [] }";
+        assert_eq!(put_of(policy).as_deref(), Ok(policy));
+        assert_eq!(json(&get(Some(r#"{"a":1}"#))), r#"{"Policy":"{\"a\":1}"}"#);
+        assert_eq!(json(&get(None)), r#"{"Policy":"{}"}"#);
+        assert_eq!(delete(Some("{}"), &resource()), Ok(()));
+        assert_eq!(
+            refusal_of(delete(None, &resource())),
+            "ResourceNotFoundException: No resource policy found for resource ARN \
+             arn:aws:kinesis:eu-west-1:000000000000:stream/orders."
+        );
+    }
+
+    #[test]
+    fn what_is_no_policy_is_refused() {
+        for text in ["", "x", "[]", "\"a\"", "{", "{} {}", &"[".repeat(1_000)] {
+            assert!(text_of(put_of(text)).contains("stream/orders is no JSON object: "), "{text}");
+        }
+        let long = format!("{{\"a\":\"{}\"}}", "x".repeat(POLICY_BYTES_MAX));
+        assert!(text_of(put_of(&long)).ends_with(&format!("and may have {POLICY_BYTES_MAX}.")));
+    }
+}
