@@ -14,7 +14,7 @@ use rheos_kinesis::shapes::structures::PUT_ENTRY;
 use rheos_kinesis::value::{Structure, Value, items};
 use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::hash::hash_key;
-use shards::{CREATED_MS, Shards, account, input, named, reader, stream};
+use shards::{CREATED_MS, Shards, account, input, named, reader, resharded, stream};
 
 const IN: &str = "in stream orders under account 123456789012";
 
@@ -232,6 +232,22 @@ fn nobody_sees_a_reshard() {
             assert_eq!(sequence_number.created_s(), wanted.opened_ms / 1_000);
         }
     }
+}
+
+#[test]
+fn what_two_parents_refuse_goes_to_their_child_as_one_batch() {
+    let (account, stream) = (account(), stream(2));
+    let input = put_records((0..50).map(|number| entry(&number.to_string(), b"")).collect());
+    let mut puts = Puts::many(&input, &to(&stream, &account, Placement::Keys)).expect("it is in order");
+    let outgoing = puts.batches(&stream);
+    assert_eq!(outgoing.len(), 2);
+    for Outgoing { ticket, .. } in outgoing {
+        puts.settle(ticket, Err(WireError::new(ErrorCode::ShardClosed, "closed")));
+    }
+    let merged = resharded(&stream, Reshard::Merge { shard: 0, adjacent: 1 }, &|_| 0, CREATED_MS);
+    let batch = puts.batches(&merged).pop().expect("there is one").batch;
+    let keys: Vec<_> = batch.records().map(|record| record.partition_key.to_owned()).collect();
+    assert_eq!(keys, (0..50).map(|number| number.to_string()).collect::<Vec<_>>(), "all of them, in order");
 }
 
 #[test]

@@ -229,7 +229,11 @@ impl<'a> Puts<'a> {
         };
         let growing_ms = self.reroutes + 1;
         self.wait_ms = self.wait_ms.max(told_ms.max(growing_ms).min(REROUTE_WAIT_MS_MAX));
-        self.waiting.push(Part::of_any_shard(sent.part.everything().collect()));
+        // Those of several parents may be one shard's now.
+        match self.waiting.iter_mut().find(|part| part.is_of_any_shard()) {
+            Some(part) => part.indexes.extend(sent.part.everything()),
+            None => self.waiting.push(Part::of_any_shard(sent.part.everything().collect())),
+        }
     }
 
     fn refuse(&mut self, indexes: impl IntoIterator<Item = u32>, refusal: &Error) {

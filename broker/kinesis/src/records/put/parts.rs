@@ -35,6 +35,11 @@ impl Part {
         Part { indexes, rest: Vec::new(), shard: None, halvings: 0 }
     }
 
+    /// Whether it is yet to be routed.
+    pub(super) fn is_of_any_shard(&self) -> bool {
+        self.shard.is_none()
+    }
+
     /// All of its records.
     pub(super) fn everything(self) -> impl Iterator<Item = u32> {
         self.indexes.into_iter().chain(self.rest)
