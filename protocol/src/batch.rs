@@ -236,7 +236,15 @@ impl BatchBuilder {
     ///
     /// # Panics
     /// When no record was pushed.
-    pub fn finish(mut self, incarnation: u64, shard: u32, producer: ProducerStamp) -> BytesMut {
+    pub fn finish(self, incarnation: u64, shard: u32, producer: ProducerStamp) -> BytesMut {
+        self.finish_put(incarnation, shard, producer).bytes
+    }
+
+    /// Closes the batch for who puts it in the same process: what was built here needs no proof.
+    ///
+    /// # Panics
+    /// When no record was pushed.
+    pub fn finish_put(mut self, incarnation: u64, shard: u32, producer: ProducerStamp) -> PutBatch {
         assert!(self.record_count > 0, "a batch holds at least one record");
         let header = BatchHeader {
             record_count: self.record_count,
@@ -249,7 +257,7 @@ impl BatchBuilder {
             arrival_ms: 0,
         };
         self.bytes[..HEADER_BYTES].copy_from_slice(&header.encode());
-        self.bytes
+        PutBatch { header, bytes: self.bytes }
     }
 }
 
@@ -410,6 +418,15 @@ mod tests {
         let records: Vec<_> = again.records().collect();
         assert_eq!(records[0], RecordView { partition_key: "a", explicit_hash_key: None, data: b"one" });
         assert_eq!(records[1], RecordView { partition_key: "b", explicit_hash_key: Some(7), data: b"" });
+    }
+
+    #[test]
+    fn what_is_put_where_it_was_built_is_what_is_proved() {
+        let mut builder = BatchBuilder::default();
+        builder.push(&Record::new("a", "one").view(), 1 << 20).unwrap();
+        let put = builder.finish_put(9, 3, ProducerStamp { id: 5, epoch: 1, number: 2 });
+        let proved = PutBatch::parse(put.bytes.clone()).unwrap();
+        assert_eq!((proved.header(), &proved.bytes), (put.header(), &put.bytes));
     }
 
     #[test]

@@ -39,8 +39,17 @@ pub const REPLY_FRAME_BYTES_MAX: u32 = 32 << 20;
 /// Most bytes of batches that one read may ask for; a reply may exceed it by one batch.
 pub const READ_BYTES_MAX: u32 = 8 << 20;
 
-/// Longest stream name, in characters (as in Kinesis).
+/// Longest name within an account and region, in characters (as in Kinesis).
 pub const NAME_CHARS_MAX: usize = 128;
+
+/// Digits of an account (as in AWS).
+pub const ACCOUNT_CHARS: usize = 12;
+
+/// Longest region, in characters; those of AWS have at most half of it.
+pub const REGION_CHARS_MAX: usize = 32;
+
+/// Longest stream name that is qualified with its account and region, in characters.
+pub const STREAM_NAME_CHARS_MAX: usize = ACCOUNT_CHARS + 1 + REGION_CHARS_MAX + 1 + NAME_CHARS_MAX;
 /// Longest access key id, client name or message that travels.
 pub const TEXT_BYTES_MAX: usize = 1024;
 /// Most subscription streams of one connection.
@@ -102,7 +111,7 @@ const _: () = assert!(REPLY_FRAME_BYTES_MAX > READ_BYTES_MAX + PUT_FRAME_BYTES_M
 const _: () = assert!(REPLY_FRAME_BYTES_MAX > METRICS_PIECE_BYTES_MAX + CONTROL_FRAME_BYTES_MAX);
 const _: () = assert!(CONTROL_FRAME_BYTES_MAX >= UNAUTHENTICATED_FRAME_BYTES_MAX);
 const _: () = assert!(PUSH_STREAMS_MAX <= DATA_STREAMS_MAX);
-const _: () = assert!(GRANTS_MAX as usize * (NAME_CHARS_MAX + 3) < CONTROL_FRAME_BYTES_MAX as usize / 2);
+const _: () = assert!(GRANTS_MAX as usize * (STREAM_NAME_CHARS_MAX + 3) < CONTROL_FRAME_BYTES_MAX as usize / 2);
 const _: () = assert!(TAG_VALUE_CHARS_MAX * 4 <= TEXT_BYTES_MAX && TAG_KEY_CHARS_MAX < TAG_VALUE_CHARS_MAX);
 const _: () = assert!(BATCH_BODY_BYTES_TARGET < BATCH_BODY_BYTES_MAX);
 const _: () = assert!(PARTITION_KEY_BYTES_MAX <= u16::MAX as usize);

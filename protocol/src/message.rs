@@ -29,7 +29,7 @@ pub use reshard::{MergeShards, SplitShard, UpdateShardCount};
 pub use settings::{Limit, LimitsUpdate, StreamLimits, StreamSettings, UpdateStream};
 pub use tag::{ChangeTags, StreamFilter, Tag, Tagged};
 
-use crate::limits::{CHILDREN_MAX, LIST_PAGE_MAX, NAME_CHARS_MAX, SHARDS_MAX, TEXT_BYTES_MAX};
+use crate::limits::{CHILDREN_MAX, LIST_PAGE_MAX, SHARDS_MAX, STREAM_NAME_CHARS_MAX, TEXT_BYTES_MAX};
 use crate::wire::{FieldReader, FieldWriter, Malformed, write_group};
 
 /// The protocol version of this crate.
@@ -700,7 +700,7 @@ impl StreamDescription {
     fn decode(fields: &mut FieldReader<'_>) -> Result<StreamDescription, Malformed> {
         let mut head = fields.group()?;
         let mut stream = StreamDescription {
-            name: head.text(NAME_CHARS_MAX)?.to_owned(),
+            name: head.text(STREAM_NAME_CHARS_MAX)?.to_owned(),
             incarnation: head.u64()?,
             created_ms: head.u64()?,
             retention_ms: head.u64()?,
@@ -748,7 +748,7 @@ impl StreamSummary {
 
     fn decode(fields: &mut FieldReader<'_>) -> Result<StreamSummary, Malformed> {
         Ok(StreamSummary {
-            name: fields.text(NAME_CHARS_MAX)?.to_owned(),
+            name: fields.text(STREAM_NAME_CHARS_MAX)?.to_owned(),
             incarnation: fields.u64()?,
             created_ms: fields.u64()?,
             open_shards: fields.u32()?,

@@ -44,6 +44,7 @@ impl Broker {
                 lanes: 1,
                 mtu: 1452,
                 cores: Vec::new(),
+                kinesis: rheos_broker::KinesisSettings::default(),
                 scaling: rheos_broker::ScalerPace::default(),
                 ready: Box::new(move |_| tell.send(()).expect("it is waited for")),
             });

@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use rheos_protocol::batch::{Batch, BatchHeader, HEADER_BYTES, ProducerStamp, PutBatch};
 use rheos_protocol::frame::{FRAME_HEADER_BYTES, FrameHeader, kind, payload_limit, reply_limit};
 use rheos_protocol::hash::HashRange;
+use rheos_protocol::limits::{NAME_CHARS_MAX, STREAM_NAME_CHARS_MAX};
 use rheos_protocol::message::{Reply, Request};
 use rheos_protocol::name::StreamName;
 use xxhash_rust::xxh3::xxh3_64;
@@ -88,13 +89,22 @@ pub fn batch_sealed(data: &[u8]) {
     batch(&[&header.encode()[..], body].concat());
 }
 
-/// A stream's name, which must be safe in a path, a URL and a log.
+/// A stream's name, which must be safe in a URL and a log, and its part after the account and region in a path.
 pub fn stream_name(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     match StreamName::new(text) {
         Ok(name) => {
             assert_eq!(name.as_str(), text);
-            assert!((1..=128).contains(&text.len()) && !text.contains(|c: char| c == '/' || !c.is_ascii_graphic()));
+            assert!(
+                (1..=STREAM_NAME_CHARS_MAX).contains(&text.len()) && !text.contains(|c: char| !c.is_ascii_graphic())
+            );
+            let base = name.base();
+            assert!((1..=NAME_CHARS_MAX).contains(&base.len()) && !base.contains('/') && text.ends_with(base));
+            let again = match name.account_and_region() {
+                Some((account, region)) => StreamName::qualified(&account, &region, base),
+                None => StreamName::new(base),
+            };
+            assert_eq!(again, Ok(name));
         }
         Err(bad) => assert!(!bad.to_string().is_empty() && bad.to_string().len() < 2048),
     }

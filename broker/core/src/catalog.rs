@@ -23,10 +23,13 @@
 //!
 //! Nothing here knows how the catalog is stored, which lane serves a log, or what time it is.
 
+mod commitment;
 mod consumer;
 pub(crate) mod envelope;
 mod key;
+mod monitoring;
 mod plan;
+mod policy;
 mod record;
 mod reshard;
 mod scaling;
@@ -39,13 +42,16 @@ use rheos_protocol::hash::HashRange;
 use rheos_protocol::message::{ShardDescription, StreamDescription, StreamFilter, StreamLimits, StreamSummary};
 use rheos_protocol::name::StreamName;
 
+pub use commitment::{COMMITMENT_MS_LEAST, Commitment, CommitmentStatus, admit_commitment};
 pub use consumer::{ConsumerRecord, admit_consumer, consumer_exists, consumer_not_found, next_epoch, plan_consumer};
 pub use envelope::BadRecord;
 pub use key::{KeyRecord, admit_key, key_exists, key_not_found, plan_key};
+pub use monitoring::{ShardMetric, ShardMetrics};
 pub use plan::{
     SHARDS_OF_BROKER_MAX, TOMBSTONE_SECONDS, admit_shards, creation_second, plan_stream, stream_exists,
     stream_not_found, tombstone_may_go,
 };
+pub use policy::{ResourcePolicy, admit_policy};
 pub use reshard::{
     MadeShard, RESHARD_RETRY_MS, Reshard, ReshardPlan, plan_merge, plan_reshard, plan_scale, plan_split,
 };
@@ -81,6 +87,8 @@ pub struct StreamRecord {
     pub resharding: Option<Reshard>,
     /// Its tags.
     pub tags: Tags,
+    /// The metrics of its shards that enhanced monitoring has enabled.
+    pub shard_metrics: ShardMetrics,
     /// Places in `shards` of the open ones, sorted by their stretch of the hash space.
     open: Vec<u32>,
 }

@@ -58,6 +58,13 @@ pub const AWAY_MS: u64 = 300;
 /// Wait that a put is told while a lane is late with what it has promised.
 pub const LATE_RETRY_MS: u32 = 50;
 
+/// Longest resource policy, in bytes: 20 KiB (as in Kinesis).
+pub const POLICY_BYTES_MAX: usize = 20 << 10;
+/// Most resource policies of one broker.
+pub const POLICIES_MAX: u64 = 10_000;
+/// Most accounts and regions of one broker that have ever made a commitment.
+pub const COMMITMENTS_MAX: u64 = 10_000;
+
 /// A log that has been silent this long writes an empty commit, which proves the one before it.
 pub const SETTLE_MS: u64 = 1_000;
 /// A log that has been silent this long is sealed and closed.

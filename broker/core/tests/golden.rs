@@ -14,7 +14,8 @@ use bytes::{Bytes, BytesMut};
 use rheos_core::capacity::{Capacity, Found};
 use rheos_core::carry_over::{CarryOver, ShardState};
 use rheos_core::catalog::{
-    ConsumerRecord, KeyRecord, StreamRecord, decode_step, encode_step, plan_consumer, plan_key, plan_stream,
+    Commitment, ConsumerRecord, KeyRecord, ResourcePolicy, StreamRecord, decode_step, encode_step, plan_consumer,
+    plan_key, plan_stream,
 };
 use rheos_core::commit::{Commit, CommitHeader, HeaderDigest, SegmentId};
 use rheos_core::footer::{self, SegmentEnd, Trailer};
@@ -69,6 +70,8 @@ fn what_is_golden_is_decoded() {
     assert_eq!(ConsumerRecord::decode(&stored("catalog-consumer")), Ok(consumer()));
     assert_eq!(KeyRecord::decode(&stored("catalog-key")), Ok(key()));
     assert_eq!(decode_step(&stored("catalog-scaling-step")), Ok(step()));
+    assert_eq!(ResourcePolicy::decode(&stored("catalog-policy")), Ok(policy()));
+    assert_eq!(Commitment::decode(&stored("catalog-commitment")), Ok(commitment()));
     assert_eq!(Capacity::decode(&stored("capacity")), Ok(capacity()));
 }
 
@@ -103,6 +106,8 @@ fn table() -> Vec<(&'static str, Vec<u8>)> {
         ("catalog-consumer", consumer().encode()),
         ("catalog-key", key().encode()),
         ("catalog-scaling-step", encode_step(&step())),
+        ("catalog-policy", policy().encode()),
+        ("catalog-commitment", commitment().encode()),
         ("capacity", capacity().encode().expect("it was measured")),
     ]
 }
@@ -219,9 +224,17 @@ fn capacity() -> Capacity {
 fn key() -> KeyRecord {
     let streams = vec![("orders".to_owned(), Access::ReadWrite), ("audit".to_owned(), Access::ReadOnly)];
     let policy = KeyPolicy { everywhere: Access::None, streams };
-    let create = CreateKey { name: "ingest".to_owned(), policy };
+    let create = CreateKey { name: "ingest".to_owned(), policy, account: None };
     plan_key(&create, "RKABCDEFGHIJKLMNOPQR", "not-a-secret-but-as-long-as-one-is-usual", ARRIVAL_MS)
         .expect("it is in order")
+}
+
+fn policy() -> ResourcePolicy {
+    ResourcePolicy::new("{\"Statement\":[]}").expect("it is in range")
+}
+
+fn commitment() -> Commitment {
+    Commitment::enable(None, ARRIVAL_MS).disable(ARRIVAL_MS + 1_000)
 }
 
 fn step() -> ScalingStep {

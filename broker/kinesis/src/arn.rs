@@ -12,21 +12,14 @@ use std::fmt;
 
 use rheos_protocol::name::{ConsumerName, StreamName};
 
+pub use rheos_protocol::name::{AccountId, Region};
+
 use crate::error::Error;
 use crate::shard_id::StreamOf;
 
 /// The longest ARN that is looked at, in bytes.
 pub const ARN_BYTES_MAX: usize = 2048;
-const REGION_BYTES_MAX: usize = 64;
 const PARTITION_BYTES_MAX: usize = 32;
-
-/// An account: 12 digits.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AccountId(String);
-
-/// A region: 1 to 64 of `a-z 0-9 -`. Any that is spelled so is one.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Region(String);
 
 /// The ARN of a stream.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,35 +47,10 @@ pub enum ResourceArn {
     Consumer(ConsumerArn),
 }
 
-impl AccountId {
-    /// Proves that `text` is 12 digits.
-    pub fn new(text: &str) -> Option<AccountId> {
-        (text.len() == 12 && is_digits(text)).then(|| AccountId(text.to_owned()))
-    }
-
-    /// The digits.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl Region {
-    /// Proves that `text` is spelled as a region.
-    pub fn new(text: &str) -> Option<Region> {
-        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        let fits = (1..=REGION_BYTES_MAX).contains(&text.len()) && text.bytes().all(allowed);
-        fits.then(|| Region(text.to_owned()))
-    }
-
-    /// Its name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// The group of regions it is in: the second part of its ARNs.
-    pub fn partition(&self) -> &'static str {
-        PARTITIONS.iter().find(|(prefix, _)| self.0.starts_with(prefix)).map_or("aws", |(_, partition)| partition)
-    }
+/// The group of regions that a region is in: the second part of its ARNs.
+fn partition(region: &Region) -> &'static str {
+    let name = region.as_str();
+    PARTITIONS.iter().find(|(prefix, _)| name.starts_with(prefix)).map_or("aws", |(_, partition)| partition)
 }
 
 /// The beginnings of the regions outside the partition `aws`, longer ones first.
@@ -97,9 +65,14 @@ const PARTITIONS: &[(&str, &str)] = &[
 ];
 
 impl StreamArn {
-    /// The ARN of the stream of this name.
+    /// The ARN of the stream of this plain name.
+    ///
+    /// # Panics
+    ///
+    /// When the name is qualified with an account and a region.
     pub fn new(region: Region, account: AccountId, name: StreamName) -> StreamArn {
-        StreamArn { partition: region.partition().to_owned(), region, account, name }
+        assert!(name.account_and_region().is_none(), "{name} says whose it is already");
+        StreamArn { partition: partition(&region).to_owned(), region, account, name }
     }
 
     /// Reads an ARN.
@@ -218,7 +191,7 @@ impl<'a> Place<'a> {
         let mut parts = text.splitn(6, ':');
         let mut next = || parts.next();
         let (arn, partition, service) = (next()?, next()?, next()?);
-        let (region, account, resource) = (Region::new(next()?)?, AccountId::new(next()?)?, next()?);
+        let (region, account, resource) = (Region::new(next()?).ok()?, AccountId::new(next()?).ok()?, next()?);
         let is_partition = partition.starts_with("aws")
             && partition.len() <= PARTITION_BYTES_MAX
             && partition.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
@@ -227,7 +200,8 @@ impl<'a> Place<'a> {
     }
 
     fn stream(self, name: &str) -> Option<StreamArn> {
-        let name = StreamName::new(name).ok()?;
+        // An account and a region stand before the name already.
+        let name = StreamName::new(name).ok().filter(|name| name.account_and_region().is_none())?;
         Some(StreamArn { partition: self.partition.to_owned(), region: self.region, account: self.account, name })
     }
 }
@@ -240,18 +214,6 @@ fn invalid(member: &str, text: &str) -> Error {
 
 fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-impl fmt::Display for AccountId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Display for Region {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
 }
 
 impl fmt::Display for StreamArn {
@@ -328,6 +290,7 @@ mod tests {
             "arn",
             "arn:aws:kinesis:eu-west-1:123456789012:stream/",
             "arn:aws:kinesis:eu-west-1:123456789012:stream/a/b",
+            "arn:aws:kinesis:eu-west-1:123456789012:stream/123456789012/eu-west-1/a",
             "arn:aws:kinesis:eu-west-1:123456789012:stream/a b",
             "arn:aws:kinesis:eu-west-1:12345678901:stream/a",
             "arn:aws:kinesis:eu-west-1:12345678901x:stream/a",

@@ -29,7 +29,7 @@ impl Error {
         Error { kind, message: None }
     }
 
-    pub(crate) fn invalid_argument(message: impl Into<String>) -> Error {
+    pub fn invalid_argument(message: impl Into<String>) -> Error {
         Error::new(ErrorKind::InvalidArgument, message)
     }
 
@@ -136,6 +136,8 @@ error_kinds! {
     MissingAuthenticationToken = "MissingAuthenticationTokenException", 400;
     /// A shard's throughput is used up.
     ProvisionedThroughputExceeded = "ProvisionedThroughputExceededException", 400;
+    /// The body of the request came too slowly.
+    RequestTimeout = "RequestTimeoutException", 408;
     /// The stream, shard or consumer is in a state that forbids this.
     ResourceInUse = "ResourceInUseException", 400;
     /// There is no such stream, shard or consumer.

@@ -30,15 +30,18 @@
 #![forbid(unsafe_code)]
 
 pub mod answer;
+pub mod answer_ids;
 pub mod arn;
 pub mod codec;
 pub mod cross_origin;
 pub mod error;
+pub mod event_stream;
 pub mod fuzz_bodies;
 pub mod limits;
 mod moment;
 pub mod operations;
 pub mod page_token;
+pub mod records;
 pub mod refusals;
 pub mod request;
 pub mod sequence_number;

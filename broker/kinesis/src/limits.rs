@@ -18,4 +18,29 @@ pub const CLAUSES_MAX: usize = 10;
 /// The largest resource policy, in bytes: as large as those of other AWS services are.
 pub const POLICY_BYTES_MAX: usize = 20 << 10;
 
-const _: () = assert!(BODY_BYTES_MAX > (10 << 20) / 3 * 4 + (1 << 20));
+/// The most records of one PutRecords, which is the table's bound.
+pub const PUT_RECORDS_MAX: usize = 500;
+
+/// The most bytes of keys and data that one PutRecords carries, as on AWS.
+pub const PUT_RECORDS_BYTES_MAX: usize = 10 << 20;
+
+/// The most records of one answer of GetRecords, as on AWS; and as many when it says no Limit.
+pub const GET_RECORDS_MAX: usize = 10_000;
+
+/// The most bytes of keys and data of one answer of GetRecords, as on AWS. One record is always given.
+pub const GET_RECORDS_BYTES_MAX: usize = 10 << 20;
+
+/// What a record is taken to need when a read of so many records is turned into bytes.
+pub const READ_BYTES_OF_RECORD: usize = 64 << 10;
+
+/// How often the rest of a batch that is over its shard's limit is halved to find what is not. A batch of 64 records is
+/// looked at to the single record.
+pub const HALVINGS_MAX: u32 = 6;
+
+/// How often a put looks for its shards again while the stream is resharded, before it is said to have failed.
+pub const REROUTES_MAX: u32 = 64;
+
+/// The longest wait between two of them, in ms.
+pub const REROUTE_WAIT_MS_MAX: u32 = 100;
+
+const _: () = assert!(BODY_BYTES_MAX > PUT_RECORDS_BYTES_MAX / 3 * 4 + (1 << 20));

@@ -15,6 +15,7 @@
 //! beside it. Tags of a resource are never paged by AWS, and so they have none.
 
 use bytes::BufMut;
+use rheos_protocol::limits::{NAME_CHARS_MAX, STREAM_NAME_CHARS_MAX};
 use rheos_protocol::name::{ConsumerName, StreamName};
 use rheos_protocol::wire::{FieldReader, FieldWriter, Malformed};
 
@@ -23,7 +24,6 @@ use crate::moment::spoken;
 use crate::shard_id::ShardId;
 use crate::token::{TOKEN_LIFE_MS, TokenKey, has_expired};
 
-const NAME_BYTES_MAX: usize = 128;
 /// Far more than the longest that is given.
 const TOKEN_CHARS_MAX: usize = 1024;
 
@@ -162,13 +162,13 @@ impl Page for ConsumersPage {
     fn read(fields: &mut FieldReader<'_>) -> Result<ConsumersPage, Malformed> {
         let (stream, incarnation) = (stream_name(fields)?, fields.u64()?);
         let after =
-            ConsumerName::new(fields.text(NAME_BYTES_MAX)?).map_err(|_| fields.wrong("it names no consumer"))?;
+            ConsumerName::new(fields.text(NAME_CHARS_MAX)?).map_err(|_| fields.wrong("it names no consumer"))?;
         Ok(ConsumersPage { stream, incarnation, after })
     }
 }
 
 fn stream_name(fields: &mut FieldReader<'_>) -> Result<StreamName, Malformed> {
-    StreamName::new(fields.text(NAME_BYTES_MAX)?).map_err(|_| fields.wrong("it names no stream"))
+    StreamName::new(fields.text(STREAM_NAME_CHARS_MAX)?).map_err(|_| fields.wrong("it names no stream"))
 }
 
 pub(crate) fn purpose(operation: &str) -> String {

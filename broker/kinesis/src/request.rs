@@ -97,17 +97,12 @@ fn method_not_post(incoming: &Incoming<'_>) -> Option<Answer> {
     (incoming.method != "POST").then(nothing_to_authorize)
 }
 
-/// JSON only for those who have said JSON 1.1; all others get CBOR, whatever they have said.
 fn body_empty(incoming: &Incoming<'_>) -> Option<Answer> {
-    let encoding = match incoming.media() {
-        Some(Media::Encoded(Encoding::Json)) => Encoding::Json,
-        _ => Encoding::Cbor,
-    };
     let kind = match incoming.target().operation() {
         Some(_) => ErrorKind::Serialization,
         None => ErrorKind::UnknownOperation,
     };
-    incoming.body.is_empty().then(|| Error::bare(kind).answer(encoding))
+    incoming.body.is_empty().then(|| Error::bare(kind).answer(incoming.encoding()))
 }
 
 fn content_type_unknown(incoming: &Incoming<'_>) -> Option<Answer> {
@@ -143,6 +138,15 @@ fn wrapped(status: u16, kind: ErrorKind) -> Answer {
 }
 
 impl<'a> Incoming<'a> {
+    /// The encoding of a refusal that does not wait for the body to be read: JSON only for those who have
+    /// said JSON 1.1; all others get CBOR, whatever they have said.
+    pub fn encoding(&self) -> Encoding {
+        match self.media() {
+            Some(Media::Encoded(Encoding::Json)) => Encoding::Json,
+            _ => Encoding::Cbor,
+        }
+    }
+
     fn media(&self) -> Option<Media> {
         let said = self.content_type?.split(';').next()?.trim();
         let encoded = [Encoding::Json, Encoding::Cbor].map(Media::Encoded);

@@ -195,7 +195,7 @@ impl SequenceNumber {
 
 impl fmt::Display for SequenceNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&decimal::write(self.bytes))
+        f.write_str(decimal::Decimal::of(self.bytes).as_str())
     }
 }
 

@@ -19,6 +19,7 @@
 //! then: what is put after the iterator was given is read with it.
 
 use bytes::BufMut;
+use rheos_protocol::limits::STREAM_NAME_CHARS_MAX;
 use rheos_protocol::name::StreamName;
 use rheos_protocol::wire::{FieldReader, FieldWriter, Malformed};
 
@@ -32,7 +33,6 @@ use crate::token::{TOKEN_LIFE_MS, TokenKey, has_expired};
 pub const ITERATOR_CHARS_MAX: usize = 512;
 pub(crate) const PURPOSE: &str = "rheos shard iterator";
 const VERSION: u64 = 1;
-const NAME_BYTES_MAX: usize = 128;
 
 /// Where GetRecords goes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,7 +120,7 @@ impl ShardIterator {
             _ => return Err(fields.wrong("its position is of no kind")),
         };
         let stream =
-            StreamName::new(fields.text(NAME_BYTES_MAX)?).map_err(|_| fields.wrong("its stream has no name"))?;
+            StreamName::new(fields.text(STREAM_NAME_CHARS_MAX)?).map_err(|_| fields.wrong("its stream has no name"))?;
         Ok((ShardIterator { stream, incarnation, shard, position }, issued_ms))
     }
 }
@@ -179,10 +179,11 @@ mod tests {
 
     #[test]
     fn the_text_is_what_clients_expect_and_never_the_same() {
-        let long = StreamName::new(&"n".repeat(128)).expect("it is one");
+        let long = format!("123456789012/{}/{}", "r".repeat(32), "n".repeat(128));
+        let long = StreamName::new(&long).expect("it is one");
         let longest = ShardIterator { stream: long, ..iterator(IteratorPosition::TrimHorizon) };
         let text = longest.seal(&key(), "RKALICE", NOW_MS, 1);
-        assert!(text.len() <= ITERATOR_CHARS_MAX && text.len() == 276, "{}", text.len());
+        assert!(text.len() <= ITERATOR_CHARS_MAX && text.len() == 340, "{}", text.len());
         assert!(
             text.starts_with("AAAAAAAAAAE")
                 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte))

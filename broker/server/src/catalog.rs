@@ -1,5 +1,5 @@
 //! The catalog on the disk: which streams there are, which segments of their logs, who is registered as a
-//! consumer of them, and which access keys were made.
+//! consumer of them, which access keys were made, and what the Kinesis face keeps.
 //!
 //! ```
 //! use rheos_broker::catalog::Catalog;
@@ -34,6 +34,7 @@
 //! What a change means is decided in [`rheos_core::catalog`]. Nothing here reads or removes a
 //! segment, and nothing lists streams after the start: who serves them keeps what it was answered.
 
+mod kinesis;
 mod queue;
 mod read;
 mod store;

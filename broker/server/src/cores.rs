@@ -83,6 +83,11 @@ impl Cores {
         self.allowed.len()
     }
 
+    /// How many cores are beside those of the lanes; none when all are theirs.
+    pub(crate) fn beside_lanes(&self) -> usize {
+        if self.lanes.is_empty() { 0 } else { self.others.len() }
+    }
+
     /// Ties the calling thread to the core of a lane.
     pub(crate) fn keep_to_lane(&self, lane: u16) {
         match self.lanes.get(usize::from(lane)) {

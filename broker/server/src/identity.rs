@@ -32,6 +32,8 @@ use std::time::SystemTime;
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn_proto::crypto::HmacKey;
 use rheos_core::catalog::KeyRecord;
+use rheos_kinesis::signature::SigningSecret;
+use rheos_kinesis::token::TokenKey;
 use rheos_protocol::message::{ALPN, KeyDescription};
 use ring::digest::{SHA256, digest};
 use ring::{hkdf, hmac};
@@ -161,6 +163,14 @@ impl BrokerIdentity {
         u64::from_le_bytes(*derived.as_ref().first_chunk().expect("a digest has 32 bytes"))
     }
 
+    /// The key of the iterators and page tokens that the Kinesis face gives, derived from the reset key: they are
+    /// taken after a restart, and by no broker of another data directory.
+    pub fn kinesis_token_key(&self) -> TokenKey {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &self.keys.reset);
+        let derived = hmac::sign(&key, b"rheos kinesis tokens");
+        TokenKey::new(derived.as_ref().try_into().expect("a digest has 32 bytes"))
+    }
+
     /// The bytes of the key that seals QUIC's address tokens.
     pub fn token_key(&self) -> &[u8; 64] {
         &self.keys.token
@@ -193,6 +203,14 @@ impl BrokerIdentity {
     /// An id that nobody has costs the same time as a wrong proof.
     pub fn verify_hello(&self, key_id: &str, mac: &[u8; 32], tls_exporter: &[u8; 32]) -> Option<Principal> {
         self.live.verify(key_id, mac, tls_exporter)
+    }
+
+    /// With what a request is proved to be signed by the key of this id, and who has then signed it; `None` for an
+    /// id that nobody has.
+    ///
+    /// Whoever checks a signature must spend the time of one on such an id too, as `rheos_kinesis::signature` does.
+    pub fn signing_key(&self, key_id: &str) -> Option<(SigningSecret, Principal)> {
+        self.live.signing_key(key_id)
     }
 
     /// From here on the key opens the broker.

@@ -42,7 +42,7 @@ use rheos_core::fanout::SubscriptionId;
 use rheos_core::held_back::HeldBack;
 use rheos_core::lanes::lane_of;
 use rheos_core::limits::COMMITS_AT_STOP_MAX;
-use rheos_core::log::{Effect, Event, Log, LogId, ReadStart};
+use rheos_core::log::{Effect, Event, Log, LogId, ReadStart, ShardTip};
 use rheos_core::recovery::{LogOnDisk, Recovery, RecoveryStep};
 use rheos_protocol::batch::PutBatch;
 use rheos_protocol::error::{ErrorCode, WireError};
@@ -65,6 +65,8 @@ use crate::streams::Streams;
 
 pub(crate) use inbox::{Answer, Arrival, Ends, Inbox, Inboxes, Reading, Resharding, Subscribing};
 pub(crate) use logs::settings_of;
+pub(crate) use pushes::{PushWay, PushedApart};
+pub(crate) use replies::PutTold;
 
 use logs::{Logs, Slot};
 use pushes::{Pushed, Pushes};
@@ -252,7 +254,14 @@ impl Lane {
 
     fn take_arrival(&mut self, now: Now, arrival: Arrival) {
         match arrival {
-            Arrival::Put { stream, frame, batch } => self.put(now, stream, frame, batch),
+            Arrival::Put { stream, frame, batch } => {
+                let token = self.replies.expect(stream, frame);
+                self.put(now, token, batch);
+            }
+            Arrival::PutApart { batch, told } => {
+                let token = self.replies.expect_apart(told);
+                self.put(now, token, batch);
+            }
             Arrival::PutAfar { lane, stream, frame, batch } => self.put_afar(lane, stream, frame, batch),
             Arrival::PutRefused { stream, frame, error } => {
                 self.counts.puts_rejected += 1;
@@ -266,6 +275,7 @@ impl Lane {
             }
             // Whoever asked may have gone: then nobody is told.
             Arrival::Read { read, reply } => drop(reply.send(self.read(now, &read))),
+            Arrival::TipOf { incarnation, shard, told } => drop(told.send(self.tip_of(incarnation, shard))),
             Arrival::ReadOfDisk { log, shard, given, iterator_age_ms } => {
                 if let Some(slot) = self.logs.of_id(log) {
                     let log = &mut self.logs.at(slot).expect("a stream's slots are taken").log;
@@ -345,13 +355,13 @@ impl Lane {
         }
     }
 
-    fn put(&mut self, now: Now, stream: u64, frame: u64, batch: PutBatch) {
-        let token = self.replies.expect(stream, frame);
+    /// Has a batch put whose outcome goes by this token.
+    fn put(&mut self, now: Now, token: u64, batch: PutBatch) {
         match self.logs.of_shard(batch.header().incarnation, batch.header().shard) {
             Ok(slot) => self.step(now, slot, Event::Put { token, batch }),
             Err(error) => {
                 self.counts.puts_rejected += 1;
-                self.replies.answer(token, Err(error));
+                self.reply(token, Err(error));
             }
         }
     }
@@ -370,14 +380,18 @@ impl Lane {
         Ok(Reading { log: log.id(), tip, children, start })
     }
 
+    fn tip_of(&mut self, incarnation: u64, shard: u32) -> Result<ShardTip, WireError> {
+        let slot = self.logs.of_shard(incarnation, shard)?;
+        self.logs.at(slot).expect("a stream's slots are taken").log.tip(shard)
+    }
+
     fn subscribing(&mut self, subscribing: Subscribing) {
         match subscribing {
-            Subscribing::Subscribe { peer, connection, id, subscribe, answer } => {
+            Subscribing::Subscribe { peer, way, id, subscribe, answer } => {
                 self.promise(subscribe.incarnation, &subscribe.consumer);
                 let slot = self.subscribable(&subscribe);
                 let log = slot.map(|slot| &mut self.logs.at(slot).expect("a stream's slots are taken").log);
-                let is_own = crate::net::lane_of_peer(peer) == self.number.lane;
-                self.pushes.subscribe((peer, connection, is_own), id, subscribe, answer, log);
+                self.pushes.subscribe((peer, way), id, subscribe, answer, log);
             }
             Subscribing::Credit { peer, id, bytes } => self.pushes.fan_out.credit(SubscriptionId { peer, id }, bytes),
             Subscribing::Unsubscribe { peer, id } => self.pushes.fan_out.unsubscribe(SubscriptionId { peer, id }),

@@ -13,48 +13,30 @@ use std::{io, process};
 
 use quinn::{Endpoint, EndpointConfig, TokioRuntime};
 use rheos_core::lanes::lane_of;
-use rheos_protocol::message::StreamLimits;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task;
 
-use crate::blocks::{Blocks, BlocksAsked};
-use crate::catalog::Catalog;
+use crate::blocks::BlocksAsked;
+use crate::broker::Broker;
 use crate::connection_ids::LaneConnectionIds;
-use crate::consumers::Consumers;
 use crate::cores::Cores;
-use crate::directory::DataDirectory;
-use crate::files::FileThread;
 use crate::identity::BrokerIdentity;
 use crate::lane::{Arrival, Inboxes, Lane, LaneNumber, LaneParts, RecoveredStream};
 use crate::mesh::{Mesh, MeshEnd};
-use crate::metrics::Metrics;
-use crate::net::{self, Connections, Door, Net, NetUse, READ_MEMORY_KIB};
-use crate::reshard::{Expired, Resharder};
+use crate::net::{self, Door, Net, NetUse, READ_MEMORY_KIB};
+use crate::reshard::Expired;
 use crate::start_error::StartError;
-use crate::stopping::{Stopping, going_away};
-use crate::streams::Streams;
+use crate::stopping::going_away;
 use crate::transport;
 
-/// What all lanes share.
+/// What lanes are made of beside their sockets and streams.
 #[derive(Clone)]
-pub(crate) struct Shared {
+pub(crate) struct LanesParts {
+    pub(crate) broker: Arc<Broker>,
     pub(crate) cores: Cores,
-    pub(crate) identity: Arc<BrokerIdentity>,
-    pub(crate) catalog: Catalog,
-    pub(crate) streams: Streams,
-    pub(crate) consumers: Consumers,
-    pub(crate) connections: Connections,
-    pub(crate) inboxes: Inboxes,
-    pub(crate) stopping: Stopping,
-    pub(crate) files: FileThread,
-    pub(crate) directory: Arc<DataDirectory>,
-    pub(crate) resharder: Resharder,
     /// Where lanes report closed shards whose records have expired.
     pub(crate) expired: mpsc::Sender<Expired>,
-    pub(crate) metrics: Metrics,
-    pub(crate) limits: StreamLimits,
     pub(crate) mtu: u16,
-    pub(crate) dev: bool,
 }
 
 /// The threads of all lanes.
@@ -71,27 +53,16 @@ impl Lanes {
     ///
     /// When the system gives no descriptor or no thread.
     pub(crate) fn start(
-        shared: &Shared,
+        parts: &LanesParts,
         sockets: Vec<UdpSocket>,
+        asked: Vec<BlocksAsked>,
         streams: Vec<RecoveredStream>,
     ) -> Result<Lanes, StartError> {
-        let lanes = sockets.len() as u16;
-        let mesh = (lanes > 1).then(|| Mesh::new(lanes)).transpose();
-        let mesh = mesh.map_err(StartError::io("make the way between", "the lanes"))?;
-        let (blocks, asked): (Vec<_>, Vec<_>) = (0..lanes).map(|_| Blocks::new(Arc::clone(&shared.directory))).unzip();
-        let blocks: Arc<[Blocks]> = blocks.into();
-        let mut started = Lanes { threads: Vec::new(), serving: Vec::new(), inboxes: shared.inboxes.clone() };
+        let lanes = parts.broker.lanes;
+        let mut started = Lanes { threads: Vec::new(), serving: Vec::new(), inboxes: parts.broker.inboxes.clone() };
         for (((lane, socket), asked), streams) in (0..).zip(sockets).zip(asked).zip(deal(streams, lanes)) {
             let (serving, told) = oneshot::channel();
-            let plan = LanePlan {
-                number: LaneNumber { lane, lanes },
-                socket,
-                shared: shared.clone(),
-                mesh: mesh.clone(),
-                blocks: Arc::clone(&blocks),
-                asked,
-                streams,
-            };
+            let plan = LanePlan { number: LaneNumber { lane, lanes }, socket, parts: parts.clone(), asked, streams };
             let name = format!("lane-{lane}");
             let thread = thread::Builder::new()
                 .name(name.clone())
@@ -146,9 +117,7 @@ fn deal(streams: Vec<RecoveredStream>, lanes: u16) -> Vec<Vec<RecoveredStream>> 
 struct LanePlan {
     number: LaneNumber,
     socket: UdpSocket,
-    shared: Shared,
-    mesh: Option<Mesh>,
-    blocks: Arc<[Blocks]>,
+    parts: LanesParts,
     asked: BlocksAsked,
     streams: Vec<RecoveredStream>,
 }
@@ -166,8 +135,8 @@ impl Drop for AbortOnPanic {
 
 fn run_lane(plan: LanePlan, serving: oneshot::Sender<Result<(), StartError>>) {
     let _guard = AbortOnPanic;
-    plan.shared.cores.keep_to_lane(plan.number.lane);
-    let (mesh, stopping) = (plan.mesh.clone(), plan.shared.stopping.clone());
+    plan.parts.cores.keep_to_lane(plan.number.lane);
+    let (mesh, stopping) = (plan.parts.broker.mesh.clone(), plan.parts.broker.stopping.clone());
     tokio_uring::start(async move {
         match start_lane(plan) {
             Ok((endpoint, mut lane)) => {
@@ -203,55 +172,31 @@ async fn say_goodbye(endpoint: &Endpoint) {
 
 /// To be called in the lane's runtime.
 fn start_lane(plan: LanePlan) -> Result<(Endpoint, task::JoinHandle<()>), StartError> {
-    let LanePlan { number, socket, shared, mesh, blocks, asked, streams } = plan;
-    let LaneNumber { lane, lanes } = number;
-    let inbox = shared.inboxes.of_lane(lane).clone();
-    let directory_id = shared.directory.id();
+    let LanePlan { number, socket, parts: LanesParts { broker, expired, mtu, .. }, asked, streams } = plan;
+    let lane = number.lane;
+    let inbox = broker.inboxes.of_lane(lane).clone();
     let reader = asked.reader().map_err(StartError::ring)?;
-    let end = mesh.clone().map(|mesh| MeshEnd::new(mesh, lane)).transpose();
+    let end = broker.mesh.clone().map(|mesh| MeshEnd::new(mesh, lane)).transpose();
     let end = end.map_err(StartError::io("make the way between", "the lanes"))?;
     let (door, read_memory) = (Door::default(), Arc::new(Semaphore::new(READ_MEMORY_KIB)));
-    let own_blocks = blocks[usize::from(lane)].clone();
     let parts = LaneParts {
         number,
-        directory_id,
+        directory_id: broker.directory_id,
         inbox: inbox.clone(),
-        files: shared.files.clone(),
-        blocks: own_blocks,
-        consumers: shared.consumers.clone(),
-        limits: shared.limits,
-        expired: shared.expired,
-        streams: shared.streams.clone(),
+        files: broker.files.clone(),
+        blocks: broker.blocks[usize::from(lane)].clone(),
+        consumers: broker.consumers.clone(),
+        limits: broker.limits,
+        expired,
+        streams: broker.streams.clone(),
         net_use: NetUse::new(&door, &read_memory),
         mesh: end,
-        stopping: shared.stopping.clone(),
+        stopping: broker.stopping.clone(),
     };
     let lane_task = Lane::new(parts, streams).map_err(StartError::ring)?;
-    let endpoint = endpoint(socket, number, shared.mtu, &shared.identity)?;
-    let net = Net {
-        identity: shared.identity,
-        catalog: shared.catalog,
-        streams: shared.streams,
-        consumers: shared.consumers,
-        connections: shared.connections,
-        door,
-        inbox,
-        inboxes: shared.inboxes,
-        stopping: shared.stopping,
-        mesh,
-        blocks,
-        files: shared.files,
-        directory_id,
-        limits: shared.limits,
-        lane,
-        lanes,
-        dev: shared.dev,
-        put_streams: AtomicU64::new(0),
-        peers: AtomicU64::new(0),
-        resharder: shared.resharder,
-        read_memory,
-        metrics: shared.metrics,
-    };
+    let endpoint = endpoint(socket, number, mtu, &broker.identity)?;
+    let (put_streams, peers) = (AtomicU64::new(0), AtomicU64::new(0));
+    let net = Net { broker, door, inbox, lane, put_streams, peers, read_memory };
     // Tasks like quinn's own, in the same queue: what `tokio_uring::spawn` takes has its turn too seldom.
     tokio::spawn(reader);
     tokio::spawn(net::accept(endpoint.clone(), Arc::new(net)));

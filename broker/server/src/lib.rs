@@ -15,6 +15,7 @@
 //!     mtu: 1452,
 //!     limits: rheos_protocol::message::StreamLimits::NONE,
 //!     cores: Vec::new(),
+//!     kinesis: rheos_broker::KinesisSettings::default(),
 //!     scaling: rheos_broker::ScalerPace::default(),
 //!     ready: Box::new(|ready| eprintln!("clients can connect to {}", ready.address)),
 //! })
@@ -24,6 +25,7 @@
 
 mod authority_file;
 mod blocks;
+mod broker;
 mod capacity;
 pub mod catalog;
 mod clock;
@@ -33,13 +35,17 @@ mod contents;
 mod cores;
 pub mod directory;
 pub mod disk;
+mod dispatch;
 mod doctor;
 pub mod durable;
 pub mod faults;
 mod files;
 mod finding;
+#[allow(dead_code, unused_imports, reason = "the Kinesis service, which is made with what is unused, comes later")]
 mod http;
 pub mod identity;
+mod kinesis;
+mod kinesis_settings;
 mod lane;
 mod lanes;
 mod limits;
@@ -47,10 +53,12 @@ mod log_files;
 mod mesh;
 mod metrics;
 mod net;
+mod reading;
 mod recover;
 mod repair;
 mod reservations;
 mod reshard;
+mod route;
 mod scaling;
 mod serve;
 mod service;
@@ -71,6 +79,7 @@ pub use cores::default_lanes;
 pub use doctor::{DoctorOptions, examine};
 pub use finding::{Finding, Grade};
 pub use identity::CertificateFiles;
+pub use kinesis_settings::KinesisSettings;
 pub use repair::{LogRepair, RepairError, RepairReport, StreamRepair, plan_repair};
 pub use rheos_core::scaler::ScalerPace;
 pub use serve::{Ready, ServeError, ServeOptions, serve};

@@ -25,7 +25,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::directory::DataDirectory;
 use crate::lane::Arrival;
-use crate::standing::{Standing, StandingWatch};
+use crate::standing::{Standing, StandingWatch, ended};
 
 pub(crate) use histogram::Histogram;
 pub(crate) use report::{Away, LaneCounts, LaneReport, LogReport, MemoryUse, SHARDS_MAX, ShardReport};
@@ -110,11 +110,6 @@ impl Collector {
         let space = self.directory.layout().space().ok();
         page::write(Snapshot { started: self.started, is_ready, space, served })
     }
-}
-
-/// Ready when nobody says any more where the broker stands.
-async fn ended(standing: &mut StandingWatch) {
-    while standing.changed().await.is_ok() {}
 }
 
 fn ending() -> WireError {

@@ -16,6 +16,8 @@ use rheos_protocol::message::StreamLimits;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
+use crate::blocks::Blocks;
+use crate::broker::Broker;
 use crate::capacity::capacity_of;
 use crate::catalog::{Catalog, CatalogAtStart};
 use crate::clock;
@@ -23,11 +25,13 @@ use crate::consumers::Consumers;
 use crate::cores::Cores;
 use crate::directory::{DataDirectory, DirectoryOptions, check_machine};
 use crate::files::{FileJob, FileThread, set_aside};
-use crate::http::{HttpParts, HttpThread};
+use crate::http::{HttpParts, HttpThreads};
 use crate::identity::{BrokerIdentity, CertificateFiles};
+use crate::kinesis_settings::KinesisSettings;
 use crate::lane::{Inboxes, RecoveredStream, name, settings_of};
-use crate::lanes::{Lanes, Shared};
+use crate::lanes::{Lanes, LanesParts};
 use crate::limits::raise_open_files;
+use crate::mesh::Mesh;
 use crate::net::Connections;
 use crate::recover::{Found, on_disk, recover_log};
 use crate::reservations::Reservations;
@@ -64,6 +68,8 @@ pub struct ServeOptions {
     pub cores: Vec<usize>,
     /// The limits of streams that set nothing else.
     pub limits: StreamLimits,
+    /// How the Kinesis face presents the broker.
+    pub kinesis: KinesisSettings,
     /// How fast on-demand streams are scaled: its default, unless somebody tries it out in less time.
     pub scaling: ScalerPace,
     /// Called once, when clients can connect.
@@ -136,11 +142,12 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
         Sockets::open(options.listen, options.lanes)?;
     warnings.extend(buffers.finding().said_at_start());
     let directory = Arc::new(directory);
-    let (http, metrics) = HttpThread::start(HttpParts {
+    let (http, metrics) = HttpThreads::start(HttpParts {
         listener,
         tls: identity.http_crypto(),
         directory: Arc::clone(&directory),
         metrics_open: options.metrics_open,
+        cores: cores.beside_lanes(),
     })?;
     let (catalog, at_start) = catalog.opened()?;
     let mut recovered = recover(&directory, &at_start, options.limits)?;
@@ -191,8 +198,9 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
         scaling: ScalingCounts::default(),
     });
     let scaling = Scaling::new(Arc::clone(&served), resharder.clone(), options.scaling);
-    let shared = Shared {
-        cores,
+    let (blocks, asked): (Vec<_>, Vec<_>) = (0..options.lanes).map(|_| Blocks::new(Arc::clone(&directory))).unzip();
+    let mesh = (options.lanes > 1).then(|| Mesh::new(options.lanes)).transpose();
+    let broker = Arc::new(Broker {
         identity,
         catalog,
         streams,
@@ -200,17 +208,19 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
         connections,
         inboxes,
         stopping,
+        mesh: mesh.map_err(StartError::io("make the way between", "the lanes"))?,
+        blocks: blocks.into(),
         files,
-        directory,
-        resharder: resharder.clone(),
-        expired,
-        metrics,
+        directory_id: directory.id(),
         limits: options.limits,
-        mtu,
+        lanes: options.lanes,
         dev,
-    };
-    let mut lanes = Lanes::start(&shared, sockets, recovered.streams)?;
-    drop(shared);
+        resharder: resharder.clone(),
+        metrics,
+    });
+    let parts = LanesParts { broker, cores, expired, mtu };
+    let mut lanes = Lanes::start(&parts, sockets, asked, recovered.streams)?;
+    drop(parts);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

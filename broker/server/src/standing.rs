@@ -45,6 +45,17 @@ pub(crate) struct Served {
 /// Hears where the broker stands.
 pub(crate) type StandingWatch = watch::Receiver<Standing>;
 
+/// Ready when the broker was told to stop.
+pub(crate) async fn stops(standing: &mut StandingWatch) {
+    // Who says so no more has stopped.
+    let _ = standing.wait_for(|standing| matches!(standing, Standing::Stopping)).await;
+}
+
+/// Ready when nobody says any more where the broker stands.
+pub(crate) async fn ended(standing: &mut StandingWatch) {
+    while standing.changed().await.is_ok() {}
+}
+
 impl Standing {
     /// Whether the broker is ready: what its lanes say together, or why it is not.
     ///

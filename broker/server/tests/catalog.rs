@@ -4,6 +4,8 @@
 
 #[path = "catalog/access.rs"]
 mod access;
+#[path = "catalog/kinesis.rs"]
+mod kinesis;
 #[path = "catalog/reshards.rs"]
 mod reshards;
 #[path = "catalog/scaling.rs"]

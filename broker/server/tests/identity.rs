@@ -9,11 +9,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use hyper::Request;
 use rheos_broker::directory::{DataDirectory, DirectoryOptions};
 use rheos_broker::identity::{AccessKey, BrokerIdentity, Principal};
 use rheos_broker::start_error::StartError;
 use rheos_core::catalog::{KeyRecord, plan_key};
+use rheos_kinesis::page_token::{Page, StreamsPage};
+use rheos_kinesis::signature::{BodyDigest, Claim};
 use rheos_protocol::message::{ALPN, Access, CreateKey, KeyPolicy};
+use rheos_protocol::name::{AccountId, StreamName};
 use ring::hmac;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConnection};
@@ -223,7 +227,12 @@ fn hello_is_believed_with_the_right_proof_alone() {
     let good = proof(&secret, &exporter);
     assert_eq!(
         identity.verify_hello(&id, &good, &exporter),
-        Some(Principal { key_id: id.clone(), name: "admin".to_owned(), policy: KeyPolicy::everywhere(Access::Admin) })
+        Some(Principal {
+            key_id: id.clone(),
+            name: "admin".to_owned(),
+            policy: KeyPolicy::everywhere(Access::Admin),
+            account: None
+        })
     );
     assert_eq!(identity.verify_hello(&id, &good, &other), None, "a proof is good for one connection");
     assert_eq!(identity.verify_hello(&id, &proof("wrong", &exporter), &exporter), None);
@@ -240,7 +249,7 @@ fn hello_is_believed_with_the_right_proof_alone() {
 fn made_key(name: &str, everywhere: Access) -> KeyRecord {
     let AccessKey { id, secret } = AccessKey::generate().expect("there are random numbers");
     let policy = KeyPolicy { everywhere, streams: vec![("orders".to_owned(), Access::ReadWrite)] };
-    plan_key(&CreateKey { name: name.to_owned(), policy }, &id, &secret, 1).expect("it is in order")
+    plan_key(&CreateKey { name: name.to_owned(), policy, account: None }, &id, &secret, 1).expect("it is in order")
 }
 
 #[test]
@@ -284,6 +293,74 @@ fn a_made_key_is_believed_until_it_is_revoked() {
     assert!(
         another_lane.verify_hello(&identity.admin.id, &proof(&identity.admin.secret, &exporter), &exporter).is_some()
     );
+}
+
+/// A request as a client signs it with Signature Version 4, in one second of 2026 in which it is checked, too.
+fn signed_request(key_id: &str, secret: &str) -> Request<()> {
+    let mac = |key: &[u8], text: &str| {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, key);
+        hmac::sign(&key, text.as_bytes()).as_ref().to_vec()
+    };
+    let scope = "20261125/eu-west-1/kinesis/aws4_request";
+    let canonical = format!(
+        "POST\n/\n\nhost:localhost\nx-amz-date:{SIGNED_AT}\n\nhost;x-amz-date\n{}",
+        BodyDigest::of([&b"{}"[..]])
+    );
+    let text = format!("AWS4-HMAC-SHA256\n{SIGNED_AT}\n{scope}\n{}", BodyDigest::of([canonical.as_bytes()]));
+    let begin = format!("AWS4{secret}").into_bytes();
+    let key = scope.split('/').fold(begin, |key, part| mac(&key, part));
+    let signature = hex::encode(mac(&key, &text));
+    let authorization =
+        format!("AWS4-HMAC-SHA256 Credential={key_id}/{scope}, SignedHeaders=host;x-amz-date, Signature={signature}");
+    Request::post("/")
+        .header("host", "localhost")
+        .header("x-amz-date", SIGNED_AT)
+        .header("authorization", authorization)
+        .body(())
+        .expect("it is a request")
+}
+
+const SIGNED_AT: &str = "20261125T100000Z";
+const SIGNED_AT_S: u64 = 1_795_600_800;
+
+#[test]
+fn a_request_is_proved_with_the_key_that_also_says_hello() {
+    let (_scratch, directory) = new_directory();
+    let identity = load(&directory);
+    let AccessKey { id, secret } = AccessKey::generate().expect("there are random numbers");
+    let create = CreateKey { account: Some("123456789012".to_owned()), ..CreateKey::default() };
+    let made = plan_key(&CreateKey { name: "partner".to_owned(), ..create }, &id, &secret, 1).expect("it is in order");
+    let prove = |id: &str, secret: &str| {
+        let request = signed_request(id, secret).into_parts().0;
+        let claim = Claim::read(&request).expect("it is signed");
+        let secret_of = |id: &str| identity.signing_key(id).map(|(secret, _)| secret);
+        claim.verify(&BodyDigest::of([&b"{}"[..]]), SIGNED_AT_S, secret_of).map_err(|refusal| refusal.name)
+    };
+    assert_eq!(prove(&id, &secret), Err("UnrecognizedClientException"), "it is not known yet");
+    identity.add_key(&made);
+    let signed = prove(&id, &secret).expect("it is its signature");
+    assert_eq!((signed.key_id.as_str(), signed.region.as_str()), (made.id.as_str(), "eu-west-1"));
+    let (_, principal) = identity.signing_key(&id).expect("it is known");
+    assert_eq!(principal.account.as_ref().map(AccountId::as_str), Some("123456789012"));
+    assert_eq!(prove(&id, "another"), Err("InvalidSignatureException"));
+    assert_eq!(prove("nobody", &secret), Err("UnrecognizedClientException"));
+    let AccessKey { id: admin, secret: admins } = &identity.admin;
+    prove(admin, admins).expect("the administrator has one key for both");
+    assert_eq!(identity.signing_key(admin).expect("it is known").1.account, None);
+    identity.revoke_key(&id);
+    assert_eq!(prove(&id, &secret), Err("UnrecognizedClientException"));
+}
+
+#[test]
+fn iterators_are_taken_after_a_restart_and_by_no_other_broker() {
+    let (_scratch, directory) = new_directory();
+    let before = load(&directory).kinesis_token_key();
+    let page = StreamsPage { after: StreamName::new("orders").expect("it is a name") };
+    let token = page.seal(&before, "RKALICE", 1_000, 7);
+    let open = |identity: &BrokerIdentity| StreamsPage::open(&token, &identity.kinesis_token_key(), "RKALICE", 2_000);
+    assert_eq!(open(&load(&directory)), Ok(page));
+    let (_other_scratch, other) = new_directory();
+    assert!(open(&load(&other)).is_err());
 }
 
 #[test]

@@ -8,15 +8,17 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::{Arg, ArgAction, Args, Command, ValueEnum};
-use rheos_broker::{CertificateFiles, Ready, ScalerPace, ServeOptions};
+use rheos_broker::{CertificateFiles, KinesisSettings, Ready, ScalerPace, ServeOptions};
 use rheos_client::StreamLimits;
+use rheos_client::protocol::name::{AccountId, Region};
 
 use crate::arguments::Global;
 use crate::failure::Failure;
-use crate::units::parse_bytes;
+use crate::units::{parse_bytes, parse_duration_ms};
 
 /// The settings, beside the data directory, which is an option of every command.
 #[derive(Debug, Args)]
@@ -67,6 +69,25 @@ pub(crate) struct Settings {
     /// each shard, 1 MiB and 1000 records a second in, 2 MiB and 5 reads out, 2 MiB to each consumer
     #[arg(long, env = "RHEOS_LIMITS", hide_env_values = true, value_name = "WHICH", default_value = "none")]
     limits: Limits,
+    /// The account that the Kinesis face shows: 12 digits. Streams with plain names are of it, and keys that were
+    /// made for no other
+    #[arg(long, env = "RHEOS_KINESIS_ACCOUNT", hide_env_values = true, value_name = "ACCOUNT")]
+    #[arg(default_value = "000000000000")]
+    kinesis_account: AccountId,
+    /// The region that the Kinesis face shows; requests that are signed for another find its streams beside these
+    #[arg(
+        long,
+        env = "RHEOS_KINESIS_REGION",
+        hide_env_values = true,
+        value_name = "REGION",
+        default_value = "us-east-1"
+    )]
+    kinesis_region: Region,
+    /// How long the Kinesis face shows a stream or consumer as being made, changed or deleted: 0ms to 1h. Kinesis
+    /// itself takes seconds, which programs may count on
+    #[arg(long, env = "RHEOS_KINESIS_STATE_DELAY", hide_env_values = true, value_name = "TIME", default_value = "0ms")]
+    #[arg(value_parser = parse_state_delay)]
+    kinesis_state_delay: Duration,
     /// How much is logged, on standard error
     #[arg(long, env = "RHEOS_LOG_LEVEL", hide_env_values = true, value_name = "LEVEL", default_value = "info")]
     pub(crate) log_level: LogLevel,
@@ -152,6 +173,11 @@ impl Settings {
             mtu: self.mtu,
             cores: self.cores.clone(),
             limits: self.limits.into(),
+            kinesis: KinesisSettings {
+                account: self.kinesis_account.clone(),
+                region: self.kinesis_region.clone(),
+                state_delay: self.kinesis_state_delay,
+            },
             scaling: ScalerPace::default(),
             ready,
         }
@@ -177,6 +203,16 @@ fn parse_mtu(text: &str) -> Result<u16, String> {
         _ => Err(format!("{bytes} is not in 1200 to 6500")),
     }
 }
+
+fn parse_state_delay(text: &str) -> Result<Duration, String> {
+    match parse_duration_ms(text)? {
+        ms if ms <= STATE_DELAY_MS_MAX => Ok(Duration::from_millis(ms)),
+        _ => Err(format!("{text} is more than 1h")),
+    }
+}
+
+/// Longest delay of a state: 1 hour.
+const STATE_DELAY_MS_MAX: u64 = 3_600_000;
 
 #[cfg(test)]
 mod tests {

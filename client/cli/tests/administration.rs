@@ -239,10 +239,10 @@ async fn keys_are_made_listed_and_revoked() {
 
     let listed = stdout(&user.run(&["key", "list"]));
     let rows: Vec<&str> = listed.lines().collect();
-    assert_eq!(rows[0], "NAME     ID            CREATED               ACCESS");
-    assert_eq!(rows[1], "billing  RKMADE000001  2023-11-14T22:13:20Z  orders=read-write, sales=read-only");
+    assert_eq!(rows[0], "NAME     ID            CREATED               ACCOUNT  ACCESS");
+    assert_eq!(rows[1], "billing  RKMADE000001  2023-11-14T22:13:20Z  own      orders=read-write, sales=read-only");
     for (row, access) in [(2, "read-only"), (3, "admin"), (4, "read-write")] {
-        assert!(rows[row].ends_with(&format!("Z  {access}")), "{listed}");
+        assert!(rows[row].ends_with(&format!("Z  own      {access}")), "{listed}");
     }
     let json = user.json(&["key", "list"]);
     assert_eq!((&json[0]["everywhere"], &json[0]["streams"]["sales"]), (&"none".into(), &"read-only".into()));

@@ -59,7 +59,7 @@ fn a_broker_takes_flags_over_the_environment_over_the_file_over_defaults() {
 
     // What is printed is a file that says the same.
     let printed = user.write("printed.toml", &shown(&[], &file), 0o600);
-    assert_eq!(stdout(&user.run(&["config", "check", &printed])), format!("{printed} is good: 9 settings\n"));
+    assert_eq!(stdout(&user.run(&["config", "check", &printed])), format!("{printed} is good: 12 settings\n"));
     assert_eq!(shown(&[], &printed), shown(&[], &file));
 }
 

@@ -6,7 +6,7 @@
 use rheos_protocol::message::{
     ConsumerDescription, ConsumerOf, ConsumerTerms, CreateKey, KeyDescription, KeyPolicy, NewKey, Reply, Request,
 };
-use rheos_protocol::name::{ConsumerName, KeyName, StreamName};
+use rheos_protocol::name::{AccountId, ConsumerName, KeyName, StreamName};
 
 use crate::client::{Client, unexpected};
 use crate::error::Error;
@@ -43,8 +43,24 @@ impl Client {
     /// [`Error::Broker`] when the broker refuses (such as `KeyExists`, or `Denied` to a key that is no
     /// administrator's), [`Error::Indeterminate`] when the connection broke before it answered.
     pub async fn create_key(&self, name: &str, policy: KeyPolicy) -> Result<NewKey, Error> {
+        self.create_key_of(None, name, policy).await
+    }
+
+    /// Makes an access key of an account: what is made with it through the Kinesis face belongs to that, and streams
+    /// of other accounts are not seen there. `None` is the broker's own account.
+    ///
+    /// # Errors
+    ///
+    /// As for [`create_key`](Self::create_key).
+    pub async fn create_key_of(
+        &self,
+        account: Option<&AccountId>,
+        name: &str,
+        policy: KeyPolicy,
+    ) -> Result<NewKey, Error> {
         let name = KeyName::new(name)?;
-        let request = Request::CreateKey(CreateKey { name: name.as_str().to_owned(), policy });
+        let account = account.map(|account| account.as_str().to_owned());
+        let request = Request::CreateKey(CreateKey { name: name.as_str().to_owned(), policy, account });
         match self.ask_once(&request, || format!("create key {name}")).await? {
             Reply::Key(key) => Ok(key),
             other => Err(unexpected("create key", &other)),

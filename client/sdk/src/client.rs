@@ -33,7 +33,7 @@ pub struct Client {
 /// What a new stream is to be like.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamSpec {
-    /// 1 to 128 of `a-z A-Z 0-9 _ . -`.
+    /// 1 to 128 of `a-z A-Z 0-9 _ . -`; of another account or region than the broker's own `ACCOUNT/REGION/NAME`.
     pub name: String,
     /// 1 to 10,000.
     pub shards: u32,

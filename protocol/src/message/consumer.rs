@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, BytesMut};
 
-use crate::limits::NAME_CHARS_MAX;
+use crate::limits::{NAME_CHARS_MAX, STREAM_NAME_CHARS_MAX};
 use crate::wire::{FieldReader, FieldWriter, Malformed};
 
 /// Names a consumer of a stream; neither is proved yet.
@@ -61,8 +61,8 @@ impl ConsumerOf {
     }
 
     pub(super) fn decode(fields: &mut FieldReader<'_>) -> Result<ConsumerOf, Malformed> {
-        let mut name = || Ok::<_, Malformed>(fields.text(NAME_CHARS_MAX)?.to_owned());
-        Ok(ConsumerOf { stream: name()?, consumer: name()? })
+        let stream = fields.text(STREAM_NAME_CHARS_MAX)?.to_owned();
+        Ok(ConsumerOf { stream, consumer: fields.text(NAME_CHARS_MAX)?.to_owned() })
     }
 }
 

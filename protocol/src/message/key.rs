@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, BytesMut};
 
-use crate::limits::{GRANTS_MAX, NAME_CHARS_MAX, TEXT_BYTES_MAX};
+use crate::limits::{ACCOUNT_CHARS, GRANTS_MAX, NAME_CHARS_MAX, STREAM_NAME_CHARS_MAX, TEXT_BYTES_MAX};
 use crate::wire::{FieldReader, FieldWriter, Malformed};
 
 /// How much a key may do. Each includes the ones before it.
@@ -39,20 +39,23 @@ pub struct KeyPolicy {
 /// A request for a new key.
 ///
 /// ```text
-///   text name | policy
+///   text name | policy | text account, which may be left out or empty
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CreateKey {
     /// What it is for; no two keys have one name.
     pub name: String,
     /// What it may do.
     pub policy: KeyPolicy,
+    /// The account that it belongs to, not yet proved; the broker's own where there is none. The Kinesis face goes by
+    /// it: what is made with the key there is of its account.
+    pub account: Option<String>,
 }
 
 /// A key as it is listed: without its secret.
 ///
 /// ```text
-///   text id | text name | u64 created ms | policy
+///   text id | text name | u64 created ms | policy | text account, which may be left out or empty
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyDescription {
@@ -64,6 +67,8 @@ pub struct KeyDescription {
     pub created_ms: u64,
     /// What it may do.
     pub policy: KeyPolicy,
+    /// The account that it belongs to; the broker's own where there is none.
+    pub account: Option<String>,
 }
 
 /// A key that was just made; its secret is told this once.
@@ -138,7 +143,7 @@ impl KeyPolicy {
     pub fn decode(fields: &mut FieldReader<'_>) -> Result<KeyPolicy, Malformed> {
         let everywhere = Access::decode(fields)?;
         let count = fields.count(GRANTS_MAX, 3)?;
-        let grant = |_| Ok((fields.text(NAME_CHARS_MAX)?.to_owned(), Access::decode(fields)?));
+        let grant = |_| Ok((fields.text(STREAM_NAME_CHARS_MAX)?.to_owned(), Access::decode(fields)?));
         Ok(KeyPolicy { everywhere, streams: (0..count).map(grant).collect::<Result<_, Malformed>>()? })
     }
 }
@@ -147,10 +152,15 @@ impl CreateKey {
     pub(super) fn encode(&self, out: &mut BytesMut) {
         FieldWriter::text(out, &self.name);
         self.policy.encode(out);
+        encode_account(self.account.as_deref(), out);
     }
 
     pub(super) fn decode(fields: &mut FieldReader<'_>) -> Result<CreateKey, Malformed> {
-        Ok(CreateKey { name: fields.text(NAME_CHARS_MAX)?.to_owned(), policy: KeyPolicy::decode(fields)? })
+        Ok(CreateKey {
+            name: fields.text(NAME_CHARS_MAX)?.to_owned(),
+            policy: KeyPolicy::decode(fields)?,
+            account: decode_account(fields)?,
+        })
     }
 }
 
@@ -160,6 +170,7 @@ impl KeyDescription {
         FieldWriter::text(out, &self.name);
         out.put_u64_le(self.created_ms);
         self.policy.encode(out);
+        encode_account(self.account.as_deref(), out);
     }
 
     pub(super) fn decode(fields: &mut FieldReader<'_>) -> Result<KeyDescription, Malformed> {
@@ -168,8 +179,24 @@ impl KeyDescription {
             name: fields.text(NAME_CHARS_MAX)?.to_owned(),
             created_ms: fields.u64()?,
             policy: KeyPolicy::decode(fields)?,
+            account: decode_account(fields)?,
         })
     }
+}
+
+/// A peer from before there were accounts sends none, and skips one.
+fn encode_account(account: Option<&str>, out: &mut BytesMut) {
+    if let Some(account) = account {
+        FieldWriter::text(out, account);
+    }
+}
+
+fn decode_account(fields: &mut FieldReader<'_>) -> Result<Option<String>, Malformed> {
+    if fields.rest().is_empty() {
+        return Ok(None);
+    }
+    let account = fields.text(ACCOUNT_CHARS)?;
+    Ok((!account.is_empty()).then(|| account.to_owned()))
 }
 
 impl NewKey {

@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, BytesMut};
 
-use crate::limits::NAME_CHARS_MAX;
+use crate::limits::STREAM_NAME_CHARS_MAX;
 use crate::wire::{FieldReader, FieldWriter, Malformed};
 
 /// A request to split a shard into two.
@@ -57,7 +57,7 @@ impl SplitShard {
     }
 
     pub(super) fn decode(fields: &mut FieldReader<'_>) -> Result<SplitShard, Malformed> {
-        let (stream, shard) = (fields.text(NAME_CHARS_MAX)?.to_owned(), fields.u32()?);
+        let (stream, shard) = (fields.text(STREAM_NAME_CHARS_MAX)?.to_owned(), fields.u32()?);
         let at = match (fields.u8()?, fields.u128()?) {
             (0, _) => None,
             (1, at) => Some(at),
@@ -75,7 +75,7 @@ impl MergeShards {
     }
 
     pub(super) fn decode(fields: &mut FieldReader<'_>) -> Result<MergeShards, Malformed> {
-        let stream = fields.text(NAME_CHARS_MAX)?.to_owned();
+        let stream = fields.text(STREAM_NAME_CHARS_MAX)?.to_owned();
         Ok(MergeShards { stream, shard: fields.u32()?, adjacent: fields.u32()? })
     }
 }
@@ -87,6 +87,6 @@ impl UpdateShardCount {
     }
 
     pub(super) fn decode(fields: &mut FieldReader<'_>) -> Result<UpdateShardCount, Malformed> {
-        Ok(UpdateShardCount { stream: fields.text(NAME_CHARS_MAX)?.to_owned(), target: fields.u32()? })
+        Ok(UpdateShardCount { stream: fields.text(STREAM_NAME_CHARS_MAX)?.to_owned(), target: fields.u32()? })
     }
 }

@@ -4,7 +4,7 @@ use bytes::{BufMut, BytesMut};
 
 use crate::error::{ErrorCode, WireError};
 use crate::limits::{
-    FILTER_TAGS_MAX, NAME_CHARS_MAX, TAG_KEY_CHARS_MAX, TAG_VALUE_CHARS_MAX, TAGS_MAX, TEXT_BYTES_MAX,
+    FILTER_TAGS_MAX, STREAM_NAME_CHARS_MAX, TAG_KEY_CHARS_MAX, TAG_VALUE_CHARS_MAX, TAGS_MAX, TEXT_BYTES_MAX,
 };
 use crate::wire::{FieldReader, FieldWriter, Malformed, write_group};
 
@@ -146,8 +146,8 @@ impl StreamFilter {
         let long = |text: &str, chars: usize| text.chars().count() > chars;
         let value_is_long = |value: &Option<String>| value.as_ref().is_some_and(|it| long(it, TAG_VALUE_CHARS_MAX));
         let is_long = |(key, value): &(String, Option<String>)| long(key, TAG_KEY_CHARS_MAX) || value_is_long(value);
-        let message = if self.name_prefix.len() > NAME_CHARS_MAX {
-            format!("no name of a stream is longer than {NAME_CHARS_MAX} characters, and so is no prefix")
+        let message = if self.name_prefix.len() > STREAM_NAME_CHARS_MAX {
+            format!("no name of a stream is longer than {STREAM_NAME_CHARS_MAX} characters, and so is no prefix")
         } else if self.tags.len() > FILTER_TAGS_MAX as usize {
             format!("streams are looked for by at most {FILTER_TAGS_MAX} tags, not {}", self.tags.len())
         } else if self.tags.iter().any(is_long) {
@@ -173,7 +173,7 @@ impl StreamFilter {
     }
 
     pub(super) fn decode(fields: &mut FieldReader<'_>) -> Result<StreamFilter, Malformed> {
-        let name_prefix = fields.text(NAME_CHARS_MAX)?.to_owned();
+        let name_prefix = fields.text(STREAM_NAME_CHARS_MAX)?.to_owned();
         let count = fields.count(FILTER_TAGS_MAX, 2)?;
         let tag = |mut group: FieldReader<'_>| {
             let (key, has_value) = (key(&mut group)?, group.u8()? != 0);

@@ -126,7 +126,11 @@ fn requests() -> Vec<Golden> {
         ("update-consumer", Request::UpdateConsumer(ConsumerTerms::from(consumer_of()).reserving(0x0102_0304_0506))),
         ("list-consumers", Request::ListConsumers { stream: name(), after: "billing".to_owned(), limit: 0x0102_0304 }),
         ("deregister-consumer", Request::DeregisterConsumer(consumer_of())),
-        ("create-key", Request::CreateKey(CreateKey { name: "app-1".to_owned(), policy: policy() })),
+        ("create-key", Request::CreateKey(CreateKey { name: "app-1".to_owned(), policy: policy(), account: None })),
+        (
+            "create-key-of-account",
+            Request::CreateKey(CreateKey { name: "app-1".to_owned(), policy: policy(), account: account() }),
+        ),
         ("list-keys", Request::ListKeys { after: "RKABC".to_owned(), limit: 0x0102_0304 }),
         ("revoke-key", Request::RevokeKey("app-1".to_owned())),
         ("read-metrics", Request::ReadMetrics),
@@ -203,6 +207,13 @@ fn replies() -> Vec<Golden> {
         ("metrics-last", Reply::Metrics(MetricsPiece { more: false, text: Bytes::from_static(b"rheos_streams 2\n") })),
         ("key", Reply::Key(NewKey { id: "RKABCDEFGHIJKLMNOPQR".to_owned(), secret: "s-_".repeat(13) })),
         ("keys", Reply::Keys(vec![key("RKA", KeyPolicy::everywhere(Access::Admin)), key("RKB", policy())], true)),
+        (
+            "keys-of-accounts",
+            Reply::Keys(
+                vec![KeyDescription { account: account(), ..key("RKA", policy()) }, key("RKB", policy())],
+                false,
+            ),
+        ),
     ]
     .into_iter()
     .map(|(name, reply)| row(&format!("reply-{name}"), Message::Reply(reply)))
@@ -325,7 +336,11 @@ fn policy() -> KeyPolicy {
 }
 
 fn key(id: &str, policy: KeyPolicy) -> KeyDescription {
-    KeyDescription { id: id.to_owned(), name: "app-1".to_owned(), created_ms: 1_700_000_000_123, policy }
+    KeyDescription { id: id.to_owned(), name: "app-1".to_owned(), created_ms: 1_700_000_000_123, policy, account: None }
+}
+
+fn account() -> Option<String> {
+    Some("123456789012".to_owned())
 }
 
 fn subscribe() -> Subscribe {

@@ -11,7 +11,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use rheos_broker::{Ready, ScalerPace, ServeOptions, faults, serve};
+use rheos_broker::{KinesisSettings, Ready, ScalerPace, ServeOptions, faults, serve};
 use rheos_protocol::message::StreamLimits;
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 use tracing_subscriber::filter::LevelFilter;
@@ -59,6 +59,7 @@ fn main() -> ExitCode {
         mtu: 1452,
         limits,
         cores: Vec::new(),
+        kinesis: KinesisSettings::default(),
         scaling: ScalerPace::default().faster(scaling_speed),
         ready: Box::new(say_ready),
     });

@@ -133,7 +133,7 @@ async fn nobody_slips_in_while_its_key_is_revoked() {
 async fn the_administrators_own_key_is_not_the_catalogs() {
     let ground = ground().await;
     let admin = ground.client().await;
-    let named = |name: &str| Request::CreateKey(CreateKey { name: name.to_owned(), policy: everywhere(Access::None) });
+    let named = |name: &str| Request::CreateKey(CreateKey { name: name.to_owned(), ..CreateKey::default() });
     for own in ["admin", &ground.key.0] {
         assert_eq!(ask(&admin, Request::RevokeKey(own.to_owned())).await, Err(ErrorCode::BadRequest));
         assert_eq!(ask(&admin, named(own)).await, Err(ErrorCode::KeyExists));
@@ -142,7 +142,8 @@ async fn the_administrators_own_key_is_not_the_catalogs() {
     assert_eq!(ask(&admin, named("second")).await, Err(ErrorCode::KeyExists));
     assert_eq!(ask(&admin, named(&second.0)).await, Err(ErrorCode::KeyExists));
     assert_eq!(ask(&admin, named("no name")).await, Err(ErrorCode::BadRequest));
-    let too_much = Request::CreateKey(CreateKey { name: "third".to_owned(), policy: on("orders", Access::Admin) });
+    let too_much =
+        Request::CreateKey(CreateKey { name: "third".to_owned(), policy: on("orders", Access::Admin), account: None });
     assert_eq!(ask(&admin, too_much).await, Err(ErrorCode::BadRequest));
     // A key that may do everything may end itself, and is told why it ends.
     let itself = RawClient::admitted(ground.broker.address(), &second).await;

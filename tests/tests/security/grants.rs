@@ -40,7 +40,7 @@ fn requests(kind: &str, incarnation: u64) -> Vec<(Request, &'static str)> {
         (Request::Unsubscribe, "UUUUUUU"),
         (create(&own), "DDDyDDD"),
         (Request::DeleteStream(format!("for-{kind}")), "DDDyDDD"),
-        (Request::CreateKey(CreateKey { name: own, policy: everywhere(Access::Admin) }), "DDDyDDD"),
+        (Request::CreateKey(CreateKey { name: own, policy: everywhere(Access::Admin), account: None }), "DDDyDDD"),
         (Request::ListKeys { after: String::new(), limit: 10 }, "DDDyDDD"),
         (Request::RevokeKey(format!("for-{kind}")), "DDDyDDD"),
     ]

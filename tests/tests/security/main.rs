@@ -48,7 +48,7 @@ fn on(stream: &str, access: Access) -> KeyPolicy {
 }
 
 async fn create_key(admin: &RawClient, name: &str, policy: KeyPolicy) -> Key {
-    match ask(admin, Request::CreateKey(CreateKey { name: name.to_owned(), policy })).await {
+    match ask(admin, Request::CreateKey(CreateKey { name: name.to_owned(), policy, account: None })).await {
         Ok(Reply::Key(NewKey { id, secret })) => Key(id, secret),
         other => panic!("a key was answered {other:?}"),
     }

@@ -11,6 +11,8 @@
 //!      2  length of the name
 //!      .  name
 //!      .  policy: u8 access everywhere | u32 count | count x ( u16 length, stream name, u8 access )
+//!      2  length of the account, where there is one; a key of the broker's own ends before it
+//!      .  account
 //!      8  checksum: xxh3-64 of everything before
 //! ```
 //!
@@ -23,10 +25,10 @@ use std::fmt;
 
 use bytes::BufMut;
 use rheos_protocol::error::{ErrorCode, WireError};
-use rheos_protocol::limits::{GRANTS_MAX, KEYS_MAX, NAME_CHARS_MAX};
+use rheos_protocol::limits::{ACCOUNT_CHARS, GRANTS_MAX, KEYS_MAX, NAME_CHARS_MAX, STREAM_NAME_CHARS_MAX};
 use rheos_protocol::message::{Access, CreateKey, KeyDescription, KeyPolicy};
-use rheos_protocol::name::{KeyName, StreamName};
-use rheos_protocol::wire::FieldWriter;
+use rheos_protocol::name::{AccountId, KeyName, StreamName};
+use rheos_protocol::wire::{FieldReader, FieldWriter};
 
 use super::envelope::{BadRecord, ended, seal, unseal};
 
@@ -46,13 +48,15 @@ pub struct KeyRecord {
     pub created_ms: u64,
     /// What it may do. Never changes during the key's life.
     pub policy: KeyPolicy,
+    /// The account that it belongs to; the broker's own where there is none.
+    pub account: Option<AccountId>,
 }
 
 impl fmt::Debug for KeyRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("KeyRecord");
         shown.field("id", &self.id).field("name", &self.name).field("created_ms", &self.created_ms);
-        shown.field("policy", &self.policy).finish_non_exhaustive()
+        shown.field("policy", &self.policy).field("account", &self.account).finish_non_exhaustive()
     }
 }
 
@@ -72,6 +76,9 @@ impl KeyRecord {
             FieldWriter::text(out, &self.secret);
             FieldWriter::text(out, self.name.as_str());
             self.policy.encode(out);
+            if let Some(account) = &self.account {
+                FieldWriter::text(out, account.as_str());
+            }
         })
     }
 
@@ -87,8 +94,9 @@ impl KeyRecord {
         let name =
             KeyName::new(fields.text(NAME_CHARS_MAX)?).map_err(|_| BadRecord::Impossible("its name is no key name"))?;
         let policy = KeyPolicy::decode(&mut fields)?;
+        let account = decode_account(&mut fields)?;
         ended(&fields)?;
-        let record = KeyRecord { id, secret, name, created_ms, policy };
+        let record = KeyRecord { id, secret, name, created_ms, policy, account };
         record.prove().map_err(BadRecord::Impossible)?;
         Ok(record)
     }
@@ -100,6 +108,7 @@ impl KeyRecord {
             name: self.name.as_str().to_owned(),
             created_ms: self.created_ms,
             policy: self.policy.clone(),
+            account: self.account.as_ref().map(|account| account.as_str().to_owned()),
         }
     }
 
@@ -110,6 +119,14 @@ impl KeyRecord {
         }
         look_at_grants(&self.policy).map_err(|wrong| wrong.why)
     }
+}
+
+fn decode_account(fields: &mut FieldReader<'_>) -> Result<Option<AccountId>, BadRecord> {
+    if fields.rest().is_empty() {
+        return Ok(None);
+    }
+    let account = AccountId::new(fields.text(ACCOUNT_CHARS)?);
+    account.map(Some).map_err(|_| BadRecord::Impossible("its account is none"))
 }
 
 /// Plans the key that is asked for, under an id and a secret that were just drawn.
@@ -128,8 +145,10 @@ pub fn plan_key(create: &CreateKey, id: &str, secret: &str, now_ms: u64) -> Resu
         let of = stream.map_or(String::new(), |stream| format!(" of stream {:?}", cut(stream)));
         return Err(bad(format!("policy.streams: the grant{of} cannot be: {why}")));
     }
+    let account = create.account.as_deref().map(AccountId::new).transpose();
+    let account = account.map_err(|error| bad(format!("account: {error}")))?;
     let (id, secret, policy) = (id.to_owned(), secret.to_owned(), create.policy.clone());
-    let record = KeyRecord { id, secret, name, created_ms: now_ms, policy };
+    let record = KeyRecord { id, secret, name, created_ms: now_ms, policy, account };
     assert_eq!(record.prove(), Ok(()), "ids and secrets are drawn by the broker itself");
     Ok(record)
 }
@@ -175,7 +194,9 @@ fn look_at_grants(policy: &KeyPolicy) -> Result<(), Wrong<'_>> {
     let mut named = BTreeSet::new();
     for (stream, access) in &policy.streams {
         let why = match access {
-            _ if StreamName::new(stream).is_err() => "it is no stream name: use 1 to 128 of a-z A-Z 0-9 _ . -",
+            _ if StreamName::new(stream).is_err() => {
+                "it is no stream name: use 1 to 128 of a-z A-Z 0-9 _ . -, or ACCOUNT/REGION/NAME"
+            }
             _ if !named.insert(stream.as_str()) => "the stream is named twice",
             Access::Admin => "admin is granted everywhere or not at all; by name at most read-write",
             Access::None => "none takes nothing away; leave it out",
@@ -188,7 +209,7 @@ fn look_at_grants(policy: &KeyPolicy) -> Result<(), Wrong<'_>> {
 
 /// As much of a peer's text as a message repeats.
 fn cut(text: &str) -> &str {
-    &text[..text.floor_char_boundary(NAME_CHARS_MAX)]
+    &text[..text.floor_char_boundary(STREAM_NAME_CHARS_MAX)]
 }
 
 const _: () = assert!(GRANTS_MAX == 100, "a message says so");
@@ -201,7 +222,11 @@ mod tests {
 
     fn create(streams: &[(&str, Access)]) -> CreateKey {
         let streams = streams.iter().map(|(stream, access)| ((*stream).to_owned(), *access)).collect();
-        CreateKey { name: "ingest".to_owned(), policy: KeyPolicy { everywhere: Access::ReadOnly, streams } }
+        CreateKey {
+            name: "ingest".to_owned(),
+            policy: KeyPolicy { everywhere: Access::ReadOnly, streams },
+            account: None,
+        }
     }
 
     fn record() -> KeyRecord {
@@ -249,14 +274,39 @@ mod tests {
             assert!(error.message.starts_with("policy.streams: ") && error.message.contains(word), "{error}");
             assert!(error.message.len() < 512 && !error.message.contains(SECRET), "{error}");
         }
-        let unnamed = CreateKey { name: "a b".to_owned(), policy: KeyPolicy::default() };
+        let unnamed = CreateKey { name: "a b".to_owned(), ..CreateKey::default() };
         let error = plan_key(&unnamed, "i", "s", 1).expect_err("it has no name");
         assert!(error.code == ErrorCode::BadRequest && error.message.starts_with("name: "), "{error}");
     }
 
     #[test]
+    fn a_key_belongs_to_an_account_or_to_the_brokers_own() {
+        let of = |account: &str| CreateKey { account: Some(account.to_owned()), ..create(&[]) };
+        let theirs = plan_key(&of("123456789012"), "i", SECRET, 1).expect("it is in order");
+        assert_eq!(theirs.account, AccountId::new("123456789012").ok());
+        assert_eq!(theirs.describe().account.as_deref(), Some("123456789012"));
+        assert_eq!(KeyRecord::decode(&theirs.encode()), Ok(theirs.clone()));
+        let own = plan_key(&create(&[]), "i", SECRET, 1).expect("it is in order");
+        assert_eq!((&own.account, own.describe().account.as_deref()), (&None, None));
+        assert_eq!(own.encode().len() + 14, theirs.encode().len(), "a record from before there were accounts is one");
+        for bad in ["", "1234", "12345678901x"] {
+            let error = plan_key(&of(bad), "i", SECRET, 1).expect_err("it is no account");
+            assert!(error.code == ErrorCode::BadRequest && error.message.starts_with("account: "), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_stream_of_another_account_is_granted_by_its_whole_name() {
+        let name = "123456789012/eu-west-1/orders";
+        let record = plan_key(&create(&[(name, Access::ReadWrite)]), "i", SECRET, 1).expect("it is in order");
+        assert_eq!(KeyRecord::decode(&record.encode()), Ok(record.clone()));
+        assert_eq!(record.policy.with_stream(name), Access::ReadWrite);
+        assert_eq!(record.policy.with_stream("orders"), Access::ReadOnly);
+    }
+
+    #[test]
     fn a_key_of_nothing_is_a_key() {
-        let nothing = CreateKey { name: "nobody".to_owned(), policy: KeyPolicy::default() };
+        let nothing = CreateKey { name: "nobody".to_owned(), ..CreateKey::default() };
         let record = plan_key(&nothing, "i", "s", 1).expect("it is in order");
         assert_eq!(KeyRecord::decode(&record.encode()), Ok(record));
     }
@@ -269,6 +319,7 @@ mod tests {
             (|record| record.policy.streams[1].0 = "orders".to_owned(), "twice"),
             (|record| record.id.clear(), "id"),
             (|record| record.secret.clear(), "secret"),
+            (|_| {}, "account"),
         ];
         for (break_it, word) in breaks {
             let mut broken = record();
@@ -279,6 +330,7 @@ mod tests {
                 FieldWriter::text(out, &broken.secret);
                 FieldWriter::text(out, broken.name.as_str());
                 broken.policy.encode(out);
+                FieldWriter::text(out, if *word == "account" { "12345678901x" } else { "123456789012" });
             });
             let error = KeyRecord::decode(&bytes).expect_err(word).to_string();
             assert!(error.contains(word) && !error.contains(SECRET), "{error}");

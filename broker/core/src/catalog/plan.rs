@@ -13,7 +13,7 @@ use rheos_protocol::name::StreamName;
 
 use super::record::StreamFields;
 use super::terms::refuse_unless_mode;
-use super::{LOGS_OF_STREAM_MAX, ShardRecord, ShardState, StreamRecord, StreamTerms, Tags};
+use super::{LOGS_OF_STREAM_MAX, ShardMetrics, ShardRecord, ShardState, StreamRecord, StreamTerms, Tags};
 
 /// Most shards of one broker, all streams together, the closed ones included.
 pub const SHARDS_OF_BROKER_MAX: u64 = 200_000;
@@ -72,8 +72,9 @@ pub fn plan_stream(
     let shards = HashRange::even(shards).zip(0..).map(first_shard).collect();
     let resharding = None;
     let terms = StreamTerms { mode: create.mode, ..StreamTerms::new(retention_ms, record_bytes_max) };
-    let tags = Tags::default();
-    let fields = StreamFields { name, incarnation, created_ms, terms, log_count, shards, resharding, tags };
+    let (tags, shard_metrics) = (Tags::default(), ShardMetrics::NONE);
+    let fields =
+        StreamFields { name, incarnation, created_ms, terms, log_count, shards, resharding, tags, shard_metrics };
     Ok(fields.prove().expect("even ranges tile the hash space, and the rest was looked at"))
 }
 

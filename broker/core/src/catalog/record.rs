@@ -34,6 +34,7 @@
 //!      1  mode: 0 provisioned, 1 on demand; a record from before there were modes ends before it
 //!      4  fewest open shards of an on-demand stream; else 0
 //!      4  most; else 0
+//!      1  metrics of its shards that are enabled, drawn in monitoring.rs; a record of a stream with none ends before it
 //!      8  checksum: xxh3-64 of everything before
 //! ```
 //!
@@ -42,14 +43,16 @@
 
 use bytes::BufMut;
 use rheos_protocol::hash::HashRange;
-use rheos_protocol::limits::{NAME_CHARS_MAX, SHARDS_MAX};
+use rheos_protocol::limits::{SHARDS_MAX, STREAM_NAME_CHARS_MAX};
 use rheos_protocol::message::{StreamLimits, StreamMode};
 use rheos_protocol::name::StreamName;
 use rheos_protocol::wire::{FieldReader, FieldWriter};
 
 use super::envelope::{BadRecord, ended, seal, unseal};
 use super::reshard::{Reshard, plan_reshard};
-use super::{LOGS_OF_STREAM_MAX, SHARDS_LISTED_MAX, ShardRecord, ShardState, StreamRecord, StreamTerms, Tags};
+use super::{
+    LOGS_OF_STREAM_MAX, SHARDS_LISTED_MAX, ShardMetrics, ShardRecord, ShardState, StreamRecord, StreamTerms, Tags,
+};
 
 const MAGIC: [u8; 4] = *b"RHT1";
 const VERSION: u32 = 1;
@@ -84,6 +87,9 @@ impl StreamRecord {
             out.put_u8(mode);
             out.put_u32_le(shards_min);
             out.put_u32_le(shards_max);
+            if self.shard_metrics != ShardMetrics::NONE {
+                out.put_u8(self.shard_metrics.to_bits());
+            }
         })
     }
 
@@ -110,6 +116,7 @@ pub(super) struct StreamFields {
     pub(super) shards: Vec<ShardRecord>,
     pub(super) resharding: Option<Reshard>,
     pub(super) tags: Tags,
+    pub(super) shard_metrics: ShardMetrics,
 }
 
 impl StreamFields {
@@ -117,7 +124,7 @@ impl StreamFields {
         let (incarnation, created_ms, retention_ms) = (fields.u64()?, fields.u64()?, fields.u64()?);
         let (record_bytes_max, log_count, shard_count) = (fields.u32()?, fields.u32()?, fields.u32()? as usize);
         let resharding = decode_reshard(fields)?;
-        let name = StreamName::new(fields.text(NAME_CHARS_MAX)?)
+        let name = StreamName::new(fields.text(STREAM_NAME_CHARS_MAX)?)
             .map_err(|_| BadRecord::Impossible("its name is no stream name"))?;
         if shard_count > SHARDS_LISTED_MAX || shard_count.saturating_mul(SHARD_BYTES) > fields.rest().len() {
             return Err(BadRecord::Impossible("its count of shards is not what follows"));
@@ -128,16 +135,27 @@ impl StreamFields {
         let limits = StreamLimits::from_numbers([number()?, number()?, number()?, number()?, number()?]);
         let tags = Tags::decode(fields)?;
         let mode = decode_mode(fields)?;
+        let shard_metrics = decode_shard_metrics(fields)?;
         let terms = StreamTerms { retention_ms, retention_bytes, trimmed_ms, record_bytes_max, limits, mode };
-        Ok(StreamFields { name, incarnation, created_ms, terms, log_count, shards, resharding, tags })
+        Ok(StreamFields { name, incarnation, created_ms, terms, log_count, shards, resharding, tags, shard_metrics })
     }
 
     /// The record, when it can be.
     pub(super) fn prove(self) -> Result<StreamRecord, BadRecord> {
-        let StreamFields { name, incarnation, created_ms, terms, log_count, shards, resharding, tags } = self;
-        let open = prove(&shards, log_count, &terms).map_err(BadRecord::Impossible)?;
-        let record = StreamRecord { name, incarnation, created_ms, terms, log_count, shards, resharding, tags, open };
-        match resharding.map(|reshard| plan_reshard(&record, reshard)) {
+        let open = prove(&self.shards, self.log_count, &self.terms).map_err(BadRecord::Impossible)?;
+        let record = StreamRecord {
+            name: self.name,
+            incarnation: self.incarnation,
+            created_ms: self.created_ms,
+            terms: self.terms,
+            log_count: self.log_count,
+            shards: self.shards,
+            resharding: self.resharding,
+            tags: self.tags,
+            shard_metrics: self.shard_metrics,
+            open,
+        };
+        match record.resharding.map(|reshard| plan_reshard(&record, reshard)) {
             Some(Err(_)) => Err(BadRecord::Impossible("the reshard that has begun cannot be")),
             Some(Ok(_)) | None => Ok(record),
         }
@@ -183,6 +201,13 @@ fn decode_mode(fields: &mut FieldReader<'_>) -> Result<StreamMode, BadRecord> {
     }
     let numbers = (fields.u8()?, fields.u32()?, fields.u32()?);
     StreamMode::from_numbers(numbers).ok_or(BadRecord::Impossible("its mode is none"))
+}
+
+fn decode_shard_metrics(fields: &mut FieldReader<'_>) -> Result<ShardMetrics, BadRecord> {
+    if fields.rest().is_empty() {
+        return Ok(ShardMetrics::NONE);
+    }
+    ShardMetrics::from_bits(fields.u8()?).ok_or(BadRecord::Impossible("a metric of its shards is none"))
 }
 
 fn encode_reshard(reshard: Option<Reshard>, out: &mut Vec<u8>) {

@@ -366,6 +366,7 @@ impl StreamRecord {
             shards: Vec::new(),
             resharding: self.resharding,
             tags: self.tags.clone(),
+            shard_metrics: self.shard_metrics,
         }
     }
 }

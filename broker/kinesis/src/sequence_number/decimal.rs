@@ -6,24 +6,43 @@ const DIGITS_MAX: usize = 129;
 const CHUNK: u64 = 10_000_000_000_000_000_000;
 const CHUNK_DIGITS: usize = 19;
 
-/// The decimal text of a big-endian number.
-pub(super) fn write(bytes: [u8; 24]) -> String {
-    let mut limbs = limbs(bytes);
-    let mut chunks = Vec::with_capacity(4);
-    while limbs.iter().any(|limb| *limb != 0) {
-        let mut rest = 0;
-        for limb in &mut limbs {
-            let both = u128::from(rest) << 64 | u128::from(*limb);
-            // The rest is below the chunk, so the quotient fits in a limb.
-            (*limb, rest) = ((both / u128::from(CHUNK)) as u64, (both % u128::from(CHUNK)) as u64);
+/// Room for the digits of every number, in whole chunks.
+const ROOM: usize = 4 * CHUNK_DIGITS;
+
+/// The decimal text of a number: every record that is put or read has one, so it needs no memory of its own.
+pub(super) struct Decimal {
+    digits: [u8; ROOM],
+    /// Where the first digit stands.
+    from: usize,
+}
+
+impl Decimal {
+    /// The text of a big-endian number.
+    pub(super) fn of(bytes: [u8; 24]) -> Decimal {
+        let mut limbs = limbs(bytes);
+        let mut digits = [b'0'; ROOM];
+        let mut chunks = digits.rchunks_exact_mut(CHUNK_DIGITS);
+        while limbs.iter().any(|limb| *limb != 0) {
+            let mut rest = 0;
+            for limb in &mut limbs {
+                let both = u128::from(rest) << 64 | u128::from(*limb);
+                // The rest is below the chunk, so the quotient fits in a limb.
+                (*limb, rest) = ((both / u128::from(CHUNK)) as u64, (both % u128::from(CHUNK)) as u64);
+            }
+            let chunk = chunks.next().expect("192 bits are 58 digits");
+            for digit in chunk.iter_mut().rev() {
+                *digit = b'0' + (rest % 10) as u8;
+                rest /= 10;
+            }
         }
-        chunks.push(rest);
+        let from = digits.iter().position(|digit| *digit != b'0').unwrap_or(ROOM - 1);
+        Decimal { digits, from }
     }
-    let mut text = chunks.pop().unwrap_or(0).to_string();
-    for chunk in chunks.iter().rev() {
-        text.push_str(&format!("{chunk:0CHUNK_DIGITS$}"));
+
+    /// The digits, of which the first is no zero unless it is the only one.
+    pub(super) fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.digits[self.from..]).expect("digits are ASCII")
     }
-    text
 }
 
 /// The number that a decimal text is; none for what is no text of AWS's pattern or needs more than 192 bits.
@@ -61,6 +80,10 @@ fn limbs(bytes: [u8; 24]) -> [u64; 3] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn write(bytes: [u8; 24]) -> String {
+        Decimal::of(bytes).as_str().to_owned()
+    }
 
     #[test]
     fn texts_of_every_length_come_back() {

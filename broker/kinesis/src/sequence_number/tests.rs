@@ -172,16 +172,16 @@ fn an_ordering_number_is_checked_as_aws_checks_it() {
 fn two_to(bit: usize) -> String {
     let mut bytes = [0; BYTES];
     bytes[BYTES - 1 - bit / 8] = 1 << (bit % 8);
-    decimal::write(bytes)
+    decimal::Decimal::of(bytes).as_str().to_owned()
 }
 
 fn three_times_two_to_184() -> String {
     let mut bytes = [0; BYTES];
     (bytes[0], bytes[BYTES - 1]) = (0x03, 0x02);
-    decimal::write(bytes)
+    decimal::Decimal::of(bytes).as_str().to_owned()
 }
 
 fn of_hex(hex: &str) -> String {
     let bytes = hex::decode(format!("0{hex}")).expect("it is hexadecimal");
-    decimal::write(bytes.try_into().expect("it has 47 digits"))
+    decimal::Decimal::of(bytes.try_into().expect("it has 47 digits")).as_str().to_owned()
 }

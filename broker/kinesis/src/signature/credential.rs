@@ -43,7 +43,7 @@ impl Credential {
 
     /// Checks the scope against the service and the date of the signature; any region will do.
     pub(super) fn check(&self, service: &str, signed_date: &str) -> Result<Region, Error> {
-        let region = Region::new(&self.region);
+        let region = Region::new(&self.region).ok();
         let mut faults = Vec::new();
         if region.is_none() {
             faults.push(format!("Credential should be scoped to a valid region, not '{}'.", self.region));

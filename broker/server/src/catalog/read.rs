@@ -6,12 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use redb::{Key, ReadOnlyTable, ReadTransaction, ReadableTable, TableDefinition, TableError, Value};
-use rheos_core::catalog::{BadRecord, ConsumerRecord, KeyRecord, LogRecord, StreamRecord, decode_step};
+use rheos_core::catalog::{
+    BadRecord, Commitment, ConsumerRecord, KeyRecord, LogRecord, ResourcePolicy, StreamRecord, decode_step,
+};
 
 use super::CatalogAtStart;
 use super::tables::{
-    CONDEMNED, CONSUMERS, FORMAT, KEYS, LOGS, META, META_DIRECTORY, META_FORMAT, META_NEXT_INCARNATION,
-    META_TRANSACTIONS, NAMES, SCALING, STREAMS,
+    COMMITMENTS, CONDEMNED, CONSUMERS, FORMAT, KEYS, LOGS, META, META_DIRECTORY, META_FORMAT, META_NEXT_INCARNATION,
+    META_TRANSACTIONS, NAMES, POLICIES, SCALING, STREAMS,
 };
 
 /// Why what was read cannot be believed.
@@ -80,6 +82,8 @@ pub(super) fn read(transaction: &ReadTransaction, directory_id: u64) -> Result<(
         return Err(Unbelievable::Damaged("a consumer is registered with no stream".to_owned()));
     }
     prove_steps(transaction, &live)?;
+    prove_policies(transaction, &live, &consumers)?;
+    prove_commitments(transaction)?;
     let shards = streams.iter().map(|stream| stream.shards.len() as u64).sum();
     Ok((CatalogAtStart { streams, logs, condemned, consumers, keys }, shards))
 }
@@ -170,6 +174,41 @@ fn prove_steps(transaction: &ReadTransaction, live: &BTreeSet<u64>) -> Result<()
         if !live.contains(&incarnation) {
             return Err(Unbelievable::Damaged(format!("{} is of no stream", what())));
         }
+    }
+    Ok(())
+}
+
+/// Nothing keeps them either.
+fn prove_policies(
+    transaction: &ReadTransaction,
+    live: &BTreeSet<u64>,
+    consumers: &[Arc<ConsumerRecord>],
+) -> Result<(), Unbelievable> {
+    let Some(table) = open_if_there(transaction, POLICIES)? else { return Ok(()) };
+    let registered: BTreeSet<(u64, &str)> =
+        consumers.iter().map(|consumer| (consumer.incarnation, consumer.name.as_str())).collect();
+    for row in table.iter()? {
+        let (place, bytes) = row?;
+        let (incarnation, consumer) = place.value();
+        let what = || format!("the resource policy of consumer {consumer:?} of incarnation {incarnation}");
+        ResourcePolicy::decode(bytes.value()).map_err(unbelievable(what))?;
+        let is_there = match consumer {
+            "" => live.contains(&incarnation),
+            consumer => registered.contains(&(incarnation, consumer)),
+        };
+        if !is_there {
+            return Err(Unbelievable::Damaged(format!("{} is of nothing", what())));
+        }
+    }
+    Ok(())
+}
+
+fn prove_commitments(transaction: &ReadTransaction) -> Result<(), Unbelievable> {
+    let Some(table) = open_if_there(transaction, COMMITMENTS)? else { return Ok(()) };
+    for row in table.iter()? {
+        let (place, bytes) = row?;
+        Commitment::decode(bytes.value())
+            .map_err(unbelievable(|| format!("the commitment of account {:?}", place.value())))?;
     }
     Ok(())
 }

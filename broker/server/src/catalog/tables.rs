@@ -8,12 +8,17 @@
 //! consumers   incarnation, name       -> consumer record; they go with their stream
 //! keys        id                      -> key record, its secret with it
 //! scaling     incarnation, number     -> step of an on-demand stream; they go with their stream
+//! policies    incarnation, consumer   -> policy record; the stream's own where there is no consumer; they go with either
+//! commitments account/region          -> commitment record; the broker's own account and region are ""
 //! meta        format, directory, next incarnation, newest creation second gone from names, transactions
 //! ```
 //!
-//! What must hold: a change that is refused has written nothing; a secret is in no `Debug` text and no message. A catalog from before there were
-//! consumers, keys and steps has no tables of them, and that is the same as empty ones.
+//! What must hold: a change that is refused has written nothing; a secret is in no `Debug` text and no message. A
+//! catalog from before there were consumers, keys, steps, policies or commitments has no tables of them, and that is
+//! the same as empty ones.
 
+mod commitments;
+mod policies;
 mod scaling;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,9 +27,9 @@ use std::sync::Arc;
 
 use redb::{ReadableTable, ReadableTableMetadata, Table, TableDefinition, WriteTransaction};
 use rheos_core::catalog::{
-    ConsumerRecord, KeyRecord, LogRecord, Reshard, StreamRecord, admit_consumer, admit_key, admit_shards,
-    consumer_exists, consumer_not_found, creation_second, key_exists, key_not_found, plan_consumer, plan_key,
-    plan_stream, stream_exists, stream_not_found, tombstone_may_go,
+    Commitment, ConsumerRecord, KeyRecord, LogRecord, Reshard, ResourcePolicy, ShardMetrics, StreamRecord,
+    admit_consumer, admit_key, admit_shards, consumer_exists, consumer_not_found, creation_second, key_exists,
+    key_not_found, plan_consumer, plan_key, plan_stream, stream_exists, stream_not_found, tombstone_may_go,
 };
 use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::message::{CreateKey, CreateStream, ScalingOutcome, ScalingStep, Tag, UpdateStream};
@@ -42,6 +47,8 @@ pub(super) const NAMES: TableDefinition<'_, &str, u64> = TableDefinition::new("n
 pub(super) const CONSUMERS: TableDefinition<'_, (u64, &str), &[u8]> = TableDefinition::new("consumers");
 pub(super) const KEYS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("keys");
 pub(super) const SCALING: TableDefinition<'_, (u64, u64), &[u8]> = TableDefinition::new("scaling");
+pub(super) const POLICIES: TableDefinition<'_, (u64, &str), &[u8]> = TableDefinition::new("policies");
+pub(super) const COMMITMENTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("commitments");
 pub(super) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 
 pub(super) const META_FORMAT: &str = "format";
@@ -73,6 +80,18 @@ pub(super) enum Change {
     Update { stream: StreamName, update: Box<UpdateStream>, horizon_ms: u64 },
     /// Change tags of a stream, or of a consumer of it.
     Tag { stream: StreamName, consumer: Option<ConsumerName>, set: Vec<Tag>, remove: Vec<String> },
+    /// Enable metrics of a stream's shards, then disable others.
+    Monitor { stream: StreamName, enable: ShardMetrics, disable: ShardMetrics },
+    /// Keep the resource policy of a stream, or of a consumer of it.
+    PutPolicy { life: Life, consumer: Option<ConsumerName>, policy: ResourcePolicy },
+    /// Tell it.
+    ReadPolicy { life: Life, consumer: Option<ConsumerName> },
+    /// Delete it.
+    DeletePolicy { life: Life, consumer: Option<ConsumerName> },
+    /// Tell the commitment of an account in a region.
+    ReadCommitment { place: String },
+    /// Make or end it.
+    CommitThroughput { place: String, enable: bool, now_ms: u64 },
     /// Raise a number of a log.
     Raise { incarnation: u64, log: u32, raise: Raise },
     /// Forget a condemned incarnation.
@@ -120,6 +139,10 @@ pub(super) enum Changed {
     Key(Arc<KeyRecord>),
     /// These are the steps, the newest first.
     Steps(Vec<ScalingStep>),
+    /// This is the resource policy, or was before it was deleted.
+    Policy(Option<ResourcePolicy>),
+    /// This is the commitment.
+    Commitment(Option<Commitment>),
     /// It was done.
     Done,
 }
@@ -139,6 +162,8 @@ impl Change {
                 | Change::Tag { .. }
                 | Change::RegisterConsumer { .. }
                 | Change::CreateKey { .. }
+                | Change::PutPolicy { .. }
+                | Change::CommitThroughput { .. }
         )
     }
 }
@@ -157,6 +182,22 @@ impl Changed {
         match self {
             Changed::Steps(steps) => steps,
             other => panic!("who asks for steps is answered with them, not {other:?}"),
+        }
+    }
+
+    /// The policy that was asked for or deleted.
+    pub(super) fn into_policy(self) -> Option<ResourcePolicy> {
+        match self {
+            Changed::Policy(policy) => policy,
+            other => panic!("who asks for a policy is answered with it, not {other:?}"),
+        }
+    }
+
+    /// The commitment that was asked for, made or ended.
+    pub(super) fn into_commitment(self) -> Option<Commitment> {
+        match self {
+            Changed::Commitment(commitment) => commitment,
+            other => panic!("who asks for a commitment is answered with it, not {other:?}"),
         }
     }
 
@@ -190,6 +231,8 @@ pub(super) struct Tables<'txn> {
     consumers: Table<'txn, (u64, &'static str), &'static [u8]>,
     keys: Table<'txn, &'static str, &'static [u8]>,
     scaling: Table<'txn, (u64, u64), &'static [u8]>,
+    policies: Table<'txn, (u64, &'static str), &'static [u8]>,
+    commitments: Table<'txn, &'static str, &'static [u8]>,
     meta: Table<'txn, &'static str, u64>,
     /// Shards of all streams.
     shards: u64,
@@ -218,6 +261,8 @@ impl<'txn> Tables<'txn> {
             consumers: transaction.open_table(CONSUMERS)?,
             keys: transaction.open_table(KEYS)?,
             scaling: transaction.open_table(SCALING)?,
+            policies: transaction.open_table(POLICIES)?,
+            commitments: transaction.open_table(COMMITMENTS)?,
             meta: transaction.open_table(META)?,
             shards,
             has_changed: false,
@@ -252,6 +297,14 @@ impl<'txn> Tables<'txn> {
             Change::Tag { stream, consumer: Some(consumer), set, remove } => {
                 self.change_consumer(stream, consumer, |it| Ok(it.with_tags(it.tags.change(set, remove)?)))
             }
+            Change::Monitor { stream, enable, disable } => self.change_named(stream, |stream| {
+                Ok(stream.monitoring(stream.shard_metrics.with(*enable).without(*disable)))
+            }),
+            Change::PutPolicy { life, consumer, policy } => self.put_policy(life, consumer.as_ref(), policy),
+            Change::ReadPolicy { life, consumer } => self.read_policy(life, consumer.as_ref()),
+            Change::DeletePolicy { life, consumer } => self.delete_policy(life, consumer.as_ref()),
+            Change::ReadCommitment { place } => self.read_commitment(place),
+            Change::CommitThroughput { place, enable, now_ms } => self.commit_throughput(place, *enable, *now_ms),
             Change::Raise { incarnation, log, raise } => self.raise((*incarnation, *log), *raise),
             Change::Forget { incarnation } => {
                 self.has_changed |= self.condemned.remove(*incarnation)?.is_some();
@@ -331,6 +384,7 @@ impl<'txn> Tables<'txn> {
         for step in self.scaling.extract_from_if(scaling::steps_of(stream.incarnation), |_, _| true)? {
             step?;
         }
+        self.remove_policies_of(stream.incarnation)?;
         self.condemned.insert(stream.incarnation, stream.log_count)?;
         self.names.insert(name.as_str(), stream.created_second())?;
         Ok(Ok(Changed::Stream(Arc::new(stream))))
@@ -495,6 +549,7 @@ impl<'txn> Tables<'txn> {
         };
         self.has_changed = true;
         self.consumers.remove((record.incarnation, consumer.as_str()))?;
+        self.policies.remove((record.incarnation, consumer.as_str()))?;
         Ok(Ok(Changed::Consumer(Arc::new(record))))
     }
 

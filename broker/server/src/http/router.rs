@@ -1,23 +1,25 @@
-//! What can be asked over HTTP, and who may: one line for each path.
+//! What can be asked over HTTP, and who may: one line for each path; everything else is the Kinesis face's,
+//! which looks at no path.
 //!
 //! What must hold: who reads the metrics from elsewhere than this host was let in by the operator, because
-//! metrics name streams and consumers; everything that is not here is answered with what there is.
+//! metrics name streams and consumers.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::body::{Body, Incoming};
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use hyper::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use rheos_core::readiness::{LaneReadiness, NotReady};
 use rheos_protocol::error::ErrorCode;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
-use super::connection::Answer;
+use super::answer_body::AnswerBody;
+use super::connection::{Answer, Peer};
+use super::face::{self, FacePlace};
 use crate::directory::DataDirectory;
 use crate::metrics::Metrics;
 use crate::standing::{Standing, StandingWatch};
@@ -29,6 +31,8 @@ pub(super) struct Router {
     pub(super) metrics: Metrics,
     /// Whether the metrics are for everybody who reaches the port.
     pub(super) metrics_open: bool,
+    /// Who answers all else.
+    pub(super) face: FacePlace,
     /// What the lanes have said last, so that they are not asked for each who wants to know.
     pub(super) readiness: Mutex<Option<(Instant, Readiness)>>,
 }
@@ -43,15 +47,16 @@ const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 impl Router {
     /// The answer to a request of a peer.
-    pub(super) async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Answer {
+    pub(super) async fn answer(&self, request: Request<Incoming>, peer: Peer) -> Answer {
         let is_head = request.method() == Method::HEAD;
-        let answer = match request.uri().path() {
-            "/health" | "/ready" | "/metrics" if !is_head && request.method() != Method::GET => wrong_method(&request),
-            "/health" | "/ready" | "/metrics" if !request.body().is_end_stream() => unwanted_body(),
+        let path = request.uri().path();
+        let is_ours = matches!(path, "/health" | "/ready" | "/metrics") && (is_head || request.method() == Method::GET);
+        let answer = match path {
+            _ if !is_ours => return face::ask(request, &peer, &self.face, &self.standing).await,
+            _ if !request.body().is_end_stream() => unwanted_body(),
             "/health" => health(),
             "/ready" => self.ready().await,
-            "/metrics" => self.metrics(peer).await,
-            other => unknown(other),
+            _ => self.metrics(peer.address).await,
         };
         if is_head { without_body(answer) } else { answer }
     }
@@ -108,20 +113,6 @@ fn health() -> Answer {
     say(StatusCode::OK, &json!({ "alive": true, "version": env!("CARGO_PKG_VERSION") }))
 }
 
-fn unknown(path: &str) -> Answer {
-    // What was asked for comes back cut short: it may be long.
-    let path: String = path.chars().take(PATH_SHOWN_MAX).collect();
-    let what = format!("there is no {path} here; there is /health, /ready and /metrics");
-    say(StatusCode::NOT_FOUND, &json!({ "error": what }))
-}
-
-fn wrong_method(request: &Request<Incoming>) -> Answer {
-    let what = format!("{} takes GET and HEAD, not {}", request.uri().path(), request.method());
-    let mut answer = say(StatusCode::METHOD_NOT_ALLOWED, &json!({ "error": what }));
-    answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-    answer
-}
-
 fn unwanted_body() -> Answer {
     say(StatusCode::BAD_REQUEST, &json!({ "error": "this request takes no body; send it without one" }))
 }
@@ -132,7 +123,7 @@ fn say(status: StatusCode, what: &Value) -> Answer {
 }
 
 fn answer(status: StatusCode, content_type: &'static str, body: Bytes) -> Answer {
-    let mut answer = Response::new(Full::new(body));
+    let mut answer = Response::new(AnswerBody::whole(body));
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     // What is true now is not true in a moment.
@@ -142,13 +133,10 @@ fn answer(status: StatusCode, content_type: &'static str, body: Bytes) -> Answer
 
 /// The same answer to a HEAD: it says how long the body would be.
 fn without_body(answer: Answer) -> Answer {
-    let len = answer.body().size_hint().lower();
-    let (mut head, _) = answer.into_parts();
-    head.headers.insert(CONTENT_LENGTH, HeaderValue::from(len));
-    Response::from_parts(head, Full::new(Bytes::new()))
+    let (mut head, body) = answer.into_parts();
+    head.headers.extend(body.len().map(|len| (CONTENT_LENGTH, HeaderValue::from(len))));
+    Response::from_parts(head, AnswerBody::default())
 }
-
-const PATH_SHOWN_MAX: usize = 100;
 
 #[cfg(test)]
 mod tests {

@@ -11,7 +11,9 @@
 
 use std::fmt;
 
+use rheos_kinesis::signature::SigningSecret;
 use rheos_protocol::message::KeyPolicy;
+use rheos_protocol::name::AccountId;
 use ring::hmac;
 
 use crate::directory::random_bytes;
@@ -44,11 +46,14 @@ pub struct Principal {
     pub name: String,
     /// What the key may do. Never changes during the key's life.
     pub policy: KeyPolicy,
+    /// The account that the key belongs to; the broker's own where there is none. Never changes either.
+    pub account: Option<AccountId>,
 }
 
 /// An access key ready to check proofs.
 pub(super) struct Credential {
     key: hmac::Key,
+    signing: SigningSecret,
     principal: Principal,
 }
 
@@ -94,11 +99,17 @@ impl fmt::Debug for AccessKey {
 
 impl Credential {
     pub(super) fn new(secret: &str, principal: Principal) -> Credential {
-        Credential { key: hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()), principal }
+        let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+        Credential { key, signing: SigningSecret::new(secret), principal }
     }
 
     pub(super) fn principal(&self) -> &Principal {
         &self.principal
+    }
+
+    /// The secret as signatures of requests are checked with it.
+    pub(super) fn signing(&self) -> &SigningSecret {
+        &self.signing
     }
 
     /// Whether `mac` is the secret's over these bytes; takes the same time either way.

@@ -9,6 +9,7 @@ use std::ops::Bound;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use rheos_core::catalog::KeyRecord;
+use rheos_kinesis::signature::SigningSecret;
 use rheos_protocol::message::{Access, KeyDescription, KeyPolicy};
 
 use super::ADMIN_NAME;
@@ -34,7 +35,8 @@ impl LiveKeys {
         let nobody = AccessKey::generate()?;
         let credential = |key: &AccessKey, name: &str, access| {
             let policy = KeyPolicy::everywhere(access);
-            Credential::new(&key.secret, Principal { key_id: key.id.clone(), name: name.to_owned(), policy })
+            let principal = Principal { key_id: key.id.clone(), name: name.to_owned(), policy, account: None };
+            Credential::new(&key.secret, principal)
         };
         Ok(LiveKeys {
             admin: credential(admin, ADMIN_NAME, Access::Admin),
@@ -49,6 +51,7 @@ impl LiveKeys {
             key_id: record.id.clone(),
             name: record.name.as_str().to_owned(),
             policy: record.policy.clone(),
+            account: record.account.clone(),
         };
         let key = MadeKey { credential: Credential::new(&record.secret, principal), description };
         self.made.write().unwrap_or_else(PoisonError::into_inner).insert(record.id.clone(), Arc::new(key));
@@ -70,14 +73,24 @@ impl LiveKeys {
 
     /// Who proves, with a MAC of these bytes, to have the secret of the key with this id.
     pub(super) fn verify(&self, id: &str, mac: &[u8; 32], bytes: &[u8; 32]) -> Option<Principal> {
-        // The lock is not held over the proof.
+        self.with_credential(id, |known| {
+            let proved = known.unwrap_or(&self.nobody).proves(mac, bytes);
+            known.filter(|_| proved).map(|credential| credential.principal().clone())
+        })
+    }
+
+    /// With what signatures by the key of this id are checked, and who has then made them.
+    pub(super) fn signing_key(&self, id: &str) -> Option<(SigningSecret, Principal)> {
+        self.with_credential(id, |known| known.map(|it| (it.signing().clone(), it.principal().clone())))
+    }
+
+    /// What `look` sees in the credential of the key of this id. The lock is not held over it.
+    fn with_credential<T>(&self, id: &str, look: impl FnOnce(Option<&Credential>) -> T) -> T {
         let made = self.made().get(id).cloned();
-        let known = match &made {
+        look(match &made {
             Some(key) => Some(&key.credential),
             None => Some(&self.admin).filter(|admin| admin.principal().key_id == id),
-        };
-        let proved = known.unwrap_or(&self.nobody).proves(mac, bytes);
-        known.filter(|_| proved).map(|credential| credential.principal().clone())
+        })
     }
 
     /// Up to `limit` made keys whose ids sort after `after`, and whether more follow.

@@ -4,7 +4,7 @@ use std::task::Context;
 
 use rheos_core::arrival::Now;
 use rheos_core::counts::Refusal;
-use rheos_core::log::{Acked, Event};
+use rheos_core::log::Acked;
 use rheos_protocol::batch::PutBatch;
 use rheos_protocol::error::WireError;
 
@@ -37,15 +37,7 @@ impl Lane {
             let Some(asked) = self.mesh.as_ref().and_then(|mesh| mesh.next_asked()) else { break };
             any = true;
             match asked {
-                Asked::Put { asker, batch } => {
-                    match self.logs.of_shard(batch.header().incarnation, batch.header().shard) {
-                        Ok(slot) => self.step(now, slot, Event::Put { token: asker.to_log_token(), batch }),
-                        Err(error) => {
-                            self.counts.puts_rejected += 1;
-                            self.reply(asker.to_log_token(), Err(error));
-                        }
-                    }
-                }
+                Asked::Put { asker, batch } => self.put(now, asker.to_log_token(), batch),
                 // Whoever asked may have gone: then nobody is told.
                 Asked::Read { read, reply } => drop(reply.send(self.read(now, &read))),
                 Asked::Subscribing(subscribing) => self.subscribing(subscribing),

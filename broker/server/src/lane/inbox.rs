@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Waker};
 
-use quinn::{Connection, SendStream};
+use quinn::SendStream;
 use rheos_core::catalog::StreamRecord;
 use rheos_core::counts::Amount;
 use rheos_core::lanes::lane_of;
@@ -22,6 +22,8 @@ use rheos_protocol::message::{Read, Reply, Subscribe};
 use tokio::sync::mpsc::OwnedPermit;
 use tokio::sync::oneshot;
 
+use super::pushes::PushWay;
+use super::replies::PutTold;
 use crate::files::Prepared;
 use crate::metrics::LaneReport;
 
@@ -32,6 +34,8 @@ pub(crate) enum Arrival {
     PutStreamOpened { stream: u64, replies: SendStream },
     /// A batch was put.
     Put { stream: u64, frame: u64, batch: PutBatch },
+    /// A batch was put from a thread that is no lane. What waits here of such is bounded by those who put it.
+    PutApart { batch: PutBatch, told: PutTold },
     /// A batch was put whose shard another lane serves.
     PutAfar { lane: u16, stream: u64, frame: u64, batch: PutBatch },
     /// A put was refused before it came to a log; answered in its turn.
@@ -40,6 +44,8 @@ pub(crate) enum Arrival {
     PutStreamEnded { stream: u64 },
     /// A shard is to be read.
     Read { read: Read, reply: oneshot::Sender<Result<Reading, WireError>> },
+    /// Somebody wants to know where a shard stands.
+    TipOf { incarnation: u64, shard: u32, told: oneshot::Sender<Result<ShardTip, WireError>> },
     /// A read that began here has brought this from the disk.
     ReadOfDisk { log: LogId, shard: u32, given: Amount, iterator_age_ms: u64 },
     /// A read was refused because the way to its lane, which is another, was full.
@@ -89,8 +95,8 @@ pub(crate) enum Arrival {
 /// What comes on a subscription stream, for the lane that serves the shard.
 #[derive(Debug)]
 pub(crate) enum Subscribing {
-    /// A shard is to be pushed over this connection; the answer has its place.
-    Subscribe { peer: u64, connection: Connection, id: u64, subscribe: Subscribe, answer: OwnedPermit<Answer> },
+    /// A shard is to be pushed this way; the answer has its place.
+    Subscribe { peer: u64, way: PushWay, id: u64, subscribe: Subscribe, answer: OwnedPermit<Answer> },
     /// A subscription may be pushed more bytes.
     Credit { peer: u64, id: u64, bytes: u64 },
     /// A subscription ends.

@@ -12,14 +12,12 @@ mod path;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use bytes::{BufMut, Bytes, BytesMut};
-use quinn::Connection;
+use bytes::Bytes;
 use rheos_core::arrival::Now;
 use rheos_core::fanout::{Ask, FanOut, FanOutEffect, SubscriptionId};
 use rheos_core::log::{Log, LogId};
 use rheos_core::reader::{ReadOutcome, ReadTask};
 use rheos_protocol::error::{ErrorCode, WireError};
-use rheos_protocol::frame::{FRAME_HEADER_BYTES, FrameHeader, kind};
 use rheos_protocol::message::{Push, Reply, Subscribe};
 use tokio::sync::mpsc::OwnedPermit;
 
@@ -27,6 +25,8 @@ use super::inbox::{Answer, Arrival, Inbox};
 use super::logs::Logs;
 use crate::blocks::{Blocks, perform};
 use path::{Path, WINDOW_BYTES_LEAST};
+
+pub(crate) use path::{PushWay, PushedApart};
 
 /// Bytes that are handed to QUIC in one turn of the lane.
 const TURN_BYTES_MAX: usize = 256 << 10;
@@ -75,11 +75,10 @@ impl Pushes {
         }
     }
 
-    /// Takes a subscription to a shard of a log, or says why there is no such log. `is_own` says whether the
-    /// connection is one of this lane's.
+    /// Takes a subscription to a shard of a log, or says why there is no such log.
     pub(super) fn subscribe(
         &mut self,
-        (peer, connection, is_own): (u64, Connection, bool),
+        (peer, way): (u64, PushWay),
         id: u64,
         subscribe: Subscribe,
         answer: OwnedPermit<Answer>,
@@ -94,7 +93,7 @@ impl Pushes {
             }
             Ok(log) => log,
         };
-        self.find_path(peer, connection, is_own);
+        self.find_path(peer, way);
         self.asked.insert(name, answer);
         let Subscribe { shard, consumer, epoch, position, credit, .. } = subscribe;
         let consumer = consumer.into();
@@ -130,18 +129,16 @@ impl Pushes {
             let room = |peer: u64| paths.get(&of_peers[&peer]).map_or(0, Path::room);
             match self.fan_out.poll(now, |log| logs.log(log), room) {
                 Some(FanOutEffect::Push { id, shard, behind_ms, tip_sequence, batches }) => {
-                    bytes += self.send_push(id, shard, behind_ms, tip_sequence, batches);
+                    bytes += batches.iter().map(Bytes::len).sum::<usize>();
+                    let fields = Push { behind_ms, tip_sequence, batches: Bytes::new() };
+                    self.path_of(id.peer).push(id, shard, fields, batches);
                 }
                 Some(FanOutEffect::Scan { scan, log, task }) => {
                     scans += 1;
                     self.begin_scan(scan, log, *task);
                 }
                 Some(FanOutEffect::Answer { id, outcome }) => self.answer(id, outcome),
-                Some(FanOutEffect::End { id, shard, end }) => {
-                    let mut out = BytesMut::new();
-                    Reply::PushEnd(end).write(id.id, &mut out);
-                    self.path_of(id.peer).send(shard, [out.freeze()]);
-                }
+                Some(FanOutEffect::End { id, shard, end }) => self.path_of(id.peer).end(id, shard, end),
                 None => return Pushed::All,
             }
         }
@@ -190,14 +187,19 @@ impl Pushes {
         self.paths.values().map(Path::held_bytes).sum()
     }
 
-    fn find_path(&mut self, peer: u64, connection: Connection, is_own: bool) {
+    fn find_path(&mut self, peer: u64, way: PushWay) {
         let next = &mut self.next_path;
-        let number = *self.of_connections.entry(connection.stable_id()).or_insert_with(|| {
+        let new = || {
             *next += 1;
             *next
-        });
-        let path =
-            self.paths.entry(number).or_insert_with(|| Path::new(number, connection, is_own, self.inbox.clone()));
+        };
+        let number = match &way {
+            PushWay::Connection { connection, .. } => {
+                *self.of_connections.entry(connection.stable_id()).or_insert_with(new)
+            }
+            PushWay::Apart(_) => self.of_peers.get(&peer).copied().unwrap_or_else(new),
+        };
+        let path = self.paths.entry(number).or_insert_with(|| Path::new(number, way, self.inbox.clone()));
         path.peers.insert(peer);
         self.of_peers.insert(peer, number);
     }
@@ -212,29 +214,6 @@ impl Pushes {
         let Some(answer) = self.asked.remove(&id) else { return };
         let reply = outcome.map_or_else(Reply::Error, Reply::Subscribed);
         answer.send(Answer { id: id.id, reply });
-    }
-
-    fn send_push(
-        &mut self,
-        id: SubscriptionId,
-        shard: u32,
-        behind_ms: u64,
-        tip_sequence: u64,
-        batches: Vec<Bytes>,
-    ) -> usize {
-        let bytes: usize = batches.iter().map(Bytes::len).sum();
-        let path = self.path_of(id.peer);
-        let fields = Push { behind_ms, tip_sequence, batches: Bytes::new() };
-        let mut payload = BytesMut::with_capacity(32);
-        fields.encode_fields(&mut payload);
-        let mut head = BytesMut::with_capacity(FRAME_HEADER_BYTES + payload.len());
-        let len = (payload.len() + bytes) as u32;
-        FrameHeader { len, kind: kind::PUSH, id: id.id }.encode(&mut head);
-        head.put_slice(&payload);
-        let charged = batches.into_iter().map(|batch| path.charge(batch));
-        let pieces: Vec<Bytes> = std::iter::once(head.freeze()).chain(charged).collect();
-        path.send(shard, pieces);
-        bytes
     }
 
     fn begin_scan(&self, scan: u64, log: LogId, task: ReadTask) {

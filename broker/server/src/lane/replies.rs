@@ -1,4 +1,5 @@
-//! Replies to puts: gathered during a turn, sent once for each put stream at its end.
+//! Replies to puts: gathered during a turn, sent once for each put stream at its end. Who put from another thread is
+//! told at once.
 //!
 //! What must hold: a client that reads no replies costs a bounded number of bytes and never holds up
 //! the lane; its stream is reset.
@@ -13,6 +14,7 @@ use quinn::{SendStream, VarInt};
 use rheos_core::log::Acked;
 use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::message::Reply;
+use tokio::sync::oneshot;
 
 use crate::metrics::Histogram;
 
@@ -69,15 +71,25 @@ impl Replies {
         if let Some(stream) = self.streams.get_mut(&stream) {
             stream.unanswered += 1;
         }
-        self.tokens.take(Put { stream, frame, since: self.time })
+        self.tokens.take(Put { since: self.time, told: Told::OnStream { stream, frame } })
+    }
+
+    /// A put has come from another thread, which waits for the outcome.
+    pub(crate) fn expect_apart(&mut self, told: PutTold) -> u64 {
+        self.tokens.take(Put { since: self.time, told: Told::Apart(told) })
     }
 
     /// Answers the put with this token.
     pub(crate) fn answer(&mut self, token: u64, outcome: Result<Acked, WireError>) {
-        let Put { stream, frame, since } = self.tokens.give_back(token);
+        let Put { since, told } = self.tokens.give_back(token);
         if outcome.is_ok() {
             self.acks.add(self.time.saturating_duration_since(since));
         }
+        let (stream, frame) = match told {
+            Told::OnStream { stream, frame } => (stream, frame),
+            // Whoever put may have gone: then nobody is told.
+            Told::Apart(told) => return drop(told.send(outcome)),
+        };
         let Some(put_stream) = self.streams.get_mut(&stream) else { return };
         put_stream.unanswered -= 1;
         let reply = match outcome {
@@ -159,27 +171,36 @@ impl PutStream {
 /// Which put a token stands for.
 #[derive(Debug, Default)]
 struct Tokens {
-    puts: Vec<Put>,
+    puts: Vec<Option<Put>>,
     free: Vec<u64>,
 }
 
 /// A put that has no answer yet.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Put {
-    stream: u64,
-    frame: u64,
     since: Instant,
+    told: Told,
 }
+
+/// Who is told of its outcome.
+#[derive(Debug)]
+enum Told {
+    OnStream { stream: u64, frame: u64 },
+    Apart(PutTold),
+}
+
+/// Where somebody on another thread waits for the outcome of a put.
+pub(crate) type PutTold = oneshot::Sender<Result<Acked, WireError>>;
 
 impl Tokens {
     fn take(&mut self, put: Put) -> u64 {
         match self.free.pop() {
             Some(token) => {
-                self.puts[token as usize] = put;
+                self.puts[token as usize] = Some(put);
                 token
             }
             None => {
-                self.puts.push(put);
+                self.puts.push(Some(put));
                 self.puts.len() as u64 - 1
             }
         }
@@ -187,6 +208,6 @@ impl Tokens {
 
     fn give_back(&mut self, token: u64) -> Put {
         self.free.push(token);
-        self.puts[token as usize]
+        self.puts[token as usize].take().expect("a put is answered once")
     }
 }

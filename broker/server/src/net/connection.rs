@@ -12,13 +12,14 @@ use rheos_protocol::message::{EXPORTER_LABEL, Hello, PROTOCOL_VERSION, Reply, Re
 use tracing::debug;
 
 use super::connections::revoked;
-use super::dispatch::{Authenticated, request};
 use super::door::Counted;
 use super::frames::{Frame, Frames};
 use super::put_stream::take_puts;
+use super::request::request;
 use super::share::Share;
 use super::subscription_stream::take_subscriptions;
 use super::{Net, close_code};
+use crate::dispatch::Authenticated;
 use crate::identity::Principal;
 use crate::stopping::going_away;
 use crate::transport;
@@ -37,8 +38,8 @@ pub(super) async fn serve(connection: Connection, net: Arc<Net>, stranger: Count
     drop(stranger);
     // Listed first and asked then, so that no key is revoked between the two.
     let key_id = &principal.principal().key_id;
-    let _place = net.connections.add(key_id, &connection);
-    if !net.is_live(principal.principal()) {
+    let _place = net.broker.connections.add(key_id, &connection);
+    if !net.broker.is_live(principal.principal()) {
         return close(&connection, &revoked(key_id));
     }
     transport::admit(&connection);
@@ -64,7 +65,7 @@ fn close(connection: &Connection, error: &WireError) {
 async fn greet(connection: &Connection, net: &Net) -> Result<(Authenticated<Principal>, Counted), WireError> {
     let (mut send, mut recv) = connection.accept_bi().await.map_err(|error| lost(&error.to_string()))?;
     let frame = first_frame(&mut Frames::before_hello(), &mut recv).await?;
-    let answer = match net.stopping.has_begun() {
+    let answer = match net.broker.stopping.has_begun() {
         true => Err(going_away()),
         false => prove(connection, net, &frame).and_then(|proved| Ok((proved, net.door.admit()?))),
     };
@@ -100,8 +101,8 @@ fn prove(connection: &Connection, net: &Net, frame: &Frame) -> Result<(Authentic
     let welcome = Welcome {
         version: PROTOCOL_VERSION,
         features: 0,
-        lanes: net.lanes,
-        directory_id: net.directory_id,
+        lanes: net.broker.lanes,
+        directory_id: net.broker.directory_id,
         broker: concat!("rheos ", env!("CARGO_PKG_VERSION")).to_owned(),
         lane: net.lane,
     };
@@ -111,7 +112,7 @@ fn prove(connection: &Connection, net: &Net, frame: &Frame) -> Result<(Authentic
 fn authenticate(connection: &Connection, net: &Net, hello: &Hello) -> Option<Authenticated<Principal>> {
     let mut exporter = [0; 32];
     connection.export_keying_material(&mut exporter, EXPORTER_LABEL, b"").ok()?;
-    Authenticated::hello(&net.identity, hello, &exporter, net.dev)
+    Authenticated::hello(&net.broker.identity, hello, &exporter, net.broker.dev)
 }
 
 /// A stream is a request, carries puts, or is for subscriptions: its first frame says which.

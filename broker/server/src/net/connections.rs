@@ -40,7 +40,7 @@ impl Connections {
     }
 
     /// Closes every connection of a key that was revoked, whichever lane it is on.
-    pub(super) fn close_revoked(&self, key_id: &str) {
+    pub(crate) fn close_revoked(&self, key_id: &str) {
         // Each gives up its own place when it hears of it; none is closed under the lock.
         let open: Vec<Connection> =
             self.listed().by_key.get(key_id).map_or(Vec::new(), |open| open.values().cloned().collect());
@@ -70,6 +70,6 @@ impl Drop for Place {
 }
 
 /// What is said to whoever uses a key that was revoked.
-pub(super) fn revoked(key_id: &str) -> WireError {
+pub(crate) fn revoked(key_id: &str) -> WireError {
     WireError::new(ErrorCode::Unauthenticated, format!("access key {key_id} was revoked"))
 }

@@ -12,11 +12,11 @@ use rheos_protocol::record::BadRecord;
 
 use super::Net;
 use super::connection::ended_early;
-use super::dispatch::{Action, Authenticated, Resource, authorise};
 use super::frames::{Frame, Frames};
-use super::route::Route;
+use crate::dispatch::{Action, Authenticated, Resource, authorise};
 use crate::identity::Principal;
 use crate::lane::Arrival;
+use crate::route::Route;
 
 /// Pieces of a stream that are taken in one call.
 const CHUNKS_AT_ONCE: usize = 64;
@@ -80,13 +80,19 @@ impl Puts<'_> {
     fn take(&mut self, frame: Frame) {
         let (stream, id) = (self.stream, frame.header.id);
         let arrival = match self.batch(frame) {
-            Ok(batch) => match self.route.lane_of(self.net, batch.header().incarnation, batch.header().shard) {
+            Ok(batch) => match self.lane_of(&batch) {
                 lane if lane == self.net.lane => Arrival::Put { stream, frame: id, batch },
                 lane => Arrival::PutAfar { lane, stream, frame: id, batch },
             },
             Err(error) => Arrival::PutRefused { stream, frame: id, error: Box::new(error) },
         };
         self.net.inbox.push(arrival);
+    }
+
+    /// This lane for a shard that is not known: its refusal has its turn there.
+    fn lane_of(&mut self, batch: &PutBatch) -> u16 {
+        let header = batch.header();
+        self.route.lane_of(&self.net.broker, header.incarnation, header.shard).unwrap_or(self.net.lane)
     }
 
     fn batch(&mut self, frame: Frame) -> Result<PutBatch, WireError> {
@@ -107,7 +113,7 @@ impl Puts<'_> {
         if self.allowed.contains(&incarnation) {
             return Ok(());
         }
-        let resource = Resource::incarnation(&self.net.streams, incarnation);
+        let resource = Resource::incarnation(&self.net.broker.streams, incarnation);
         authorise(self.principal, Action::PutRecords, &resource)?;
         if self.allowed.len() == ALLOWED_MAX {
             self.allowed.clear();

@@ -18,12 +18,12 @@ use tokio::time::sleep;
 
 use super::Net;
 use super::connection::ended_early;
-use super::dispatch::{Authenticated, allow};
 use super::frames::{Frame, Frames};
-use super::route::Route;
+use crate::dispatch::{Authenticated, allow};
 use crate::identity::Principal;
-use crate::lane::{Answer, Arrival, Subscribing};
+use crate::lane::{Answer, Arrival, PushWay, Subscribing};
 use crate::mesh::Asked;
+use crate::route::Route;
 
 /// Requests of one stream that have no answer yet; the next one is not read before one has.
 const UNANSWERED_MAX: usize = 256;
@@ -116,13 +116,15 @@ impl Subscriber<'_> {
     async fn subscribe(&mut self, id: u64, subscribe: Subscribe) {
         // Whoever sends the answers has gone only when the whole stream is on its way out.
         let Ok(answer) = self.answers.clone().reserve_owned().await else { return };
-        if let Err(error) = allow(&self.net.streams, self.principal, &Request::Subscribe(subscribe.clone())) {
+        if let Err(error) = allow(&self.net.broker.streams, self.principal, &Request::Subscribe(subscribe.clone())) {
             return drop(answer.send(Answer { id, reply: Reply::Error(error) }));
         }
-        let lane = self.route.lane_of(self.net, subscribe.incarnation, subscribe.shard);
+        let lane =
+            self.route.lane_of(&self.net.broker, subscribe.incarnation, subscribe.shard).unwrap_or(self.net.lane);
         self.lanes.insert(lane);
-        let (peer, connection) = (self.peer, self.connection.clone());
-        pass(self.net, lane, Subscribing::Subscribe { peer, connection, id, subscribe, answer }).await;
+        let (peer, is_own) = (self.peer, lane == self.net.lane);
+        let way = PushWay::Connection { connection: self.connection.clone(), is_own };
+        pass(self.net, lane, Subscribing::Subscribe { peer, way, id, subscribe, answer }).await;
     }
 
     async fn pass_all(&self, subscribing: impl Fn() -> Subscribing) {
@@ -141,7 +143,7 @@ async fn pass(net: &Net, lane: u16, subscribing: Subscribing) {
     if lane == net.lane {
         return net.inbox.push(Arrival::Subscribing(subscribing));
     }
-    let mesh = net.mesh.as_ref().expect("where there are other lanes there is a mesh");
+    let mesh = net.broker.mesh.as_ref().expect("where there are other lanes there is a mesh");
     let mut asked = Asked::Subscribing(subscribing);
     while let Err(refused) = mesh.try_ask(lane, asked) {
         asked = refused;

@@ -16,7 +16,7 @@ fn consumer(text: &str) -> ConsumerName {
 
 fn create_key(name: &str) -> CreateKey {
     let streams = vec![("orders".to_owned(), Access::ReadWrite)];
-    CreateKey { name: name.to_owned(), policy: KeyPolicy { everywhere: Access::None, streams } }
+    CreateKey { name: name.to_owned(), policy: KeyPolicy { everywhere: Access::None, streams }, account: None }
 }
 
 fn new_key() -> AccessKey {
@@ -146,7 +146,7 @@ fn keys_are_kept_until_they_are_revoked() {
 }
 
 #[test]
-fn a_catalog_from_before_there_were_consumers_keys_and_steps_opens() {
+fn a_catalog_from_before_there_were_all_of_these_tables_opens() {
     let (_scratch, directory) = new_directory();
     let (catalog, _) = open(&directory);
     let stream = run(catalog.create_stream(create("orders", 1), NOW_MS, 1)).expect("there is room");
@@ -154,7 +154,7 @@ fn a_catalog_from_before_there_were_consumers_keys_and_steps_opens() {
     let database = Database::open(directory.layout().catalog_path()).expect("nobody else has it");
     let transaction = database.begin_write().expect("it is writable");
     for table in transaction.list_tables().expect("it reads").collect::<Vec<_>>() {
-        if ["consumers", "keys", "scaling"].contains(&redb::TableHandle::name(&table)) {
+        if ["consumers", "keys", "scaling", "policies", "commitments"].contains(&redb::TableHandle::name(&table)) {
             transaction.delete_table(table).expect("it is there");
         }
     }
@@ -163,9 +163,10 @@ fn a_catalog_from_before_there_were_consumers_keys_and_steps_opens() {
     drop(database);
 
     let (catalog, at_start) = open(&directory);
-    assert_eq!((at_start.streams, at_start.consumers, at_start.keys), (vec![stream], vec![], vec![]));
+    assert_eq!((at_start.streams, at_start.consumers, at_start.keys), (vec![Arc::clone(&stream)], vec![], vec![]));
     run(catalog.register_consumer(&name("orders"), "billing", 0, NOW_MS)).expect("there is room");
     run(catalog.create_key(create_key("ingest"), new_key(), NOW_MS)).expect("there is room");
+    assert_eq!((run(catalog.policy(&stream, None)), run(catalog.commitment(None))), (Ok(None), Ok(None)));
     catalog.close();
     let (catalog, at_start) = open(&directory);
     assert_eq!((at_start.consumers.len(), at_start.keys.len()), (1, 1));

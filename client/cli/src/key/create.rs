@@ -4,7 +4,7 @@
 
 use clap::Args;
 use rheos_client::protocol::limits::GRANTS_MAX;
-use rheos_client::protocol::name::StreamName;
+use rheos_client::protocol::name::{AccountId, StreamName};
 use rheos_client::{Access, Client, ConnectOptions, KeyPolicy};
 use serde_json::json;
 
@@ -34,6 +34,10 @@ pub(crate) struct CreateCommand {
     /// It may do this with one stream: STREAM=read-write or STREAM=read-only; can be given again
     #[arg(long, value_name = "STREAM=ACCESS", value_parser = parse_grant)]
     grant: Vec<(String, Access)>,
+    /// The account that it works for through the Kinesis face: 12 digits; the broker's own (see rheos serve
+    /// --kinesis-account) where nothing is said
+    #[arg(long, value_name = "ACCOUNT")]
+    account: Option<AccountId>,
     /// The address at which others reach the broker, when it is not the one that is used here
     #[arg(long, value_name = "HOST:PORT")]
     address: Option<String>,
@@ -51,7 +55,8 @@ file that only you can read, keeps it (see rheos context).
 
 Examples:
   rheos key create billing --grant orders=read-write
-  rheos key create dashboard --read-only --address broker.example:4567 --no-context > dashboard.url";
+  rheos key create dashboard --read-only --address broker.example:4567 --no-context > dashboard.url
+  rheos key create partner --account 123456789012 --grant 123456789012/eu-west-1/orders=read-write";
 
 pub(super) async fn run(command: &CreateCommand, global: &Global) -> Result<(), Failure> {
     let policy = policy(command)?;
@@ -70,7 +75,7 @@ pub(super) async fn run(command: &CreateCommand, global: &Global) -> Result<(), 
 
     let client = broker::connect_with(global, options).await?;
     warn_of_slips(&client, &policy).await;
-    let created = client.create_key(&command.name, policy.clone()).await;
+    let created = client.create_key_of(command.account.as_ref(), &command.name, policy.clone()).await;
     client.close().await;
     let key = created?;
     let url = others.url_with(&key.id, &key.secret)?;
@@ -80,6 +85,7 @@ pub(super) async fn run(command: &CreateCommand, global: &Global) -> Result<(), 
         "name": command.name,
         "url": url,
         "context": keeper.as_ref().map(|(_, name)| name),
+        "account": command.account.as_ref().map(AccountId::as_str),
     });
     let printed = output::one(global.output, &url, &object);
     let kept = keeper.as_ref().map_or(Ok(()), |(contexts, name)| contexts.add(name, &url));
@@ -129,7 +135,9 @@ fn keeper(command: &CreateCommand) -> Result<Option<(Contexts, &str)>, Failure> 
 }
 
 fn tell(command: &CreateCommand, id: &str, policy: &KeyPolicy, context: Option<&str>, others: &ConnectOptions) {
-    note(&format!("key {} is made: id {id}, {}; its secret is not shown again", command.name, policy_text(policy)));
+    let of = command.account.as_ref().map_or(String::new(), |account| format!(" of account {account}"));
+    let what = policy_text(policy);
+    note(&format!("key {} is made{of}: id {id}, {what}; its secret is not shown again", command.name));
     if let Some(context) = context {
         note(&format!("context {context} keeps it: rheos --context {context} stream list"));
     }

@@ -19,11 +19,12 @@ pub(super) async fn run(global: &Global) -> Result<(), Failure> {
     let client = broker::connect(global).await?;
     let listed = client.list_keys().await;
     client.close().await;
-    output::list(global.output, &listed?, ["NAME", "ID", "CREATED", "ACCESS"], row, as_json)
+    output::list(global.output, &listed?, ["NAME", "ID", "CREATED", "ACCOUNT", "ACCESS"], row, as_json)
 }
 
-fn row(key: &KeyDescription) -> [String; 4] {
-    [key.name.clone(), key.id.clone(), show_time_ms(key.created_ms), policy_text(&key.policy)]
+fn row(key: &KeyDescription) -> [String; 5] {
+    let account = key.account.clone().unwrap_or_else(|| "own".to_owned());
+    [key.name.clone(), key.id.clone(), show_time_ms(key.created_ms), account, policy_text(&key.policy)]
 }
 
 fn as_json(key: &KeyDescription) -> Value {
@@ -32,6 +33,7 @@ fn as_json(key: &KeyDescription) -> Value {
         "id": key.id,
         "name": key.name,
         "created_ms": key.created_ms,
+        "account": key.account,
         "everywhere": access_text(key.policy.everywhere),
         "streams": granted.collect::<Map<String, Value>>(),
     })

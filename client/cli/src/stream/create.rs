@@ -16,7 +16,8 @@ use crate::units::{parse_bytes, parse_duration_ms, show_bytes, show_duration_ms}
 /// Make a stream
 #[derive(Debug, Args)]
 pub(crate) struct CreateCommand {
-    /// 1 to 128 of a-z A-Z 0-9 _ . -
+    /// 1 to 128 of a-z A-Z 0-9 _ . -; of another account or region than the broker's own ACCOUNT/REGION/NAME, as
+    /// everywhere: 123456789012/eu-west-1/orders
     name: String,
     /// Shards: each is an ordered log of its own, and records are spread over them by their key; 1 unless said, of an
     /// on-demand stream its fewest

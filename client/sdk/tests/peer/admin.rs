@@ -107,8 +107,8 @@ impl Admin {
         }
         self.keys_made += 1;
         let (id, secret) = (format!("RKMADE{:06}", self.keys_made), format!("made-secret-{}", self.keys_made));
-        let CreateKey { name, policy } = create;
-        self.keys.insert(id.clone(), KeyDescription { id: id.clone(), name, created_ms: ARRIVAL_MS, policy });
+        let CreateKey { name, policy, account } = create;
+        self.keys.insert(id.clone(), KeyDescription { id: id.clone(), name, created_ms: ARRIVAL_MS, policy, account });
         Ok(NewKey { id, secret })
     }
 

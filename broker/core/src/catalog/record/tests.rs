@@ -1,9 +1,9 @@
 //! The bytes are as drawn, and only what can be is believed.
 
-use rheos_protocol::message::{CreateStream, Limit, ShardBounds, Tag};
+use rheos_protocol::message::{CreateStream, Limit, ShardBounds, StreamFilter, Tag};
 
 use super::super::envelope::CHECKSUM_BYTES;
-use super::super::plan_stream;
+use super::super::{ShardMetric, plan_stream};
 use super::*;
 
 /// Kind, fewest and most shards.
@@ -16,7 +16,8 @@ fn planned(shards: u32) -> StreamRecord {
 
 fn fields(record: &StreamRecord) -> StreamFields {
     let StreamRecord { name, incarnation, created_ms, terms, log_count, shards, resharding, tags, .. } = record.clone();
-    StreamFields { name, incarnation, created_ms, terms, log_count, shards, resharding, tags }
+    let shard_metrics = record.shard_metrics;
+    StreamFields { name, incarnation, created_ms, terms, log_count, shards, resharding, tags, shard_metrics }
 }
 
 /// Numbers that look random and are the same in every run (xorshift64).
@@ -124,6 +125,37 @@ fn a_record_from_before_there_were_modes_is_of_a_provisioned_stream() {
     bytes.extend_from_slice(&CHECKSUM_BEFORE_MODES.to_le_bytes());
     let record = StreamRecord::decode(&bytes).expect("it was whole then");
     assert_eq!((record.terms.mode, record), (StreamMode::Provisioned, golden()));
+}
+
+#[test]
+fn what_is_monitored_is_kept_and_a_record_without_it_is_of_a_stream_that_is_not() {
+    let monitored = |metrics| golden().monitoring(metrics).expect("it was not");
+    let some = [ShardMetric::OutgoingBytes, ShardMetric::IteratorAgeMilliseconds].into_iter().collect();
+    for metrics in [ShardMetrics::ALL, some] {
+        let record = monitored(metrics);
+        assert_eq!(record.encode().len(), golden_bytes().len() + 1);
+        assert_eq!(StreamRecord::decode(&record.encode()), Ok(record.clone()));
+        assert_eq!(record.monitoring(metrics), None, "it is so already");
+        assert_eq!(record.monitoring(ShardMetrics::NONE), Some(golden()));
+    }
+    let mut bytes = monitored(some).encode();
+    bytes.truncate(bytes.len() - CHECKSUM_BYTES - 1);
+    let unknown = seal(MAGIC, VERSION, 0, |out| {
+        out.extend_from_slice(&bytes[8..]);
+        out.push(0x80);
+    });
+    assert!(StreamRecord::decode(&unknown).expect_err("no metric has it").to_string().contains("metric"));
+}
+
+#[test]
+fn a_stream_of_another_account_has_a_record_like_any() {
+    let name = "123456789012/eu-west-1/orders";
+    let create = CreateStream { name: name.to_owned(), shards: 2, ..CreateStream::default() };
+    let record = plan_stream(&create, 1_700_000_000_123, 7, 2, None).expect("it is in range");
+    assert_eq!(StreamRecord::decode(&record.encode()), Ok(record.clone()));
+    assert_eq!((record.summary().name, record.name.base()), (name.to_owned(), "orders"));
+    let begins = |prefix: &str| StreamFilter { name_prefix: prefix.to_owned(), ..StreamFilter::default() };
+    assert!(record.passes(&begins("123456789012/eu-west-1/")) && !record.passes(&begins("orders")));
 }
 
 #[test]

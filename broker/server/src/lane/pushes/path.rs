@@ -1,23 +1,24 @@
-//! The way to one connection of subscribers: its push streams, and what QUIC holds of what was pushed.
+//! The way to one connection of subscribers, or to somebody on another thread: what was pushed and is still held.
 //!
-//! What must hold: frames stand on their stream whole and in order; bytes are charged from when QUIC takes
-//! them until it lets go; whoever waits for room hears of it.
+//! What must hold: what is pushed arrives whole and in order; bytes are charged from when they are handed on until
+//! nobody holds them any more; whoever waits for room hears of it.
 
-use std::collections::{BTreeSet, VecDeque};
-use std::future::Future;
-use std::pin::pin;
+mod quic;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Wake, Waker};
 
-use bytes::Bytes;
-use quinn::{Connection, SendStream};
-use rheos_protocol::error::ErrorCode;
-use rheos_protocol::limits::PUSH_STREAMS_MAX;
-use tracing::debug;
+use bytes::{BufMut, Bytes, BytesMut};
+use quinn::Connection;
+use rheos_core::fanout::SubscriptionId;
+use rheos_protocol::frame::{FRAME_HEADER_BYTES, FrameHeader, kind};
+use rheos_protocol::message::{Push, PushEnd, Reply};
+use tokio::sync::mpsc::UnboundedSender;
 
 use crate::lane::inbox::{Arrival, Inbox};
-use crate::net::close_code;
+use quic::QuicPushes;
 
 /// The least that a connection may have been given and not acknowledged; and what one starts with.
 pub(super) const WINDOW_BYTES_LEAST: usize = 64 << 10;
@@ -26,19 +27,31 @@ const WINDOW_BYTES_FIRST: usize = 1 << 20;
 const WINDOW_BYTES_MAX: usize = 8 << 20;
 /// A connection that takes nothing for this long is closed.
 const STALLED_MS_MAX: u64 = 10_000;
-/// Pushes give way to everything else on a connection.
-const PUSH_PRIORITY: i32 = -1;
+
+/// Where what is pushed goes.
+#[derive(Debug)]
+pub(crate) enum PushWay {
+    /// Over a connection of this lane, or of another.
+    Connection { connection: Connection, is_own: bool },
+    /// To a task on another thread. What waits there is bounded by the credit that it gives, and by the window.
+    Apart(UnboundedSender<PushedApart>),
+}
+
+/// What is pushed to another thread.
+#[derive(Debug)]
+pub(crate) enum PushedApart {
+    /// Batches, whole and as they are stored; their bytes are charged until they are dropped.
+    Batches { fields: Push, batches: Vec<Bytes> },
+    /// The last that comes.
+    End(PushEnd),
+}
 
 /// A connection with subscriptions.
 pub(super) struct Path {
     /// Its subscription streams.
     pub(super) peers: BTreeSet<u64>,
-    connection: Connection,
-    /// One where the connection belongs to another lane, so that the lanes together open few.
-    streams: Vec<PushStream>,
+    carrier: Carrier,
     held: Arc<Held>,
-    /// Woken when it takes bytes again.
-    waker: Waker,
     window_bytes: usize,
     /// What it had taken when that was last looked at.
     taken_bytes: usize,
@@ -46,15 +59,12 @@ pub(super) struct Path {
     stalled_boot_ms: Option<u64>,
 }
 
-#[derive(Default)]
-struct PushStream {
-    /// None until the peer lets it be opened.
-    send: Option<SendStream>,
-    /// What QUIC did not take yet: the rest of what was given in one turn, and ends.
-    waiting: VecDeque<Bytes>,
+enum Carrier {
+    Quic(QuicPushes),
+    Apart(UnboundedSender<PushedApart>),
 }
 
-/// What QUIC holds of pushes to one connection.
+/// What is held of pushes to one connection.
 struct Held {
     bytes: AtomicUsize,
     /// Bytes that were let go so far; it may wrap.
@@ -65,15 +75,15 @@ struct Held {
     inbox: Inbox,
 }
 
-/// Bytes of a push, charged to a connection until QUIC lets go of them.
+/// Bytes of a push, charged to a connection until nobody holds them.
 struct Charged {
     bytes: Bytes,
     held: Arc<Held>,
 }
 
 impl Path {
-    /// The way to a connection of this lane, or of another.
-    pub(super) fn new(number: u64, connection: Connection, is_own: bool, inbox: Inbox) -> Path {
+    /// The way that has this number.
+    pub(super) fn new(number: u64, way: PushWay, inbox: Inbox) -> Path {
         let held = Arc::new(Held {
             bytes: AtomicUsize::new(0),
             taken: AtomicUsize::new(0),
@@ -82,13 +92,17 @@ impl Path {
             inbox,
         });
         let waker = Waker::from(Arc::new(Writable(Arc::clone(&held))));
-        let streams = (0..if is_own { PUSH_STREAMS_MAX } else { 1 }).map(|_| PushStream::default()).collect();
-        let (peers, window_bytes) = (BTreeSet::new(), WINDOW_BYTES_FIRST);
-        Path { peers, connection, streams, held, waker, window_bytes, taken_bytes: 0, stalled_boot_ms: None }
+        let (carrier, window_bytes) = match way {
+            PushWay::Connection { connection, is_own } => {
+                (Carrier::Quic(QuicPushes::new(connection, is_own, waker)), WINDOW_BYTES_FIRST)
+            }
+            PushWay::Apart(sender) => (Carrier::Apart(sender), WINDOW_BYTES_MAX),
+        };
+        Path { peers: BTreeSet::new(), carrier, held, window_bytes, taken_bytes: 0, stalled_boot_ms: None }
     }
 
-    /// The same bytes, charged to this connection until QUIC lets go of them.
-    pub(super) fn charge(&self, bytes: Bytes) -> Bytes {
+    /// The same bytes, charged to this connection until nobody holds them.
+    fn charge(&self, bytes: Bytes) -> Bytes {
         self.held.bytes.fetch_add(bytes.len(), Ordering::Relaxed);
         Bytes::from_owner(Charged { bytes, held: Arc::clone(&self.held) })
     }
@@ -107,74 +121,78 @@ impl Path {
         room()
     }
 
-    /// Bytes that it was given and QUIC has not let go of.
+    /// Bytes that it was given and that are still held.
     pub(super) fn held_bytes(&self) -> usize {
         self.held.bytes.load(Ordering::Relaxed)
     }
 
+    /// Whether something that it was given waits to be handed on.
     pub(super) fn is_blocked(&self) -> bool {
-        self.streams.iter().any(|stream| !stream.waiting.is_empty())
+        matches!(&self.carrier, Carrier::Quic(pushes) if pushes.is_blocked())
     }
 
-    /// Gives pieces to the stream of a shard.
-    pub(super) fn send(&mut self, shard: u32, pieces: impl IntoIterator<Item = Bytes>) {
-        let count = self.streams.len();
-        let stream = &mut self.streams[shard as usize % count];
-        stream.waiting.extend(pieces);
-        stream.send(&self.connection, &self.waker);
+    /// Pushes batches of a shard to a subscription.
+    pub(super) fn push(&mut self, id: SubscriptionId, shard: u32, fields: Push, batches: Vec<Bytes>) {
+        let batches = batches.into_iter().map(|batch| self.charge(batch)).collect();
+        match &mut self.carrier {
+            Carrier::Quic(pushes) => pushes.send(shard, frames(id, &fields, batches)),
+            // Whoever has gone says so in its turn.
+            Carrier::Apart(sender) => drop(sender.send(PushedApart::Batches { fields, batches })),
+        }
     }
 
-    /// Gives QUIC what waits. False when something still does.
+    /// Says that a subscription has ended.
+    pub(super) fn end(&mut self, id: SubscriptionId, shard: u32, end: PushEnd) {
+        match &mut self.carrier {
+            Carrier::Quic(pushes) => {
+                let mut out = BytesMut::new();
+                Reply::PushEnd(end).write(id.id, &mut out);
+                pushes.send(shard, vec![out.freeze()]);
+            }
+            Carrier::Apart(sender) => drop(sender.send(PushedApart::End(end))),
+        }
+    }
+
+    /// Hands on what waits. False when something still does.
     pub(super) fn send_waiting(&mut self) -> bool {
-        for stream in &mut self.streams {
-            stream.send(&self.connection, &self.waker);
+        if let Carrier::Quic(pushes) = &mut self.carrier {
+            pushes.send_waiting();
         }
         !self.is_blocked()
     }
 
+    /// Time has passed: the window follows the path, and a connection that takes nothing is closed. Who is on
+    /// another thread looks after its own.
     pub(super) fn follow(&mut self, boot_ms: u64, fair: usize) {
-        let taken = self.held.taken.load(Ordering::Relaxed);
         let owes = self.held.bytes.load(Ordering::Relaxed) > 0 || self.is_blocked();
+        let Carrier::Quic(pushes) = &mut self.carrier else {
+            self.window_bytes = WINDOW_BYTES_MAX.min(fair);
+            return;
+        };
+        let taken = self.held.taken.load(Ordering::Relaxed);
         if taken != self.taken_bytes || !owes {
             (self.taken_bytes, self.stalled_boot_ms) = (taken, None);
         } else if boot_ms.saturating_sub(*self.stalled_boot_ms.get_or_insert(boot_ms)) >= STALLED_MS_MAX {
-            let message = format!("nothing of what was pushed was taken for {} s", STALLED_MS_MAX / 1_000);
-            debug!(peer = %self.connection.remote_address(), "connection closed: {message}");
-            self.connection.close(close_code(ErrorCode::LimitExceeded), message.as_bytes());
+            pushes.close(&format!("nothing of what was pushed was taken for {} s", STALLED_MS_MAX / 1_000));
         }
         if owes {
-            let under_way = usize::try_from(self.connection.stats().path.cwnd).unwrap_or(WINDOW_BYTES_MAX);
-            self.window_bytes = (2 * under_way).clamp(WINDOW_BYTES_LEAST, WINDOW_BYTES_MAX).min(fair);
+            let wanted = pushes.under_way_bytes().map_or(WINDOW_BYTES_MAX, |under_way| 2 * under_way);
+            self.window_bytes = wanted.clamp(WINDOW_BYTES_LEAST, WINDOW_BYTES_MAX).min(fair);
         }
         // A peer that does not let streams be opened says nothing when it does.
-        self.send_waiting();
+        pushes.send_waiting();
     }
 }
 
-impl PushStream {
-    /// Gives QUIC what waits, as far as it takes it. A connection that is lost takes everything.
-    fn send(&mut self, connection: &Connection, waker: &Waker) {
-        let mut cx = Context::from_waker(waker);
-        if self.send.is_none() && !self.waiting.is_empty() {
-            match pin!(connection.open_uni()).poll(&mut cx) {
-                Poll::Ready(Ok(send)) => {
-                    let _ = send.set_priority(PUSH_PRIORITY);
-                    self.send = Some(send);
-                }
-                Poll::Ready(Err(_)) => return self.waiting.clear(),
-                Poll::Pending => return,
-            }
-        }
-        let Some(send) = &mut self.send else { return };
-        while !self.waiting.is_empty() {
-            let written = pin!(send.write_chunks(self.waiting.make_contiguous())).poll(&mut cx);
-            match written {
-                Poll::Ready(Ok(written)) => drop(self.waiting.drain(..written.chunks)),
-                Poll::Ready(Err(_)) => self.waiting.clear(),
-                Poll::Pending => return,
-            }
-        }
-    }
+/// A push as it stands on its stream.
+fn frames(id: SubscriptionId, fields: &Push, batches: Vec<Bytes>) -> Vec<Bytes> {
+    let mut payload = BytesMut::with_capacity(32);
+    fields.encode_fields(&mut payload);
+    let mut head = BytesMut::with_capacity(FRAME_HEADER_BYTES + payload.len());
+    let len = (payload.len() + batches.iter().map(Bytes::len).sum::<usize>()) as u32;
+    FrameHeader { len, kind: kind::PUSH, id: id.id }.encode(&mut head);
+    head.put_slice(&payload);
+    std::iter::once(head.freeze()).chain(batches).collect()
 }
 
 impl AsRef<[u8]> for Charged {

@@ -4,7 +4,8 @@ use rheos_core::catalog::{Reshard, StreamRecord};
 use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::message::{MergeShards, Reply, SplitShard, UpdateShardCount};
 
-use super::{Authenticated, Net, describe, in_turn, stream_name};
+use super::{Authenticated, describe, in_turn, stream_name};
+use crate::broker::Broker;
 use crate::identity::Principal;
 
 /// What is asked, once the stream is known.
@@ -15,11 +16,15 @@ pub(super) enum Asked {
 }
 
 /// Reshards a stream, and answers when that is done or was undone.
-pub(super) async fn perform(net: &Net, principal: &Authenticated<Principal>, asked: Asked) -> Result<Reply, WireError> {
-    let order = in_turn(net, principal).await?;
-    let stream = net.streams.named(&stream_name(asked.stream())?)?;
-    let record = net.resharder.reshard(order, stream.name.clone(), asked.reshard(&stream)?, None).await?;
-    Ok(Reply::Stream(describe(net, &record)))
+pub(super) async fn perform(
+    broker: &Broker,
+    principal: &Authenticated<Principal>,
+    asked: Asked,
+) -> Result<Reply, WireError> {
+    let order = in_turn(broker, principal).await?;
+    let stream = broker.streams.named(&stream_name(asked.stream())?)?;
+    let record = broker.resharder.reshard(order, stream.name.clone(), asked.reshard(&stream)?, None).await?;
+    Ok(Reply::Stream(describe(broker, &record)))
 }
 
 impl Asked {

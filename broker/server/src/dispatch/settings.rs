@@ -17,55 +17,56 @@ use tracing::info;
 
 use super::authority::Authenticated;
 use super::consumers::consumer_name;
-use super::{Net, describe, in_turn, stream_name};
+use super::{describe, in_turn, stream_name};
+use crate::broker::Broker;
 use crate::identity::Principal;
 use crate::lane::Arrival;
 use crate::stopping::going_away;
 use crate::streams::Streams;
 
 pub(super) async fn update(
-    net: &Net,
+    broker: &Broker,
     principal: &Authenticated<Principal>,
     update: UpdateStream,
 ) -> Result<Reply, WireError> {
-    let _order = in_turn(net, principal).await?;
-    let before = net.streams.named(&stream_name(&update.stream)?)?;
-    let horizon_ms = horizon_ms(net, &before).await?;
+    let _order = in_turn(broker, principal).await?;
+    let before = broker.streams.named(&stream_name(&update.stream)?)?;
+    let horizon_ms = horizon_ms(broker, &before).await?;
     if let Some(changed) = before.update(&update, horizon_ms)? {
-        net.resharder.reservations.admit_stream(&changed)?;
+        broker.resharder.reservations.admit_stream(&changed)?;
     }
-    let record = net.catalog.update_stream(&before.name, update, horizon_ms).await?;
-    publish(net, &record).await?;
+    let record = broker.catalog.update_stream(&before.name, update, horizon_ms).await?;
+    publish(broker, &record).await?;
     if record != before {
         info!(stream = %record.name, by = principal.principal().name, terms = ?record.terms, "terms changed");
     }
-    Ok(Reply::Stream(describe(net, &record)))
+    Ok(Reply::Stream(describe(broker, &record)))
 }
 
 pub(super) async fn change_tags(
-    net: &Net,
+    broker: &Broker,
     principal: &Authenticated<Principal>,
     change: ChangeTags,
 ) -> Result<Reply, WireError> {
-    let _order = in_turn(net, principal).await?;
+    let _order = in_turn(broker, principal).await?;
     let ChangeTags { of, set, remove } = change;
     let stream = stream_name(&of.stream)?;
     match of.consumer {
-        None => publish(net, &net.catalog.tag_stream(&stream, set, remove).await?).await?,
+        None => publish(broker, &broker.catalog.tag_stream(&stream, set, remove).await?).await?,
         Some(consumer) => {
             let consumer = consumer_name(&consumer)?;
-            net.consumers.add(net.catalog.tag_consumer(&stream, &consumer, set, remove).await?);
+            broker.consumers.add(broker.catalog.tag_consumer(&stream, &consumer, set, remove).await?);
         }
     }
     Ok(Reply::Done)
 }
 
-pub(super) fn list_tags(net: &Net, of: &Tagged) -> Result<Reply, WireError> {
-    let stream = net.streams.named(&stream_name(&of.stream)?)?;
+pub(super) fn list_tags(broker: &Broker, of: &Tagged) -> Result<Reply, WireError> {
+    let stream = broker.streams.named(&stream_name(&of.stream)?)?;
     let list = |tags: &Tags| Ok(Reply::Tags(tags.list()));
     let Some(consumer) = &of.consumer else { return list(&stream.tags) };
     let name = consumer_name(consumer)?;
-    let record = net.consumers.named(stream.incarnation, &name);
+    let record = broker.consumers.named(stream.incarnation, &name);
     list(&record.ok_or_else(|| consumer_not_found(&stream.name, &name))?.tags)
 }
 
@@ -86,21 +87,21 @@ pub(super) fn list_streams(
 }
 
 /// Lets everybody know what the catalog says of a stream now: first the lanes, then who looks it up.
-async fn publish(net: &Net, record: &Arc<StreamRecord>) -> Result<(), WireError> {
-    net.tell(record, |done| Arrival::StreamUpdated { record: Arc::clone(record), done }).await?;
-    net.streams.change(Arc::clone(record));
+async fn publish(broker: &Broker, record: &Arc<StreamRecord>) -> Result<(), WireError> {
+    broker.tell(record, |done| Arrival::StreamUpdated { record: Arc::clone(record), done }).await?;
+    broker.streams.change(Arc::clone(record));
     Ok(())
 }
 
 /// The time before which everything of a stream has expired, by the clocks of all its logs: none of them is
 /// thereby to lose what it still has.
-async fn horizon_ms(net: &Net, stream: &StreamRecord) -> Result<u64, WireError> {
+async fn horizon_ms(broker: &Broker, stream: &StreamRecord) -> Result<u64, WireError> {
     let ask = |lane| {
         let (told, horizon) = oneshot::channel();
-        net.inboxes.of_lane(lane).push(Arrival::HorizonOf { incarnation: stream.incarnation, told });
+        broker.inboxes.of_lane(lane).push(Arrival::HorizonOf { incarnation: stream.incarnation, told });
         horizon
     };
-    let asked: Vec<_> = lanes_of(stream.incarnation, stream.log_count, net.lanes).map(ask).collect();
+    let asked: Vec<_> = lanes_of(stream.incarnation, stream.log_count, broker.lanes).map(ask).collect();
     let mut least = None;
     for horizon in asked {
         least = [least, horizon.await.map_err(|_| going_away())?].into_iter().flatten().min();

@@ -10,51 +10,52 @@ use rheos_protocol::message::{CreateKey, NewKey, Reply};
 use tracing::info;
 
 use super::authority::Authenticated;
-use super::{Net, in_turn, page_len};
+use super::{in_turn, page_len};
+use crate::broker::Broker;
 use crate::clock;
 use crate::identity::{AccessKey, Principal};
 
 pub(super) async fn create(
-    net: &Net,
+    broker: &Broker,
     principal: &Authenticated<Principal>,
     create: CreateKey,
 ) -> Result<Reply, WireError> {
-    let _order = in_turn(net, principal).await?;
-    if net.identity.is_admins(&create.name) {
+    let _order = in_turn(broker, principal).await?;
+    if broker.identity.is_admins(&create.name) {
         let message = format!("{} is the administrator's own key; choose another name", create.name);
         return Err(WireError::new(ErrorCode::KeyExists, message));
     }
     let key = AccessKey::generate().map_err(|error| crate::internal_error(&error.to_string()))?;
-    let record = net.catalog.create_key(create, key, clock::now().wall_ms).await?;
-    net.identity.add_key(&record);
+    let record = broker.catalog.create_key(create, key, clock::now().wall_ms).await?;
+    broker.identity.add_key(&record);
     info!(key = %record.name, id = record.id, by = principal.principal().name, "access key created");
     Ok(Reply::Key(NewKey { id: record.id.clone(), secret: record.secret.clone() }))
 }
 
-pub(super) fn list(net: &Net, after: &str, limit: u32) -> Reply {
-    let (page, more) = net.identity.keys_page(after, page_len(limit));
+pub(super) fn list(broker: &Broker, after: &str, limit: u32) -> Reply {
+    let (page, more) = broker.identity.keys_page(after, page_len(limit));
     Reply::Keys(page, more)
 }
 
 /// Who revokes its own key is not told that it was done: its connection ends with the others.
 pub(super) async fn revoke(
-    net: &Net,
+    broker: &Broker,
     principal: &Authenticated<Principal>,
     id_or_name: &str,
 ) -> Result<Reply, WireError> {
-    let _order = in_turn(net, principal).await?;
-    if net.identity.is_admins(id_or_name) {
+    let _order = in_turn(broker, principal).await?;
+    if broker.identity.is_admins(id_or_name) {
         let message =
             "the administrator's own key cannot be revoked: it is kept in the data directory, not in the catalog";
         return Err(WireError::new(ErrorCode::BadRequest, message));
     }
-    let live = net.identity.live_key_id(id_or_name);
-    let outcome = net.catalog.revoke_key(id_or_name).await;
+    let live = broker.identity.live_key_id(id_or_name);
+    let outcome = broker.catalog.revoke_key(id_or_name).await;
     match (outcome.as_ref().map_err(|error| error.code), live) {
         // Where the catalog has lost it without a word, or perhaps has, nobody goes on with it.
         (Ok(_) | Err(ErrorCode::KeyNotFound | ErrorCode::Indeterminate), Some(id)) => {
-            net.identity.revoke_key(&id);
-            net.connections.close_revoked(&id);
+            broker.identity.revoke_key(&id);
+            broker.connections.close_revoked(&id);
             info!(key = id_or_name, id, by = principal.principal().name, "access key revoked");
             match outcome {
                 Err(error) if error.code == ErrorCode::Indeterminate => Err(error),

@@ -7,29 +7,55 @@
 use std::sync::Arc;
 
 use rheos_core::catalog::StreamRecord;
+use rheos_kinesis::signature::{BodyDigest, Claim};
 use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::message::{Access, Hello, KeyPolicy};
-use rheos_protocol::name::StreamName;
+use rheos_protocol::name::{Region, StreamName};
 
 use crate::identity::{BrokerIdentity, Principal};
 use crate::streams::Streams;
 
 /// Proof that a peer is who it says. Made here alone, by a Hello that holds.
 #[derive(Debug)]
-pub(in crate::net) struct Authenticated<T>(T);
+pub(crate) struct Authenticated<T>(T);
 
 impl Authenticated<Principal> {
     /// The principal whose Hello this is, when its proof holds for this connection.
-    pub(in crate::net) fn hello(
-        identity: &BrokerIdentity,
-        hello: &Hello,
-        exporter: &[u8; 32],
-        dev: bool,
-    ) -> Option<Self> {
+    pub(crate) fn hello(identity: &BrokerIdentity, hello: &Hello, exporter: &[u8; 32], dev: bool) -> Option<Self> {
         let proved = identity.verify_hello(&hello.key_id, &hello.proof, exporter);
+        proved.map(Authenticated).or_else(|| dev.then(|| Authenticated::anybody(&hello.key_id)))
+    }
+
+    /// The principal whose key has signed a request of the Kinesis face, and the region that it was signed for, where
+    /// that is spelled as one. In development mode any signature will do, and a key that there is keeps its policy.
+    ///
+    /// # Errors
+    /// AWS's, for a signature that does not hold.
+    pub(crate) fn signed(
+        identity: &BrokerIdentity,
+        claim: &Claim<'_>,
+        body: &BodyDigest,
+        now_s: u64,
+        dev: bool,
+    ) -> Result<(Self, Option<Region>), rheos_kinesis::error::Error> {
+        let mut principal = None;
+        let proved = claim.verify(body, now_s, |id| {
+            let (secret, of_key) = identity.signing_key(id)?;
+            principal = Some(of_key);
+            Some(secret)
+        });
+        match (proved, principal) {
+            (Ok(signed), Some(principal)) => Ok((Authenticated(principal), Some(signed.region))),
+            (Err(_), _) if dev => Ok((Authenticated::anybody(claim.key_id()), claim.region())),
+            (Err(error), _) => Err(error),
+            (Ok(_), None) => unreachable!("a signature is proved with a key's secret"),
+        }
+    }
+
+    /// Whoever says to be somebody, where that is enough.
+    fn anybody(key_id: &str) -> Self {
         let policy = KeyPolicy::everywhere(Access::Admin);
-        let anybody = || Principal { key_id: hello.key_id.clone(), name: "dev".to_owned(), policy };
-        proved.or_else(|| dev.then(anybody)).map(Authenticated)
+        Authenticated(Principal { key_id: key_id.to_owned(), name: "dev".to_owned(), policy, account: None })
     }
 
     /// Whoever a test says.
@@ -39,14 +65,14 @@ impl Authenticated<Principal> {
     }
 
     /// Who it is.
-    pub(in crate::net) fn principal(&self) -> &Principal {
+    pub(crate) fn principal(&self) -> &Principal {
         &self.0
     }
 }
 
 /// What a principal may be allowed to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::net) enum Action {
+pub(crate) enum Action {
     Ping,
     CreateStream,
     DescribeStream,
@@ -118,7 +144,7 @@ impl Action {
 
 /// On what, resolved: cannot be made of an incarnation without looking whose it is.
 #[derive(Debug, Clone)]
-pub(in crate::net) struct Resource(Resolved);
+pub(crate) struct Resource(Resolved);
 
 #[derive(Debug, Clone)]
 enum Resolved {
@@ -132,7 +158,7 @@ enum Resolved {
 
 impl Resource {
     /// The broker itself.
-    pub(in crate::net) fn broker() -> Resource {
+    pub(crate) fn broker() -> Resource {
         Resource(Resolved::Broker)
     }
 
@@ -140,12 +166,17 @@ impl Resource {
     ///
     /// # Errors
     /// `BadRequest` when it is no name.
-    pub(in crate::net) fn stream(name: &str) -> Result<Resource, WireError> {
+    pub(crate) fn stream(name: &str) -> Result<Resource, WireError> {
         Ok(Resource(Resolved::Stream(super::stream_name(name)?)))
     }
 
+    /// The stream of this name, which need not exist.
+    pub(crate) fn of(name: &StreamName) -> Resource {
+        Resource(Resolved::Stream(name.clone()))
+    }
+
     /// The stream of which this is a life.
-    pub(in crate::net) fn incarnation(streams: &Streams, incarnation: u64) -> Resource {
+    pub(crate) fn incarnation(streams: &Streams, incarnation: u64) -> Resource {
         Resource(Resolved::Life(incarnation, streams.by_incarnation(incarnation)))
     }
 }
@@ -155,13 +186,13 @@ impl Resource {
 /// # Errors
 /// `Denied`, which says which grant is missing. `StreamNotFound` for a life that there is not, to who may see
 /// every stream.
-pub(in crate::net) fn authorise(
+pub(crate) fn authorise(
     principal: &Authenticated<Principal>,
     action: Action,
     resource: &Resource,
 ) -> Result<(), WireError> {
     let (words, need) = action.row();
-    let Principal { key_id, name, policy } = &principal.0;
+    let Principal { key_id, name, policy, .. } = &principal.0;
     let with_resource = match &resource.0 {
         Resolved::Broker => policy.everywhere,
         Resolved::Stream(stream) => policy.with_stream(stream.as_str()),

@@ -32,7 +32,7 @@ fn principals() -> [Authenticated<Principal>; 7] {
         ("writer-of-another", on(OTHER.0, Access::ReadWrite)),
     ]
     .map(|(name, policy)| {
-        Authenticated::assumed(Principal { key_id: format!("RK{name}"), name: name.to_owned(), policy })
+        Authenticated::assumed(Principal { key_id: format!("RK{name}"), name: name.to_owned(), policy, account: None })
     })
 }
 
@@ -101,7 +101,7 @@ fn every_request() -> Vec<Request> {
         subscribe_to(STREAM.1),
         Request::Credit(1),
         Request::Unsubscribe,
-        Request::CreateKey(CreateKey { name: "k".to_owned(), policy: KeyPolicy::default() }),
+        Request::CreateKey(CreateKey { name: "k".to_owned(), ..CreateKey::default() }),
         Request::ListKeys { after: String::new(), limit: 1 },
         Request::RevokeKey("k".to_owned()),
         Request::SplitShard(SplitShard { stream: STREAM.0.to_owned(), shard: 0, at: None }),

@@ -5,27 +5,27 @@ use std::sync::Arc;
 use rheos_core::catalog::StreamRecord;
 use rheos_core::lanes::lane_of;
 
-use super::Net;
+use crate::broker::Broker;
 
 /// Finds lanes, and remembers the stream it was last asked of.
 #[derive(Debug, Default)]
-pub(super) struct Route {
+pub(crate) struct Route {
     last: Option<Arc<StreamRecord>>,
 }
 
 impl Route {
-    /// The lane that serves a shard; this one for a shard that is not known, which it then refuses.
-    pub(super) fn lane_of(&mut self, net: &Net, incarnation: u64, shard: u32) -> u16 {
+    /// The lane that serves a shard; `None` for a shard that is not known, which any lane then refuses.
+    pub(crate) fn lane_of(&mut self, broker: &Broker, incarnation: u64, shard: u32) -> Option<u16> {
         // All that the only lane does about lanes.
-        if net.lanes == 1 {
-            return net.lane;
+        if broker.lanes == 1 {
+            return Some(0);
         }
         let log = self.log_of(incarnation, shard).or_else(|| {
             // Another life, or a shard that has come since.
-            self.last = net.streams.by_incarnation(incarnation);
+            self.last = broker.streams.by_incarnation(incarnation);
             self.log_of(incarnation, shard)
         });
-        log.map_or(net.lane, |log| lane_of(incarnation, log, net.lanes))
+        log.map(|log| lane_of(incarnation, log, broker.lanes))
     }
 
     fn log_of(&self, incarnation: u64, shard: u32) -> Option<u32> {

@@ -6,14 +6,11 @@
 mod authority;
 mod consumers;
 mod keys;
-mod metrics;
 mod reshard;
 mod settings;
 
 use std::sync::Arc;
 
-use bytes::BytesMut;
-use quinn::SendStream;
 use rheos_core::catalog::StreamRecord;
 use rheos_core::lanes::lane_of;
 use rheos_protocol::error::{ErrorCode, WireError};
@@ -22,19 +19,17 @@ use rheos_protocol::message::{Reply, Request, StreamDescription};
 use rheos_protocol::name::StreamName;
 use tokio::sync::OwnedMutexGuard;
 
-use super::connections::revoked;
-use super::frames::Frame;
-use super::share::Share;
-use super::{Net, reading};
+use crate::broker::Broker;
 use crate::clock;
 use crate::files::FileJob;
 use crate::identity::Principal;
 use crate::lane::Arrival;
+use crate::net::revoked;
 use crate::streams::Streams;
 
 use reshard::Asked;
 
-pub(super) use authority::{Action, Authenticated, Resource, authorise};
+pub(crate) use authority::{Action, Authenticated, Resource, authorise};
 
 /// The action and the resource of a request; `None` for what is no request of its own on an admitted
 /// connection: Hello is said once, credit and the end of a subscription belong to a subscription stream.
@@ -71,41 +66,8 @@ fn needs(streams: &Streams, request: &Request) -> Result<Option<(Action, Resourc
     }))
 }
 
-/// Answers one request on its own stream. An error is the connection's end.
-pub(super) async fn request(
-    mut send: SendStream,
-    net: &Arc<Net>,
-    principal: &Authenticated<Principal>,
-    share: &Share,
-    frame: Frame,
-) -> Result<(), WireError> {
-    let id = frame.header.id;
-    let request = Request::decode(frame.header.kind, &frame.payload)
-        .map_err(|malformed| WireError::new(ErrorCode::BadFrame, malformed.to_string()))?;
-    let allowed = request.ok_or_else(|| unsupported(frame.header.kind)).and_then(|request| {
-        allow(&net.streams, principal, &request)?;
-        Ok(request)
-    });
-    let outcome = match allowed {
-        Ok(Request::Read(read)) => match reading::read(net, share, read).await {
-            // Batches go out as they lie in memory.
-            Ok(read) => return read.send(share, &mut send, id).await,
-            Err(error) => Err(error),
-        },
-        Ok(Request::ReadMetrics) => match net.metrics.page().await {
-            Ok(page) => return share.answer(&mut send, &mut metrics::frames(&page, id)).await,
-            Err(error) => Err(error),
-        },
-        Ok(request) => perform(net, principal, request).await,
-        Err(error) => Err(error),
-    };
-    let mut out = BytesMut::new();
-    outcome.unwrap_or_else(Reply::Error).write(id, &mut out);
-    share.answer(&mut send, &mut [out.freeze()]).await
-}
-
 /// Whether the principal may have a request performed.
-pub(super) fn allow(
+pub(crate) fn allow(
     streams: &Streams,
     principal: &Authenticated<Principal>,
     request: &Request,
@@ -114,67 +76,73 @@ pub(super) fn allow(
     authorise(principal, action, &resource)
 }
 
-async fn perform(net: &Net, principal: &Authenticated<Principal>, request: Request) -> Result<Reply, WireError> {
+/// Performs a request that was allowed. Reads, puts, subscriptions and the metrics are no such requests: their answers
+/// are no replies of one frame.
+pub(crate) async fn perform(
+    broker: &Broker,
+    principal: &Authenticated<Principal>,
+    request: Request,
+) -> Result<Reply, WireError> {
     match request {
         Request::Ping => Ok(Reply::Pong),
         Request::CreateStream(create) => {
-            let _order = in_turn(net, principal).await?;
-            let record = net.catalog.create_stream(create, clock::now().wall_ms, net.lanes).await?;
-            net.tell(&record, |done| Arrival::StreamCreated { record: Arc::clone(&record), done }).await?;
-            net.streams.add(Arc::clone(&record));
-            Ok(Reply::Stream(describe(net, &record)))
+            let _order = in_turn(broker, principal).await?;
+            let record = broker.catalog.create_stream(create, clock::now().wall_ms, broker.lanes).await?;
+            broker.tell(&record, |done| Arrival::StreamCreated { record: Arc::clone(&record), done }).await?;
+            broker.streams.add(Arc::clone(&record));
+            Ok(Reply::Stream(describe(broker, &record)))
         }
         Request::DescribeStream(name) => {
-            let record = net.resharder.described(&stream_name(&name)?).await?;
-            Ok(Reply::Stream(describe(net, &record)))
+            let record = broker.resharder.described(&stream_name(&name)?).await?;
+            Ok(Reply::Stream(describe(broker, &record)))
         }
         Request::ListStreams { after, limit, filter } => {
             let policy = &principal.principal().policy;
-            let (page, more) = settings::list_streams(&net.streams, policy, &filter, &after, page_len(limit));
+            let (page, more) = settings::list_streams(&broker.streams, policy, &filter, &after, page_len(limit));
             Ok(Reply::Streams(page, more))
         }
         Request::DeleteStream(name) => {
-            let _order = in_turn(net, principal).await?;
-            let record = net.catalog.delete_stream(&stream_name(&name)?).await?;
-            net.streams.remove(&record);
-            net.consumers.remove_stream(record.incarnation);
-            net.tell(&record, |done| Arrival::StreamDeleted { record: Arc::clone(&record), done }).await?;
+            let _order = in_turn(broker, principal).await?;
+            let record = broker.catalog.delete_stream(&stream_name(&name)?).await?;
+            broker.streams.remove(&record);
+            broker.consumers.remove_stream(record.incarnation);
+            broker.tell(&record, |done| Arrival::StreamDeleted { record: Arc::clone(&record), done }).await?;
             // No lane writes to them any more, or asks for others.
-            net.files.push(FileJob::RemoveStream { incarnation: record.incarnation });
+            broker.files.push(FileJob::RemoveStream { incarnation: record.incarnation });
             Ok(Reply::Done)
         }
-        Request::RegisterConsumer(terms) => consumers::register(net, principal, &terms).await,
-        Request::UpdateConsumer(terms) => consumers::update(net, principal, &terms).await,
-        Request::DescribeConsumer(of) => consumers::describe(net, &of),
-        Request::ListConsumers { stream, after, limit } => consumers::list(net, &stream, &after, limit),
-        Request::DeregisterConsumer(of) => consumers::deregister(net, principal, &of).await,
-        Request::CreateKey(create) => keys::create(net, principal, create).await,
-        Request::ListKeys { after, limit } => Ok(keys::list(net, &after, limit)),
-        Request::RevokeKey(id_or_name) => keys::revoke(net, principal, &id_or_name).await,
-        Request::SplitShard(split) => reshard::perform(net, principal, Asked::Split(split)).await,
-        Request::MergeShards(merge) => reshard::perform(net, principal, Asked::Merge(merge)).await,
-        Request::UpdateShardCount(update) => reshard::perform(net, principal, Asked::Scale(update)).await,
-        Request::UpdateStream(update) => settings::update(net, principal, update).await,
-        Request::ChangeTags(change) => settings::change_tags(net, principal, change).await,
-        Request::ListTags(of) => settings::list_tags(net, &of),
+        Request::RegisterConsumer(terms) => consumers::register(broker, principal, &terms).await,
+        Request::UpdateConsumer(terms) => consumers::update(broker, principal, &terms).await,
+        Request::DescribeConsumer(of) => consumers::describe(broker, &of),
+        Request::ListConsumers { stream, after, limit } => consumers::list(broker, &stream, &after, limit),
+        Request::DeregisterConsumer(of) => consumers::deregister(broker, principal, &of).await,
+        Request::CreateKey(create) => keys::create(broker, principal, create).await,
+        Request::ListKeys { after, limit } => Ok(keys::list(broker, &after, limit)),
+        Request::RevokeKey(id_or_name) => keys::revoke(broker, principal, &id_or_name).await,
+        Request::SplitShard(split) => reshard::perform(broker, principal, Asked::Split(split)).await,
+        Request::MergeShards(merge) => reshard::perform(broker, principal, Asked::Merge(merge)).await,
+        Request::UpdateShardCount(update) => reshard::perform(broker, principal, Asked::Scale(update)).await,
+        Request::UpdateStream(update) => settings::update(broker, principal, update).await,
+        Request::ChangeTags(change) => settings::change_tags(broker, principal, change).await,
+        Request::ListTags(of) => settings::list_tags(broker, &of),
         Request::ListScalingSteps(stream) => {
-            Ok(Reply::ScalingSteps(net.catalog.list_steps(&stream_name(&stream)?).await?))
+            Ok(Reply::ScalingSteps(broker.catalog.list_steps(&stream_name(&stream)?).await?))
         }
         request => Err(unsupported(request.kind())),
     }
 }
 
 /// Has changes of the catalog wait for each other. Who has waited may have lost its key meanwhile.
-async fn in_turn(net: &Net, principal: &Authenticated<Principal>) -> Result<OwnedMutexGuard<()>, WireError> {
-    let order = Arc::clone(&net.resharder.changes).lock_owned().await;
-    if !net.is_live(principal.principal()) {
+async fn in_turn(broker: &Broker, principal: &Authenticated<Principal>) -> Result<OwnedMutexGuard<()>, WireError> {
+    let order = Arc::clone(&broker.resharder.changes).lock_owned().await;
+    if !broker.is_live(principal.principal()) {
         return Err(revoked(&principal.principal().key_id));
     }
     Ok(order)
 }
 
-fn describe(net: &Net, stream: &StreamRecord) -> StreamDescription {
-    stream.describe(|log| lane_of(stream.incarnation, log, net.lanes), net.limits)
+fn describe(broker: &Broker, stream: &StreamRecord) -> StreamDescription {
+    stream.describe(|log| lane_of(stream.incarnation, log, broker.lanes), broker.limits)
 }
 
 /// Entries of a page of a list, when so many are asked for.
@@ -186,7 +154,7 @@ fn stream_name(text: &str) -> Result<StreamName, WireError> {
     StreamName::new(text).map_err(|bad| WireError::new(ErrorCode::BadRequest, bad.to_string()))
 }
 
-fn unsupported(kind: u16) -> WireError {
+pub(crate) fn unsupported(kind: u16) -> WireError {
     WireError::new(ErrorCode::Unsupported, format!("this broker does not perform requests of kind {kind}"))
 }
 

@@ -1,0 +1,226 @@
+//! The events of one SubscribeToShard: what is pushed, as messages of an event stream, for five minutes.
+//!
+//! ```text
+//!   lane ─► subscription.rs ─► batches ─► event ─► message, made when HTTP wants one
+//!                                         ▲ every five seconds one of nothing
+//! ```
+//!
+//! What must hold: `initial-response` comes first; there is an event at least every five seconds; an event has a
+//! continuation or children, and the latter is the last; nothing is taken of the lane before the
+//! client takes it; who has lost its key, its consumer or its place hears so and gets no more. A client that has gone
+//! drops it, and with it its place in the lane.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use rheos_kinesis::codec::Encoding;
+use rheos_kinesis::error::{Error, ErrorKind};
+use rheos_kinesis::event_stream;
+use rheos_kinesis::records;
+use rheos_kinesis::value::Structure;
+use rheos_protocol::batch::Batch;
+use rheos_protocol::error::WireError;
+use rheos_protocol::message::PushEnd;
+use tokio::time::{Instant, sleep_until};
+
+use super::asking::batch_of;
+use super::call::{Call, Subject};
+use super::subscription::Subscription;
+use crate::broker::Broker;
+use crate::clock;
+use crate::http::Frames;
+use crate::identity::Principal;
+use crate::lane::PushedApart;
+
+/// A subscription ends after this long, and the client subscribes again.
+const LIFE: Duration = Duration::from_secs(300);
+/// There is an event at least this often.
+const EVENT_EVERY: Duration = Duration::from_secs(5);
+/// How often the end of a shard is looked for in the catalog, which its lane may run ahead of.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// A subscription whose answer has begun.
+pub(super) struct Events {
+    broker: Weak<Broker>,
+    principal: Principal,
+    subject: Subject,
+    incarnation: u64,
+    encoding: Encoding,
+    records: records::Subscription,
+    /// Without one there is nothing but the end of the shard.
+    subscription: Option<Subscription>,
+    /// How far behind the tip it was with the last event, in ms.
+    behind_ms: u64,
+    stage: Stage,
+    ends: Instant,
+}
+
+/// How far the answer has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Nothing was sent.
+    Opening,
+    Running,
+    /// The last message was made.
+    Over,
+}
+
+/// What comes next.
+enum Next {
+    Batches {
+        batches: Vec<Batch>,
+        behind_ms: u64,
+    },
+    /// Nothing has come for long enough.
+    Nothing,
+    ShardEnd,
+    /// It ends without a word, and the client comes again.
+    Over,
+    Failed(Error),
+}
+
+impl Events {
+    /// The events of a subscription that may begin.
+    pub(super) fn new(
+        call: &Call<'_>,
+        subject: Subject,
+        incarnation: u64,
+        records: records::Subscription,
+        subscription: Option<Subscription>,
+    ) -> Events {
+        Events {
+            broker: Arc::downgrade(call.broker),
+            principal: call.caller.principal.principal().clone(),
+            subject,
+            incarnation,
+            encoding: call.encoding,
+            records,
+            subscription,
+            behind_ms: 0,
+            stage: Stage::Opening,
+            ends: Instant::now() + LIFE,
+        }
+    }
+
+    /// The messages, made as they are taken.
+    pub(super) fn frames(self) -> Frames {
+        Frames::new(self, Events::message)
+    }
+
+    /// The next message, and what makes those after it.
+    async fn message(mut self) -> Option<(Bytes, Events)> {
+        match self.stage {
+            Stage::Over => None,
+            Stage::Opening => {
+                self.stage = Stage::Running;
+                Some((event_stream::initial_response(self.encoding), self))
+            }
+            Stage::Running => {
+                let message = self.next_message().await?;
+                Some((message, self))
+            }
+        }
+    }
+
+    async fn next_message(&mut self) -> Option<Bytes> {
+        let next = self.next().await;
+        let now_ms = clock::now().wall_ms;
+        // Asked after every wait, however it ended.
+        if !self.broker.upgrade().is_some_and(|broker| broker.is_live(&self.principal)) {
+            return Some(self.fail(&key_is_gone()));
+        }
+        match next {
+            Next::Batches { batches, behind_ms } => {
+                self.behind_ms = behind_ms;
+                let event = self.records.event(&batches, behind_ms, now_ms);
+                if let Some(subscription) = &self.subscription {
+                    subscription.taken(&batches);
+                }
+                Some(self.event(&event))
+            }
+            Next::Nothing => {
+                let event = self.records.event(&[], self.behind_ms, now_ms);
+                Some(self.event(&event))
+            }
+            Next::ShardEnd => {
+                let event = self.last_event().await?;
+                self.stage = Stage::Over;
+                Some(self.event(&event))
+            }
+            Next::Failed(error) => Some(self.fail(&error)),
+            Next::Over => None,
+        }
+    }
+
+    async fn next(&mut self) -> Next {
+        let idle = Instant::now() + EVENT_EVERY;
+        let Some(subscription) = &mut self.subscription else { return Next::ShardEnd };
+        tokio::select! {
+            pushed = subscription.next() => self.understood(pushed),
+            () = sleep_until(idle) => Next::Nothing,
+            () = sleep_until(self.ends) => Next::Over,
+        }
+    }
+
+    fn understood(&self, pushed: Option<PushedApart>) -> Next {
+        match pushed {
+            Some(PushedApart::Batches { fields, batches }) => {
+                let batches: Result<Vec<Batch>, WireError> = batches.into_iter().map(batch_of).collect();
+                match batches {
+                    Ok(batches) => Next::Batches { batches, behind_ms: fields.behind_ms },
+                    Err(error) => Next::Failed(self.subject.refusal(&error)),
+                }
+            }
+            Some(PushedApart::End(end)) => self.ended(end),
+            None => Next::Over,
+        }
+    }
+
+    fn ended(&self, end: PushEnd) -> Next {
+        match end {
+            PushEnd::ShardEnd(_) => Next::ShardEnd,
+            PushEnd::Superseded => {
+                let message = "Another SubscribeToShard of this consumer has taken over the shard.";
+                Next::Failed(Error::new(ErrorKind::ResourceInUse, message))
+            }
+            PushEnd::Deregistered => {
+                let message = "The consumer was deregistered.";
+                Next::Failed(Error::new(ErrorKind::ResourceNotFound, message))
+            }
+            // The client comes again from the continuation that it has: what has expired is then passed over.
+            PushEnd::Trimmed(_) | PushEnd::GoingAway(_) => Next::Over,
+            PushEnd::Error(error) => Next::Failed(self.subject.refusal(&error)),
+        }
+    }
+
+    /// The last event, once the catalog says what the lane knows already. None where the stream has gone.
+    async fn last_event(&mut self) -> Option<Structure> {
+        loop {
+            let stream = self.broker.upgrade()?.streams.by_incarnation(self.incarnation)?;
+            if let Some(event) = self.records.last_event(&[], &stream, clock::now().wall_ms) {
+                return Some(event);
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    fn event(&self, event: &Structure) -> Bytes {
+        event_stream::event("SubscribeToShardEvent", self.encoding, self.encoding.encode(event).into())
+    }
+
+    /// The last message of a stream that ends with an error.
+    fn fail(&mut self, error: &Error) -> Bytes {
+        self.stage = Stage::Over;
+        match error.kind {
+            ErrorKind::InternalFailure | ErrorKind::ServiceUnavailable => {
+                event_stream::error(error.kind.name(), error.text())
+            }
+            _ => event_stream::exception(self.encoding, error),
+        }
+    }
+}
+
+fn key_is_gone() -> Error {
+    Error::new(ErrorKind::AccessDenied, "The access key of this subscription was revoked.")
+}

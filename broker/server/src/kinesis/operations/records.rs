@@ -1,0 +1,126 @@
+//! Records put and polled.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rheos_core::catalog::StreamRecord;
+use rheos_kinesis::error::Error;
+use rheos_kinesis::records::{Found, IteratorAsked, Placement, PutTo, Puts, ReadAsked};
+use rheos_kinesis::value::Structure;
+use rheos_protocol::batch::Batch;
+use rheos_protocol::error::WireError;
+use rheos_protocol::message::Read;
+use tokio::time::sleep;
+
+use crate::dispatch::{Action, Resource};
+use crate::kinesis::asking::{batch_of, begin_put, read, tip_of};
+use crate::kinesis::call::{Call, Outcome, Subject};
+use crate::kinesis::unavailable;
+use crate::reading::BatchesRead;
+use crate::route::Route;
+use crate::stopping::going_away;
+
+pub(super) async fn put_record(call: &Call<'_>, input: &Structure) -> Result<Outcome, Error> {
+    put(call, input, |input, to| Puts::one(input, to)).await
+}
+
+pub(super) async fn put_records(call: &Call<'_>, input: &Structure) -> Result<Outcome, Error> {
+    put(call, input, |input, to| Puts::many(input, to)).await
+}
+
+type Proof = for<'a> fn(&'a Structure, &PutTo<'a>) -> Result<Puts<'a>, Error>;
+
+async fn put(call: &Call<'_>, input: &Structure, prove: Proof) -> Result<Outcome, Error> {
+    let subject = call.subject(input)?;
+    call.authorise(Action::PutRecords, &Resource::of(&subject.name), &subject)?;
+    let named = subject.arn.in_messages();
+    let stream = call.served(&subject).ok_or_else(|| named.not_found())?;
+    let to = PutTo { stream: &stream, named, placement: Placement::Keys, now_s: call.now_ms() / 1_000 };
+    let mut puts = prove(input, &to)?;
+    let mut route = Route::default();
+    while let Some(wait_ms) = puts.wait_ms() {
+        if wait_ms > 0 {
+            sleep(Duration::from_millis(wait_ms.into())).await;
+        }
+        match newest(call, &subject, &stream).await {
+            Some(newest) => {
+                let sent: Vec<_> = puts
+                    .batches(&newest)
+                    .into_iter()
+                    .map(|outgoing| (outgoing.ticket, begin_put(call.broker, &mut route, outgoing.batch)))
+                    .collect();
+                for (ticket, outcome) in sent {
+                    puts.settle(ticket, outcome.await.unwrap_or_else(|_| Err(going_away())));
+                }
+            }
+            None => puts.stream_is_gone(),
+        }
+    }
+    Ok(puts.answer()?.into())
+}
+
+/// The same life of the stream, as everybody has heard of it.
+async fn newest(call: &Call<'_>, subject: &Subject, stream: &StreamRecord) -> Option<Arc<StreamRecord>> {
+    let newest = call.broker.resharder.described(&subject.name).await.ok()?;
+    (newest.incarnation == stream.incarnation).then_some(newest)
+}
+
+pub(super) async fn get_shard_iterator(call: &Call<'_>, input: &Structure) -> Result<Outcome, Error> {
+    let subject = call.subject(input)?;
+    call.authorise(Action::GetRecords, &Resource::of(&subject.name), &subject)?;
+    let stream = call.served(&subject);
+    let asked = IteratorAsked::new(input, stream.as_deref(), &subject.arn.in_messages(), call.now_ms())?;
+    let tip = match (&stream, asked.wants_tip()) {
+        (Some(stream), true) => {
+            let tip = tip_of(call.broker, stream.incarnation, asked.shard.shard).await;
+            Some(tip.map_err(|error| subject.refusal(&error))?)
+        }
+        _ => None,
+    };
+    Ok(asked.answer(tip, &call.issue()).into())
+}
+
+pub(super) async fn get_records(call: &Call<'_>, input: &Structure) -> Result<Outcome, Error> {
+    let issue = call.issue();
+    let asked = ReadAsked::open(input, issue.key, issue.principal, issue.now_ms)?;
+    let subject = Subject { arn: call.arn_of(asked.stream()), name: asked.stream().clone() };
+    call.authorise(Action::GetRecords, &Resource::of(&subject.name), &subject)?;
+    let named = subject.arn.in_messages();
+    let stream = call.served(&subject);
+    let reading = asked.of(stream.as_deref(), &named)?;
+    let stream = stream.as_ref().expect("a shard that there is has a stream");
+    let mut wanted = reading.position();
+    let kib = reading.bytes_max().div_ceil(1024);
+    let mut held = call.face.answers.clone().acquire_many_owned(kib).await.map_err(|_| unavailable())?;
+    while let Some(position) = wanted {
+        let read_of = Read {
+            incarnation: stream.incarnation,
+            shard: reading.shard.shard,
+            position,
+            bytes_max: reading.bytes_max(),
+        };
+        match read(call.broker, &read_of).await {
+            Ok(found) => {
+                let batches = parsed(&found).map_err(|error| subject.refusal(&error))?;
+                let bytes: usize = found.batches.iter().map(bytes::Bytes::len).sum();
+                let found = Found {
+                    start_sequence: found.fields.start_sequence,
+                    next_sequence: found.fields.next_sequence,
+                    batches: &batches,
+                    behind_ms: found.fields.behind_ms,
+                };
+                // Most reads ask for far more than there is.
+                drop(held.split((kib as usize).saturating_sub(bytes.div_ceil(1024))));
+                let output = Some(reading.answer(Some(&found), &call.issue()));
+                return Ok(Outcome::Output { output, held: Some(held) });
+            }
+            Err(error) => wanted = reading.refused(&error, &named)?,
+        }
+    }
+    Ok(reading.answer(None, &call.issue()).into())
+}
+
+/// Batches as they came from their lane, which has proved them.
+fn parsed(read: &BatchesRead) -> Result<Vec<Batch>, WireError> {
+    read.batches.iter().map(|bytes| batch_of(bytes.clone())).collect()
+}
