@@ -87,6 +87,8 @@ fn seeds(body: &str) -> Vec<Vec<u8>> {
     let name: &[u8] = b"\x06\0orders";
     let (number, shard) = ([9, 0, 0, 0, 0, 0, 0, 0], [3, 0, 0, 0]);
     let bytes: &[Vec<u8>] = match body {
+        // A byte chooses the operation, the next ones its members.
+        "control" => &[vec![0; 8], (0..64).collect(), vec![0x55; 64]],
         "iterator" => &[[&version, &number, &issued, &number[..], &shard, &[1], &number, name].concat()],
         "page_token" => &[
             [&number, &issued, name].concat(),

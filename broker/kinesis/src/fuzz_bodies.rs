@@ -4,12 +4,15 @@
 //! and no request is proved that nobody signed. Where a MAC stands before a decoder, the body sets it right, so that
 //! what follows it is reached.
 
+mod choices;
 mod claims;
+mod control;
 mod identifiers;
 mod requests;
 mod tokens;
 
 pub use claims::claim;
+pub use control::control;
 pub use identifiers::{name, sequence_number};
 pub use requests::{cbor, http, json};
 pub use tokens::{iterator, page_token};
@@ -23,6 +26,7 @@ pub const BODIES: &[(&str, Body)] = &[
     ("cbor", cbor),
     ("http", http),
     ("claim", claim),
+    ("control", control),
     ("name", name),
     ("sequence_number", sequence_number),
     ("iterator", iterator),

@@ -3,6 +3,8 @@
 //! rheos bills nothing. The commitment to a minimum of throughput is kept and shown as AWS would, so that tools which
 //! set it find it again; nothing follows from it.
 
+use rheos_protocol::limits::SHARDS_MAX;
+
 use crate::arn::StreamArn;
 use crate::error::{Error, ErrorKind};
 use crate::shapes::operations::find;
@@ -56,6 +58,22 @@ impl ShardUsage {
         );
         Err(Error::new(ErrorKind::LimitExceeded, message))
     }
+}
+
+/// Refuses more shards than one stream may have open.
+///
+/// # Errors
+///
+/// `LimitExceededException`.
+pub(super) fn admit_open_shards(open: u32, target: u32) -> Result<(), Error> {
+    if target <= SHARDS_MAX {
+        return Ok(());
+    }
+    let message = format!(
+        "Target shard count or number of open shards cannot be greater than {SHARDS_MAX}. Current open shard count: {open}, \
+         Target shard count: {target}"
+    );
+    Err(Error::new(ErrorKind::LimitExceeded, message))
 }
 
 /// The answer to DescribeLimits. Channels, which rheos does not have, are left out.

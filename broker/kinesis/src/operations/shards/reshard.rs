@@ -6,7 +6,7 @@
 use rheos_core::catalog::{Reshard, ShardRecord};
 
 use crate::error::{Error, ErrorKind};
-use crate::operations::account::ShardUsage;
+use crate::operations::account::{ShardUsage, admit_open_shards};
 use crate::operations::streams::StreamView;
 use crate::shapes::operations::find;
 use crate::shard_id::ShardId;
@@ -100,6 +100,7 @@ pub fn scale(
         );
         return Err(Error::new(ErrorKind::LimitExceeded, message));
     }
+    admit_open_shards(open, target)?;
     usage.admit(stream.arn, target.saturating_sub(open))?;
     Ok((target != open).then_some(Reshard::Scale { target }))
 }
@@ -252,6 +253,11 @@ mod tests {
             refusal_of(scale_to(&record(4), 101, ScaleLimits::None)).starts_with(&format!("{limit}4. Limit: 100."))
         );
         assert!(scale_to(&record(4), 100, ScaleLimits::None).is_ok());
+        assert_eq!(
+            refusal_of(scale_to(&record(4), 10_001, ScaleLimits::None)),
+            "LimitExceededException: Target shard count or number of open shards cannot be greater than 10000. Current \
+             open shard count: 4, Target shard count: 10001"
+        );
     }
 
     #[test]

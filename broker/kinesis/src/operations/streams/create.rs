@@ -6,7 +6,7 @@ use super::ON_DEMAND;
 use super::terms::{admit_distribution, admit_warm_throughput};
 use crate::arn::StreamArn;
 use crate::error::Error;
-use crate::operations::account::ShardUsage;
+use crate::operations::account::{ShardUsage, admit_open_shards};
 use crate::operations::subject::{self, Caller};
 use crate::operations::tags;
 use crate::value::Structure;
@@ -38,6 +38,7 @@ pub fn create(input: &Structure, caller: &Caller, usage: &ShardUsage) -> Result<
     admit_warm_throughput(input)?;
     admit_distribution(input, mode)?;
     let tags = tags::given_to_new(input, &arn.in_messages().to_string())?;
+    admit_open_shards(0, shards)?;
     usage.admit(&arn, shards)?;
     let record_kib = input.optional::<i64>("MaxRecordSizeInKiB").unwrap_or(0);
     let record_bytes_max = u32::try_from(record_kib << 10).expect("the table bounds it");
@@ -131,6 +132,10 @@ mod tests {
                 "InvalidArgumentException: ShardCount must be set while creating stream in Provisioned StreamMode.",
             ),
             (&[("ShardCount", 11.into())], limit),
+            (
+                &[("ShardCount", 10_001.into())],
+                "LimitExceededException: Target shard count or number of open shards cannot be greater than 10000.",
+            ),
             (&[("WarmThroughputMiBps", 1.into())], "InvalidArgumentException: WarmThroughputMiBps 1 "),
             (&[mode("ON_DEMAND"), ("RecordDistributionStrategy", "AUTO".into())], "InvalidArgumentException: Record"),
             (&[tags("a!")], "InvalidArgumentException: Some tags contain invalid characters."),
