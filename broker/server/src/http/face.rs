@@ -13,8 +13,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::http::request::Parts;
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::http::request::Parts;
 use hyper::{HeaderMap, Request, Response, StatusCode};
 use rheos_kinesis::answer::Answer as KinesisAnswer;
 use rheos_kinesis::answer_ids::{ID_2_BYTES, id_2, request_id};
