@@ -24,12 +24,7 @@ impl Caller {
     ///
     /// # Errors
     /// Those of a signature that is missing, incomplete, of no known key, or not the key's.
-    pub(super) fn of(
-        broker: &Broker,
-        settings: &KinesisSettings,
-        head: &Parts,
-        body: &[u8],
-    ) -> Result<Caller, Error> {
+    pub(super) fn of(broker: &Broker, settings: &KinesisSettings, head: &Parts, body: &[u8]) -> Result<Caller, Error> {
         let claim = Claim::read(head)?;
         let digest = BodyDigest::of([body]);
         let now_s = clock::now().wall_ms / 1_000;

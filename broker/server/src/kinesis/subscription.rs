@@ -53,8 +53,7 @@ impl Subscription {
         let (answers, mut told) = mpsc::channel(1);
         let answer = answers.reserve_owned().await.map_err(|_| going_away())?;
         let (way, pushed) = mpsc::unbounded_channel();
-        let subscribing =
-            Subscribing::Subscribe { peer, way: PushWay::Apart(way), id: ONLY, subscribe, answer };
+        let subscribing = Subscribing::Subscribe { peer, way: PushWay::Apart(way), id: ONLY, subscribe, answer };
         lane.push(Arrival::Subscribing(subscribing));
         let subscription = Subscription { peer, lane, pushed };
         match told.recv().await.map(|Answer { reply, .. }| reply) {
