@@ -29,7 +29,7 @@ impl Error {
         Error { kind, message: None }
     }
 
-    /// An argument contradicts another or the state of things.
+    /// An argument that contradicts another, or the state of things.
     pub fn invalid_argument(message: impl Into<String>) -> Error {
         Error::new(ErrorKind::InvalidArgument, message)
     }

@@ -21,15 +21,14 @@ mod subscription;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
-use bytes::Bytes;
-use hyper::http::request::Parts;
 use rheos_kinesis::answer::Answer;
 use rheos_kinesis::error::{Error, ErrorKind};
-use rheos_kinesis::request::{self, Incoming, Request};
+use rheos_kinesis::request::{self, Request};
 use rheos_kinesis::token::TokenKey;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 
 use crate::broker::Broker;
+use crate::http::{Asked, Face, Reply};
 use crate::kinesis_settings::KinesisSettings;
 use call::{Call, Outcome};
 use caller::Caller;
@@ -38,7 +37,7 @@ use seats::Seats;
 use subscription::Peers;
 
 /// Everything about the face that outlives a request.
-pub(crate) struct Face {
+pub(crate) struct Kinesis {
     /// Weak, so that a connection that lives on holds no broker up that has stopped.
     broker: Weak<Broker>,
     settings: KinesisSettings,
@@ -55,63 +54,49 @@ pub(crate) struct Face {
     answers: Arc<Semaphore>,
 }
 
-/// How a request is answered.
-pub(crate) enum FaceAnswer {
-    /// At once and whole. `held` goes when the last of it is sent.
-    Whole { answer: Answer, held: Option<tokio::sync::OwnedSemaphorePermit> },
-    /// With messages of an event stream, until there are no more or nobody wants them.
-    Events(mpsc::Receiver<Bytes>),
-}
-
 /// KiB of records that all answers together may hold.
 const ANSWERS_KIB: usize = 256 << 10;
 
-impl Face {
+impl Kinesis {
     /// The face of a broker that serves.
-    pub(crate) fn new(broker: &Arc<Broker>, settings: KinesisSettings) -> Face {
-        Face {
-            tokens: broker.identity.kinesis_token_key(),
+    pub(crate) fn face(broker: &Arc<Broker>, settings: KinesisSettings) -> Face {
+        let kinesis = Arc::new(Kinesis {
             broker: Arc::downgrade(broker),
             settings,
+            tokens: broker.identity.kinesis_token_key(),
             nonces: AtomicU64::new(0),
             peers: Peers::default(),
             seats: Seats::default(),
             recent: Recent::default(),
             answers: Arc::new(Semaphore::new(ANSWERS_KIB)),
-        }
+        });
+        Face::new(move |asked| {
+            let kinesis = Arc::clone(&kinesis);
+            async move { kinesis.answer(asked).await }
+        })
     }
 
-    /// Answers a request.
-    pub(crate) async fn answer(&self, head: &Parts, body: Bytes) -> FaceAnswer {
-        let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
-        let incoming = Incoming {
-            method: head.method.as_str(),
-            content_type: header("content-type"),
-            target: header("x-amz-target"),
-            body: &body,
-        };
-        let request = match request::receive(&incoming) {
+    async fn answer(&self, asked: Asked) -> Reply {
+        let request = match request::receive(&asked.incoming()) {
             Ok(request) => request,
-            Err(answer) => return FaceAnswer::Whole { answer, held: None },
+            Err(answer) => return answer.into(),
         };
         let encoding = request.encoding;
-        match self.perform(head, body, request).await {
+        match self.perform(asked, request).await {
             Ok(Outcome::Output { output, held }) => {
-                FaceAnswer::Whole { answer: Answer::success(encoding, output.as_ref()), held }
+                Reply::Whole { answer: Answer::success(encoding, output.as_ref()), held }
             }
-            Ok(Outcome::Events(events)) => FaceAnswer::Events(events),
-            Err(error) => FaceAnswer::Whole { answer: error.answer(encoding), held: None },
+            Ok(Outcome::Events(frames)) => Reply::Events(frames),
+            Err(error) => error.answer(encoding).into(),
         }
     }
 
-    async fn perform(&self, head: &Parts, body: Bytes, request: Request) -> Result<Outcome, Error> {
+    async fn perform(&self, asked: Asked, request: Request) -> Result<Outcome, Error> {
         let broker = self.broker.upgrade().ok_or_else(unavailable)?;
-        let caller = Caller::of(&broker, &self.settings, head, &body)?;
-        // What is asked stands in the request's values: the body has had its day.
-        drop(body);
+        let caller = Caller::of(&broker, &self.settings, &asked.head, &asked.body)?;
         let (operation, encoding) = (request.operation, request.encoding);
         let input = request.input()?;
-        let call = Call { face: self, broker: &broker, caller, encoding };
+        let call = Call { kinesis: self, broker: &broker, caller, encoding };
         tokio::select! {
             outcome = operations::perform(&call, operation, &input) => outcome,
             () = broker.stopping.goodbye_is_due() => Err(unavailable()),

@@ -27,6 +27,7 @@ use crate::directory::{DataDirectory, DirectoryOptions, check_machine};
 use crate::files::{FileJob, FileThread, set_aside};
 use crate::http::{HttpParts, HttpThreads};
 use crate::identity::{BrokerIdentity, CertificateFiles};
+use crate::kinesis::Kinesis;
 use crate::kinesis_settings::KinesisSettings;
 use crate::lane::{Inboxes, RecoveredStream, name, settings_of};
 use crate::lanes::{Lanes, LanesParts};
@@ -220,6 +221,7 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
     });
     let parts = LanesParts { broker, cores, expired, mtu };
     let mut lanes = Lanes::start(&parts, sockets, asked, recovered.streams)?;
+    let face = Kinesis::face(&parts.broker, options.kinesis);
     drop(parts);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -232,6 +234,7 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
         tokio::spawn(async move { resharder.finish_all(at_start.streams).await });
         tokio::spawn(scaling.run());
         http.stands(Standing::Serving(served));
+        http.carries(face);
         let ready = Ready { took: began.elapsed(), ..ready };
         service::serving(&format!("serves {} streams at {address}", ready.streams));
         (options.ready)(&ready);

@@ -8,14 +8,14 @@
 //! it; every answer, of whoever refused it, carries the ids that SDKs show. What is asked is the face's affair:
 //! nothing here looks at it.
 
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
-use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use hyper::http::request::Parts;
+use hyper::{HeaderMap, Request, Response, StatusCode};
 use rheos_kinesis::answer::Answer as KinesisAnswer;
 use rheos_kinesis::answer_ids::{ID_2_BYTES, id_2, request_id};
 use rheos_kinesis::cross_origin::{self, CrossOrigin, cross_origin};
@@ -23,6 +23,7 @@ use rheos_kinesis::error::{Error, ErrorKind};
 use rheos_kinesis::event_stream;
 use rheos_kinesis::request::{self, too_large};
 use ring::rand::{SecureRandom, SystemRandom};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::answer_body::{AnswerBody, Frames};
 use super::connection::{Answer, Peer};
@@ -31,10 +32,7 @@ use crate::standing::{Standing, StandingWatch};
 
 /// A request that has come whole.
 pub(crate) struct Asked {
-    pub(crate) method: Method,
-    pub(crate) uri: Uri,
-    pub(crate) headers: HeaderMap,
-    pub(crate) peer: SocketAddr,
+    pub(crate) head: Parts,
     pub(crate) body: Bytes,
     /// The body's room; whoever keeps the body keeps this.
     pub(super) held: Held,
@@ -42,10 +40,16 @@ pub(crate) struct Asked {
 
 /// What the face answers.
 pub(crate) enum Reply {
-    /// All at once.
-    Whole(KinesisAnswer),
+    /// All at once; what is held goes when the peer has taken the last of it.
+    Whole { answer: KinesisAnswer, held: Option<OwnedSemaphorePermit> },
     /// Messages of `application/vnd.amazon.eventstream`, as they come about.
     Events(Frames),
+}
+
+impl From<KinesisAnswer> for Reply {
+    fn from(answer: KinesisAnswer) -> Reply {
+        Reply::Whole { answer, held: None }
+    }
 }
 
 /// What answers.
@@ -81,7 +85,7 @@ impl FacePlace {
 impl Asked {
     /// What [`request::receive`] looks at.
     pub(crate) fn incoming(&self) -> request::Incoming<'_> {
-        incoming(&self.method, &self.headers, &self.body)
+        incoming(&self.head, &self.body)
     }
 }
 
@@ -93,9 +97,8 @@ pub(super) async fn ask(
     standing: &StandingWatch,
 ) -> Answer {
     let (head, body) = request.into_parts();
-    let (method, uri, headers) = (head.method, head.uri, head.headers);
-    let mut asked = Asked { method, uri, headers, peer: peer.address, body: Bytes::new(), held: Held::default() };
-    let told = match cross_origin(asked.method.as_str(), browser_headers(&asked.headers)) {
+    let mut asked = Asked { head, body: Bytes::new(), held: Held::default() };
+    let told = match cross_origin(asked.head.method.as_str(), browser_headers(&asked.head.headers)) {
         CrossOrigin::None => Vec::new(),
         CrossOrigin::Add(told) => told.to_vec(),
         CrossOrigin::Preflight(told) => return preflight(&told),
@@ -105,13 +108,13 @@ pub(super) async fn ask(
             (asked.body, asked.held) = whole;
             match place.face() {
                 Some(Face(answer)) => answer(asked).await,
-                None => Reply::Whole(nobody_there(&asked.incoming(), &standing.borrow())),
+                None => nobody_there(&asked.incoming(), &standing.borrow()).into(),
             }
         }
-        Err(refused) => Reply::Whole(refusal(refused, &asked.incoming())),
+        Err(refused) => refusal(refused, &asked.incoming()).into(),
     };
     let mut answer = match reply {
-        Reply::Whole(answer) => whole(answer),
+        Reply::Whole { answer, held } => whole(answer, held),
         Reply::Events(frames) => events(frames.until_stop(standing.clone())),
     };
     told.iter().for_each(|header| tell(&mut answer, header));
@@ -143,9 +146,9 @@ fn refusal(refused: Refused, incoming: &request::Incoming<'_>) -> KinesisAnswer 
     error.answer(incoming.encoding())
 }
 
-fn incoming<'a>(method: &'a Method, headers: &'a HeaderMap, body: &'a [u8]) -> request::Incoming<'a> {
-    let (content_type, target) = (text(headers, "content-type"), text(headers, "x-amz-target"));
-    request::Incoming { method: method.as_str(), content_type, target, body }
+fn incoming<'a>(head: &'a Parts, body: &'a [u8]) -> request::Incoming<'a> {
+    let (content_type, target) = (text(&head.headers, "content-type"), text(&head.headers, "x-amz-target"));
+    request::Incoming { method: head.method.as_str(), content_type, target, body }
 }
 
 fn browser_headers(headers: &HeaderMap) -> cross_origin::Headers<'_> {
@@ -167,16 +170,28 @@ fn preflight(told: &[cross_origin::Header<'_>]) -> Answer {
     answer
 }
 
-fn whole(answer: KinesisAnswer) -> Answer {
+fn whole(answer: KinesisAnswer, held: Option<OwnedSemaphorePermit>) -> Answer {
     let KinesisAnswer { status, content_type, error_type, body } = answer;
     let len = body.len();
-    let mut answer = Response::new(AnswerBody::whole(body));
+    let mut answer = Response::new(AnswerBody::whole(Bytes::from_owner(HeldBody { body, _held: held })));
     *answer.status_mut() = StatusCode::from_u16(status).expect("the face's statuses are HTTP's");
     let headers = answer.headers_mut();
     headers.insert(CONTENT_LENGTH, HeaderValue::from(len));
     headers.extend(content_type.map(|name| (CONTENT_TYPE, HeaderValue::from_static(name))));
     headers.extend(error_type.map(|name| (ERROR_TYPE, HeaderValue::from_static(name))));
     answer
+}
+
+/// A body with what it holds until it is sent.
+struct HeldBody {
+    body: Vec<u8>,
+    _held: Option<OwnedSemaphorePermit>,
+}
+
+impl AsRef<[u8]> for HeldBody {
+    fn as_ref(&self) -> &[u8] {
+        &self.body
+    }
 }
 
 fn events(frames: Frames) -> Answer {

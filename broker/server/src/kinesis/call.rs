@@ -18,7 +18,7 @@ use rheos_protocol::message::{Reply, Request};
 use rheos_protocol::name::StreamName;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::Face;
+use super::Kinesis;
 use super::caller::Caller;
 use crate::broker::Broker;
 use crate::clock;
@@ -27,7 +27,7 @@ use crate::http::Frames;
 
 /// A call whose caller is known.
 pub(super) struct Call<'a> {
-    pub(super) face: &'a Face,
+    pub(super) kinesis: &'a Kinesis,
     pub(super) broker: &'a Arc<Broker>,
     pub(super) caller: Caller,
     pub(super) encoding: Encoding,
@@ -74,17 +74,17 @@ impl Call<'_> {
 
     /// How long states are shown.
     pub(super) fn delay(&self) -> Delay {
-        let delay_ms = u64::try_from(self.face.settings.state_delay.as_millis()).unwrap_or(u64::MAX);
+        let delay_ms = u64::try_from(self.kinesis.settings.state_delay.as_millis()).unwrap_or(u64::MAX);
         Delay { delay_ms, now_ms: self.now_ms() }
     }
 
     /// To whom a token is given now.
     pub(super) fn issue(&self) -> Issue<'_> {
         Issue {
-            key: &self.face.tokens,
+            key: &self.kinesis.tokens,
             principal: &self.caller.principal.principal().key_id,
             now_ms: self.now_ms(),
-            nonce: self.face.nonce(),
+            nonce: self.kinesis.nonce(),
         }
     }
 
@@ -95,7 +95,7 @@ impl Call<'_> {
 
     /// The stream of an ARN.
     pub(super) fn subject_of(&self, arn: StreamArn) -> Result<Subject, Error> {
-        let settings = &self.face.settings;
+        let settings = &self.kinesis.settings;
         let is_home = (arn.account(), arn.region()) == (&settings.account, &settings.region);
         let name = match is_home {
             true => arn.name().clone(),
@@ -109,7 +109,7 @@ impl Call<'_> {
     pub(super) fn arn_of(&self, name: &StreamName) -> StreamArn {
         let (account, region) = name
             .account_and_region()
-            .unwrap_or_else(|| (self.face.settings.account.clone(), self.face.settings.region.clone()));
+            .unwrap_or_else(|| (self.kinesis.settings.account.clone(), self.kinesis.settings.region.clone()));
         let base = StreamName::new(name.base()).expect("the end of a stream's name is a name");
         StreamArn::new(region, account, base)
     }
@@ -125,7 +125,7 @@ impl Call<'_> {
 
     /// The state of a stream that there is.
     pub(super) fn status(&self, record: &StreamRecord) -> StreamStatus {
-        let last = self.face.recent.of(record.incarnation);
+        let last = self.kinesis.recent.of(record.incarnation);
         StreamStatus::of(record, last, self.delay()).unwrap_or(StreamStatus::Active)
     }
 

@@ -91,7 +91,7 @@ pub(super) async fn get_records(call: &Call<'_>, input: &Structure) -> Result<Ou
     let stream = stream.as_ref().expect("a shard that there is has a stream");
     let mut wanted = reading.position();
     let kib = reading.bytes_max().div_ceil(1024);
-    let mut held = call.face.answers.clone().acquire_many_owned(kib).await.map_err(|_| unavailable())?;
+    let mut held = call.kinesis.answers.clone().acquire_many_owned(kib).await.map_err(|_| unavailable())?;
     while let Some(position) = wanted {
         let read_of = Read {
             incarnation: stream.incarnation,

@@ -32,7 +32,7 @@ pub(super) async fn subscribe_to_shard(call: &Call<'_>, input: &Structure) -> Re
         shard: begins.shard.shard,
         consumer: consumer.name.as_str().to_owned(),
     };
-    if !call.face.seats.is_free(&seat) {
+    if !call.kinesis.seats.is_free(&seat) {
         return Err(in_use("Consumer", &asked.name, "has subscribed to this shard less than 5 seconds ago"));
     }
     let pushed = match begins.position() {
@@ -43,7 +43,7 @@ pub(super) async fn subscribe_to_shard(call: &Call<'_>, input: &Structure) -> Re
         }
         None => None,
     };
-    call.face.seats.take(seat);
+    call.kinesis.seats.take(seat);
     let (subscription, first) = pushed.map_or((None, 0), |(subscription, first)| (Some(subscription), first));
     let events = Events::new(call, subject, stream.incarnation, begins.begin(first), subscription);
     Ok(Outcome::Events(events.frames()))
@@ -65,12 +65,12 @@ async fn begin(
         position,
         credit: CREDIT_BYTES,
     };
-    let begun = Subscription::begin(call.broker, &call.face.peers, subscribe(position)).await;
+    let begun = Subscription::begin(call.broker, &call.kinesis.peers, subscribe(position)).await;
     match begun {
         // What expired meanwhile is passed over, and so is what is still to come.
         Err(error) if matches!(error.code, ErrorCode::Trimmed | ErrorCode::BeyondTip) => {
             let nearest = Position::AtSequence(error.detail);
-            Subscription::begin(call.broker, &call.face.peers, subscribe(nearest)).await
+            Subscription::begin(call.broker, &call.kinesis.peers, subscribe(nearest)).await
         }
         begun => begun,
     }
