@@ -21,6 +21,7 @@ mod refusals;
 mod start;
 mod subscribe;
 
+pub(crate) use children::hash_key_range;
 pub use get::{Issue, ReadAsked, Reading};
 pub use iterator::IteratorAsked;
 pub use numbers::ShardNumbers;

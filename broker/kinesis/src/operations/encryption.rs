@@ -59,8 +59,6 @@ fn must_be_kms(input: &Structure) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
     use crate::operations::status::StreamStatus;
     use crate::operations::testing::{arn, input, record, refusal_of, viewed};
@@ -93,11 +91,10 @@ mod tests {
         let stop_of = |status| viewed(&record(1), status, |view| stop(&input, view));
         assert_eq!(stop_of(StreamStatus::Active), Ok(()));
         assert_eq!(refusal_of(stop_of(StreamStatus::Creating)), NOT_ACTIVE);
-        let (arn, record, metrics) = (arn(), record(1), BTreeSet::new());
+        let (arn, record) = (arn(), record(1));
         let with = |key_id| {
             let key_id = Some(key_id);
-            let view =
-                StreamView { arn: &arn, record: &record, status: StreamStatus::Active, metrics: &metrics, key_id };
+            let view = StreamView { arn: &arn, record: &record, status: StreamStatus::Active, key_id };
             stop(&input, &view)
         };
         assert_eq!(with("alias/aws/kinesis"), Ok(()));

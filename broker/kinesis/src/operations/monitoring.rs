@@ -2,81 +2,31 @@
 //!
 //! What must hold: what is stored and shown is a set of the seven metrics; ALL is all of them, and never shown.
 
-use std::collections::BTreeSet;
+use rheos_core::catalog::{ShardMetric, ShardMetrics};
 
 use super::streams::StreamView;
 use crate::shapes::operations::find;
 use crate::value::{Structure, Value, items};
 
-/// A metric of a shard. The order is AWS's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Metric {
-    /// Bytes that were put.
-    IncomingBytes,
-    /// Records that were put.
-    IncomingRecords,
-    /// Bytes that were read.
-    OutgoingBytes,
-    /// Records that were read.
-    OutgoingRecords,
-    /// Records that were refused because the shard was at its limit.
-    WriteProvisionedThroughputExceeded,
-    /// Reads that were refused for it.
-    ReadProvisionedThroughputExceeded,
-    /// How far reads are behind, in ms.
-    IteratorAgeMilliseconds,
-}
-
 /// What is measured before and after a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Monitoring {
     /// Before.
-    pub current: BTreeSet<Metric>,
+    pub current: ShardMetrics,
     /// After: what is to be stored.
-    pub desired: BTreeSet<Metric>,
+    pub desired: ShardMetrics,
     operation: &'static str,
-}
-
-impl Metric {
-    /// All seven.
-    pub const ALL: &[Metric] = &[
-        Metric::IncomingBytes,
-        Metric::IncomingRecords,
-        Metric::OutgoingBytes,
-        Metric::OutgoingRecords,
-        Metric::WriteProvisionedThroughputExceeded,
-        Metric::ReadProvisionedThroughputExceeded,
-        Metric::IteratorAgeMilliseconds,
-    ];
-
-    /// As it is called on the wire.
-    pub fn name(self) -> &'static str {
-        match self {
-            Metric::IncomingBytes => "IncomingBytes",
-            Metric::IncomingRecords => "IncomingRecords",
-            Metric::OutgoingBytes => "OutgoingBytes",
-            Metric::OutgoingRecords => "OutgoingRecords",
-            Metric::WriteProvisionedThroughputExceeded => "WriteProvisionedThroughputExceeded",
-            Metric::ReadProvisionedThroughputExceeded => "ReadProvisionedThroughputExceeded",
-            Metric::IteratorAgeMilliseconds => "IteratorAgeMilliseconds",
-        }
-    }
-
-    /// The metric of this name.
-    pub fn named(name: &str) -> Option<Metric> {
-        Metric::ALL.iter().copied().find(|metric| metric.name() == name)
-    }
 }
 
 /// What an EnableEnhancedMonitoring adds.
 pub fn enable(input: &Structure, stream: &StreamView<'_>) -> Monitoring {
-    let (current, desired) = (stream.metrics.clone(), stream.metrics | &asked(input));
+    let (current, desired) = (stream.record.shard_metrics, stream.record.shard_metrics.with(asked(input)));
     Monitoring { current, desired, operation: "EnableEnhancedMonitoring" }
 }
 
 /// What a DisableEnhancedMonitoring takes away.
 pub fn disable(input: &Structure, stream: &StreamView<'_>) -> Monitoring {
-    let (current, desired) = (stream.metrics.clone(), stream.metrics - &asked(input));
+    let (current, desired) = (stream.record.shard_metrics, stream.record.shard_metrics.without(asked(input)));
     Monitoring { current, desired, operation: "DisableEnhancedMonitoring" }
 }
 
@@ -86,21 +36,23 @@ impl Monitoring {
         let answer = find(self.operation).expect("it is in the table").answer();
         answer
             .with("StreamName", stream.arn.name().as_str())
-            .with("CurrentShardLevelMetrics", names(&self.current))
-            .with("DesiredShardLevelMetrics", names(&self.desired))
+            .with("CurrentShardLevelMetrics", names(self.current))
+            .with("DesiredShardLevelMetrics", names(self.desired))
             .with("StreamARN", stream.arn.to_string())
     }
 }
 
 /// Their names, in AWS's order.
-pub(super) fn names(metrics: &BTreeSet<Metric>) -> Value {
+pub(super) fn names(metrics: ShardMetrics) -> Value {
     metrics.iter().map(|metric| metric.name()).collect()
 }
 
-fn asked(input: &Structure) -> BTreeSet<Metric> {
+fn asked(input: &Structure) -> ShardMetrics {
     let asked = items::<&str>(input.required("ShardLevelMetrics"));
     // The table knows eight names: what is no metric is ALL.
-    asked.flat_map(|name| Metric::named(name).map_or(Metric::ALL.to_vec(), |metric| vec![metric])).collect()
+    asked
+        .map(|name| ShardMetric::named(name).map_or(ShardMetrics::ALL, |metric| ShardMetrics::from_iter([metric])))
+        .fold(ShardMetrics::NONE, ShardMetrics::with)
 }
 
 #[cfg(test)]
@@ -109,27 +61,27 @@ mod tests {
     use crate::operations::status::StreamStatus;
     use crate::operations::testing::{arn, input_of, json, record};
 
-    fn change(operation: &str, now: &[Metric], names: &[&str]) -> (Vec<Metric>, String) {
-        let metrics: BTreeSet<Metric> = now.iter().copied().collect();
-        let (arn, record) = (arn(), record(1));
-        let view =
-            StreamView { arn: &arn, record: &record, status: StreamStatus::Active, metrics: &metrics, key_id: None };
+    fn change(operation: &str, now: &[ShardMetric], names: &[&str]) -> (Vec<ShardMetric>, String) {
+        let metrics: ShardMetrics = now.iter().copied().collect();
+        let (arn, bare) = (arn(), record(1));
+        let record = bare.monitoring(metrics).unwrap_or(bare);
+        let view = StreamView { arn: &arn, record: &record, status: StreamStatus::Active, key_id: None };
         let input = input_of(operation, [("ShardLevelMetrics", names.iter().copied().collect())]);
         let change = if operation.starts_with('E') { enable(&input, &view) } else { disable(&input, &view) };
         assert_eq!(change.current, metrics);
-        (change.desired.iter().copied().collect(), json(&change.answer(&view)))
+        (change.desired.iter().collect(), json(&change.answer(&view)))
     }
 
     #[test]
     fn metrics_are_added_and_taken_away() {
         let (on, off) = ("EnableEnhancedMonitoring", "DisableEnhancedMonitoring");
-        let (bytes, age) = (Metric::IncomingBytes, Metric::IteratorAgeMilliseconds);
+        let (bytes, age) = (ShardMetric::IncomingBytes, ShardMetric::IteratorAgeMilliseconds);
         for (operation, now, names, after) in [
             (on, &[][..], &["IteratorAgeMilliseconds", "IncomingBytes"][..], &[bytes, age][..]),
             (on, &[bytes], &["IncomingBytes"], &[bytes]),
-            (on, &[bytes], &["ALL"], Metric::ALL),
+            (on, &[bytes], &["ALL"], &ShardMetric::ALL),
             (off, &[bytes, age], &["IncomingBytes", "OutgoingBytes"], &[age]),
-            (off, Metric::ALL, &["ALL"], &[]),
+            (off, &ShardMetric::ALL, &["ALL"], &[]),
         ] {
             assert_eq!(change(operation, now, names).0, after, "{operation} {names:?}");
         }
@@ -142,7 +94,7 @@ mod tests {
     #[test]
     fn every_name_of_the_table_is_a_metric_or_all() {
         let crate::shapes::Shape::Text(text) = &crate::shapes::named::METRICS_NAME else { panic!("it is a text") };
-        let metrics: Vec<_> = text.values.iter().filter_map(|name| Metric::named(name)).collect();
-        assert_eq!((metrics.as_slice(), text.values.last()), (Metric::ALL, Some(&"ALL")));
+        let metrics: Vec<_> = text.values.iter().filter_map(|name| ShardMetric::named(name)).collect();
+        assert_eq!((metrics.as_slice(), text.values.last()), (&ShardMetric::ALL[..], Some(&"ALL")));
     }
 }

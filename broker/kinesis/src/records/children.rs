@@ -24,7 +24,8 @@ fn child_shard(child: &ShardRecord) -> Structure {
         .with("HashKeyRange", hash_key_range(child.range))
 }
 
-fn hash_key_range(range: HashRange) -> Structure {
+/// `HashKeyRange`.
+pub(crate) fn hash_key_range(range: HashRange) -> Structure {
     Structure::of(&HASH_KEY_RANGE)
         .with("StartingHashKey", range.first.to_string())
         .with("EndingHashKey", range.last.to_string())

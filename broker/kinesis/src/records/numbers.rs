@@ -35,6 +35,16 @@ impl ShardNumbers {
         self.created_s
     }
 
+    /// The number of the shard's start.
+    pub fn of_start(&self) -> SequenceNumber {
+        SequenceNumber::of_start(self.shard, self.created_s)
+    }
+
+    /// The number of the shard's end, when it was closed at this time.
+    pub fn of_end(&self, closed_ms: u64) -> SequenceNumber {
+        SequenceNumber::of_end(self.shard, self.created_s, second(closed_ms))
+    }
+
     /// The number of a record that arrived at this time.
     pub fn of_record(&self, sequence: u64, arrival_ms: u64) -> SequenceNumber {
         SequenceNumber::of_record(self.shard, self.created_s, sequence, second(arrival_ms))
