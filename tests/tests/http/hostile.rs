@@ -158,7 +158,7 @@ async fn bodies_of_very_many_at_once_take_a_bounded_memory() {
     let ground = Ground::new(place()).await;
     let address = ground.broker.address();
     // Far more than the broker has room for, none of them ever whole.
-    let crowd: Vec<_> = (0..100)
+    let crowd: Vec<_> = (0..40)
         .map(|_| {
             tokio::spawn(async move {
                 let mut stream = TcpStream::connect(address).await.expect("it listens");
@@ -172,7 +172,7 @@ async fn bodies_of_very_many_at_once_take_a_bounded_memory() {
         .collect();
     let began = Instant::now();
     while began.elapsed() < Duration::from_secs(8) {
-        is_healthy(address).await;
+        assert_eq!(http_get(address, "/health").await.status, 200);
         ground.unharmed(BODIES_BYTES_MAX).await;
         sleep(Duration::from_millis(200)).await;
     }
