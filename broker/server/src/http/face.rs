@@ -54,7 +54,9 @@ impl From<KinesisAnswer> for Reply {
 
 /// What answers.
 #[derive(Clone)]
-pub(crate) struct Face(Arc<dyn Fn(Asked) -> Pin<Box<dyn Future<Output = Reply> + Send>> + Send + Sync>);
+pub(crate) struct Face(Arc<dyn Fn(Asked) -> Replying + Send + Sync>);
+
+type Replying = Pin<Box<dyn Future<Output = Reply> + Send>>;
 
 /// Where the face is, while there is one; every clone is the same.
 #[derive(Clone, Default)]
