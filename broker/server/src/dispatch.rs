@@ -86,6 +86,7 @@ pub(crate) async fn perform(
     match request {
         Request::Ping => Ok(Reply::Pong),
         Request::CreateStream(create) => {
+            broker.kinesis.refuse_own(&stream_name(&create.name)?)?;
             let _order = in_turn(broker, principal).await?;
             let record = broker.catalog.create_stream(create, clock::now().wall_ms, broker.lanes).await?;
             broker.tell(&record, |done| Arrival::StreamCreated { record: Arc::clone(&record), done }).await?;
@@ -97,8 +98,8 @@ pub(crate) async fn perform(
             Ok(Reply::Stream(describe(broker, &record)))
         }
         Request::ListStreams { after, limit, filter } => {
-            let policy = &principal.principal().policy;
-            let (page, more) = settings::list_streams(&broker.streams, policy, &filter, &after, page_len(limit));
+            let (streams, key) = (&broker.streams, principal.principal());
+            let (page, more) = settings::list_streams(streams, key, &filter, &after, page_len(limit));
             Ok(Reply::Streams(page, more))
         }
         Request::DeleteStream(name) => {

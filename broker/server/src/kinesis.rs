@@ -29,7 +29,6 @@ use tokio::sync::Semaphore;
 
 use crate::broker::Broker;
 use crate::http::{Asked, Face, Reply};
-use crate::kinesis_settings::KinesisSettings;
 use call::{Call, Outcome};
 use caller::Caller;
 use recent::Recent;
@@ -40,7 +39,6 @@ use subscription::Peers;
 pub(crate) struct Kinesis {
     /// Weak, so that a connection that lives on holds no broker up that has stopped.
     broker: Weak<Broker>,
-    settings: KinesisSettings,
     /// Seals iterators and page tokens.
     tokens: TokenKey,
     /// Tokens so far: no two are alike.
@@ -59,10 +57,9 @@ const ANSWERS_KIB: usize = 256 << 10;
 
 impl Kinesis {
     /// The face of a broker that serves.
-    pub(crate) fn face(broker: &Arc<Broker>, settings: KinesisSettings) -> Face {
+    pub(crate) fn face(broker: &Arc<Broker>) -> Face {
         let kinesis = Arc::new(Kinesis {
             broker: Arc::downgrade(broker),
-            settings,
             tokens: broker.identity.kinesis_token_key(),
             nonces: AtomicU64::new(0),
             peers: Peers::default(),
@@ -93,7 +90,7 @@ impl Kinesis {
 
     async fn perform(&self, asked: Asked, request: Request) -> Result<Outcome, Error> {
         let broker = self.broker.upgrade().ok_or_else(unavailable)?;
-        let caller = Caller::of(&broker, &self.settings, &asked.head, &asked.body)?;
+        let caller = Caller::of(&broker, &asked.head, &asked.body)?;
         let (operation, encoding) = (request.operation, request.encoding);
         let input = request.input()?;
         let call = Call { kinesis: self, broker: &broker, caller, encoding };

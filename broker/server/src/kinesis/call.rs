@@ -74,7 +74,7 @@ impl Call<'_> {
 
     /// How long states are shown.
     pub(super) fn delay(&self) -> Delay {
-        let delay_ms = u64::try_from(self.kinesis.settings.state_delay.as_millis()).unwrap_or(u64::MAX);
+        let delay_ms = u64::try_from(self.broker.kinesis.state_delay.as_millis()).unwrap_or(u64::MAX);
         Delay { delay_ms, now_ms: self.now_ms() }
     }
 
@@ -95,23 +95,9 @@ impl Call<'_> {
 
     /// The stream of an ARN.
     pub(super) fn subject_of(&self, arn: StreamArn) -> Result<Subject, Error> {
-        let settings = &self.kinesis.settings;
-        let is_home = (arn.account(), arn.region()) == (&settings.account, &settings.region);
-        let name = match is_home {
-            true => arn.name().clone(),
-            false => StreamName::qualified(arn.account(), arn.region(), arn.name().as_str())
-                .map_err(|bad| Error::invalid_argument(bad.to_string()))?,
-        };
+        let stored = self.broker.kinesis.stream_name(arn.account(), arn.region(), arn.name().as_str());
+        let name = stored.map_err(|bad| Error::invalid_argument(bad.to_string()))?;
         Ok(Subject { arn, name })
-    }
-
-    /// The ARN of a stream that the catalog has under this name.
-    pub(super) fn arn_of(&self, name: &StreamName) -> StreamArn {
-        let (account, region) = name
-            .account_and_region()
-            .unwrap_or_else(|| (self.kinesis.settings.account.clone(), self.kinesis.settings.region.clone()));
-        let base = StreamName::new(name.base()).expect("the end of a stream's name is a name");
-        StreamArn::new(region, account, base)
     }
 
     /// The stream, where there is one that may be put to and read: not one that is being created.
