@@ -32,7 +32,7 @@ async def main():
         await producer.flush()
         results = [await outcome.wait() for outcome in outcomes]
     say("put", succeeded=sum(result.success for result in results), shards=sorted({result.shard_id for result in results}),
-        sequences=len({result.sequence_number for result in results}))
+        stored=len({(result.shard_id, result.sequence_number) for result in results}))
 
 
 asyncio.run(asyncio.wait_for(main(), 60))

@@ -1,5 +1,6 @@
 #!/bin/sh
-# The AWS CLI, as a person types it. A line of JSON for each step, which the test judges.
+# The AWS CLI, as a person types it; version 1, which takes data as they are and shows them in base64.
+# A line of JSON for each step, which the test judges.
 set -eu
 
 # A step's name, then what the CLI printed, without its line ends; null for nothing.
@@ -9,9 +10,9 @@ aws kinesis create-stream --stream-name session --shard-count 1
 aws kinesis wait stream-exists --stream-name session
 say described "$(aws kinesis describe-stream --stream-name session)"
 say listed "$(aws kinesis list-streams)"
-say put "$(aws kinesis put-record --stream-name session --partition-key key --data "$(printf 'typed by hand' | base64)")"
+say put "$(aws kinesis put-record --stream-name session --partition-key key --data 'typed by hand')"
 say "put many" "$(aws kinesis put-records --stream-name session \
-    --records Data="$(printf second | base64)",PartitionKey=key Data="$(printf third | base64)",PartitionKey=key)"
+    --records Data=second,PartitionKey=key Data=third,PartitionKey=key)"
 iterator=$(aws kinesis get-shard-iterator --stream-name session --shard-id shardId-000000000000 \
     --shard-iterator-type TRIM_HORIZON --query ShardIterator --output text)
 say read "$(aws kinesis get-records --shard-iterator "$iterator")"

@@ -1,4 +1,5 @@
 """boto3 and aws-kinesis-agg read what another client aggregated: taken_apart.py STREAM."""
+import base64
 import sys
 
 from aws_kinesis_agg.deaggregator import iter_deaggregate_records
@@ -14,6 +15,6 @@ for shard in kinesis.list_shards(StreamName=name)["Shards"]:
         at = answer.get("NextShardIterator")
         if at is None or (not records and answer["MillisBehindLatest"] == 0):
             break
-    inner = [{"key": record["kinesis"]["partitionKey"], "text": record["kinesis"]["data"].decode()}
+    inner = [{"key": record["kinesis"]["partitionKey"], "text": base64.b64decode(record["kinesis"]["data"]).decode()}
              for record in iter_deaggregate_records(stored, data_format="Boto3")]
     say("taken apart", shard=shard["ShardId"], stored=len(stored), inner=inner)

@@ -65,7 +65,7 @@ async fn put(client: &Client) -> Result<(), Error> {
         let entry = PutRecordsRequestEntry::builder().partition_key(format!("key-{number}"));
         entry.data(Blob::new(format!("record {number}"))).build().expect("it is whole")
     };
-    let one = client.put_record().stream_name(STREAM).partition_key("key").data(Blob::new("first")).send().await?;
+    let one = client.put_record().stream_name(STREAM).partition_key("key").data(Blob::new("record 0")).send().await?;
     say(json!({"step": "put", "shard": one.shard_id(), "sequence": one.sequence_number()}));
     let entries = (1..RECORDS).map(entry).collect();
     let many = client.put_records().stream_name(STREAM).set_records(Some(entries)).send().await?;
