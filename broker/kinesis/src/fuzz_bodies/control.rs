@@ -1,8 +1,8 @@
 //! The operations of the control plane, over inputs that are nearly right.
 
-use std::collections::BTreeSet;
-
-use rheos_core::catalog::{ConsumerRecord, Reshard, StreamRecord, Tags, plan_consumer, plan_reshard, plan_stream};
+use rheos_core::catalog::{
+    Commitment, ConsumerRecord, Reshard, ShardMetric, StreamRecord, Tags, plan_consumer, plan_reshard, plan_stream,
+};
 use rheos_protocol::message::{CreateStream, StreamMode, UpdateStream};
 use rheos_protocol::name::StreamName;
 
@@ -11,8 +11,7 @@ use super::{NOW_MS, PRINCIPAL};
 use crate::arn::{AccountId, Region, StreamArn};
 use crate::codec::Encoding;
 use crate::error::Error;
-use crate::operations::account::{self, Commitment, ShardUsage};
-use crate::operations::monitoring::Metric;
+use crate::operations::account::{self, ShardUsage};
 use crate::operations::shards::ScaleLimits;
 use crate::operations::status::{ConsumerStatus, Delay, LastChanges, StreamStatus};
 use crate::operations::streams::{ListAsked, StreamView};
@@ -53,7 +52,6 @@ struct World {
     arn: StreamArn,
     record: StreamRecord,
     status: StreamStatus,
-    metrics: BTreeSet<Metric>,
     consumer: ConsumerRecord,
     key: TokenKey,
 }
@@ -72,14 +70,15 @@ impl World {
         }
         let delay = Delay { delay_ms: [0, 0, 0, 8_000, 60_000][choices.below(5)], now_ms: NOW_MS };
         let status = StreamStatus::of(&record, LastChanges::default(), delay).expect("it was not deleted");
-        let metrics = Metric::ALL.iter().copied().take(choices.below(8)).collect();
+        let metrics = ShardMetric::ALL.into_iter().take(choices.below(8)).collect();
+        let record = record.monitoring(metrics).unwrap_or(record);
         let consumer = plan_consumer("board", 7, created_ms).expect("it is a name");
         let key = TokenKey::new(&[7; 32]);
-        World { caller: caller(), arn: arn(), record, status, metrics, consumer, key }
+        World { caller: caller(), arn: arn(), record, status, consumer, key }
     }
 
     fn view(&self) -> StreamView<'_> {
-        StreamView { arn: &self.arn, record: &self.record, status: self.status, metrics: &self.metrics, key_id: None }
+        StreamView { arn: &self.arn, record: &self.record, status: self.status }
     }
 
     /// As the broker does, but that every stream is found.
@@ -90,7 +89,10 @@ impl World {
             "ListShards" => self.list_shards(input).map(Some),
             "DescribeLimits" => Ok(Some(account::describe_limits(&USAGE, 1, 50))),
             "DescribeAccountSettings" => Ok(Some(account::describe_settings(COMMITMENT, NOW_MS))),
-            "UpdateAccountSettings" => Ok(Some(account::update_settings(input, COMMITMENT, NOW_MS).1)),
+            "UpdateAccountSettings" => {
+                let after = account::commits(input).then(|| Commitment::enable(COMMITMENT, NOW_MS));
+                Ok(Some(account::updated_settings(after, NOW_MS)))
+            }
             "RegisterStreamConsumer"
             | "DeregisterStreamConsumer"
             | "DescribeStreamConsumer"
@@ -128,8 +130,14 @@ impl World {
             }
             "StartStreamEncryption" => return Err(encryption::start(input, view)),
             "StopStreamEncryption" => encryption::stop(input, view)?,
-            "EnableEnhancedMonitoring" => return Ok(Some(monitoring::enable(input, view).answer(view))),
-            "DisableEnhancedMonitoring" => return Ok(Some(monitoring::disable(input, view).answer(view))),
+            "EnableEnhancedMonitoring" => {
+                let now = self.record.shard_metrics.with(monitoring::asked(input));
+                return Ok(Some(monitoring::enabled(view, now)));
+            }
+            "DisableEnhancedMonitoring" => {
+                let now = self.record.shard_metrics.without(monitoring::asked(input));
+                return Ok(Some(monitoring::disabled(view, now)));
+            }
             "AddTagsToStream" => takes_tags(&tags::add(input, "stream orders", &self.record.tags)?),
             "RemoveTagsFromStream" => takes_tags(&tags::remove(input, "stream orders")?),
             "ListTagsForStream" => return Ok(Some(tags::list_page(input, &self.record.tags))),
@@ -222,6 +230,8 @@ fn arn() -> StreamArn {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::operations::testing;
 

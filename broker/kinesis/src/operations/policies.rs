@@ -3,9 +3,10 @@
 //! What must hold: what is kept is a JSON object of at most [`POLICY_BYTES_MAX`] bytes, byte for byte. What a policy
 //! allows is not judged here.
 
+use rheos_core::limits::POLICY_BYTES_MAX;
+
 use crate::arn::ResourceArn;
 use crate::error::Error;
-use crate::limits::POLICY_BYTES_MAX;
 use crate::shapes::operations::find;
 use crate::value::Structure;
 

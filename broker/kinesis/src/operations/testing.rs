@@ -1,7 +1,5 @@
 //! What the tests of the operations have in common: a stream, a caller, inputs and outputs as JSON.
 
-use std::collections::BTreeSet;
-
 use rheos_core::catalog::{Reshard, StreamRecord, plan_stream};
 use rheos_protocol::message::{CreateStream, StreamMode};
 use rheos_protocol::name::StreamName;
@@ -49,7 +47,7 @@ pub(crate) fn resharded(record: &StreamRecord, reshard: Reshard, now_ms: u64) ->
 
 /// Has a view of a stream in this state looked at.
 pub(crate) fn viewed<T>(record: &StreamRecord, status: StreamStatus, look: impl FnOnce(&StreamView<'_>) -> T) -> T {
-    look(&StreamView { arn: &arn(), record, status, metrics: &BTreeSet::new(), key_id: None })
+    look(&StreamView { arn: &arn(), record, status })
 }
 
 /// An input with these texts.
