@@ -13,6 +13,7 @@ mod asking;
 mod call;
 mod caller;
 mod events;
+mod found;
 mod operations;
 mod recent;
 mod seats;
@@ -25,7 +26,7 @@ use rheos_kinesis::answer::Answer;
 use rheos_kinesis::error::{Error, ErrorKind};
 use rheos_kinesis::request::{self, Request};
 use rheos_kinesis::token::TokenKey;
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 
 use crate::broker::Broker;
 use crate::http::{Asked, Face, Reply};
@@ -48,6 +49,8 @@ pub(crate) struct Kinesis {
     seats: Seats,
     /// What has changed a moment ago.
     recent: Recent,
+    /// Held by calls that count what there is before they make one more.
+    counting: Mutex<()>,
     /// Bytes of records that answers may hold until they are sent, in KiB.
     answers: Arc<Semaphore>,
 }
@@ -65,6 +68,7 @@ impl Kinesis {
             peers: Peers::default(),
             seats: Seats::default(),
             recent: Recent::default(),
+            counting: Mutex::new(()),
             answers: Arc::new(Semaphore::new(ANSWERS_KIB)),
         });
         Face::new(move |asked| {

@@ -79,6 +79,14 @@ impl KinesisSettings {
         name.account_and_region().unwrap_or_else(|| (self.account.clone(), self.region.clone()))
     }
 
+    /// Whether the stream that the catalog knows by this name is of an account and a region.
+    pub fn is_in(&self, name: &StreamName, account: &AccountId, region: &Region) -> bool {
+        match name.as_str().rsplit_once('/') {
+            None => self.is_own(account, region),
+            Some((place, _)) => place.split_once('/') == Some((account.as_str(), region.as_str())),
+        }
+    }
+
     /// Whether these are the broker's own.
     pub fn is_own(&self, account: &AccountId, region: &Region) -> bool {
         (account, region) == (&self.account, &self.region)
@@ -105,6 +113,9 @@ mod tests {
             let name = settings.stream_name(&account, &region, "orders").expect("it is plain");
             assert_eq!(name.as_str(), stored);
             assert_eq!(settings.place(&name), (account.clone(), region.clone()));
+            assert!(settings.is_in(&name, &account, &region));
+            let elsewhere = Region::new("ap-south-1").expect("it is spelled as one");
+            assert!(!settings.is_in(&name, &account, &elsewhere));
             assert_eq!(settings.arn(&name).to_string(), format!("arn:aws:kinesis:{region}:{account}:stream/orders"));
             assert_eq!(settings.as_stored(name.clone()), name);
             // An ARN's parts lead back to the same stream.

@@ -82,7 +82,7 @@ impl World {
     }
 
     fn view(&self) -> StreamView<'_> {
-        StreamView { arn: &self.arn, record: &self.record, status: self.status, key_id: None }
+        StreamView { arn: &self.arn, record: &self.record, status: self.status }
     }
 
     /// As the broker does, but that every stream is found.
@@ -93,7 +93,10 @@ impl World {
             "ListShards" => self.list_shards(input).map(Some),
             "DescribeLimits" => Ok(Some(account::describe_limits(&USAGE, 1, 50))),
             "DescribeAccountSettings" => Ok(Some(account::describe_settings(COMMITMENT, NOW_MS))),
-            "UpdateAccountSettings" => Ok(Some(account::update_settings(input, COMMITMENT, NOW_MS).1)),
+            "UpdateAccountSettings" => {
+                let after = account::commits(input).then(|| Commitment::enable(COMMITMENT, NOW_MS));
+                Ok(Some(account::updated_settings(after, NOW_MS)))
+            }
             "RegisterStreamConsumer"
             | "DeregisterStreamConsumer"
             | "DescribeStreamConsumer"
@@ -131,8 +134,14 @@ impl World {
             }
             "StartStreamEncryption" => return Err(encryption::start(input, view)),
             "StopStreamEncryption" => encryption::stop(input, view)?,
-            "EnableEnhancedMonitoring" => return Ok(Some(monitoring::enable(input, view).answer(view))),
-            "DisableEnhancedMonitoring" => return Ok(Some(monitoring::disable(input, view).answer(view))),
+            "EnableEnhancedMonitoring" => {
+                let now = self.record.shard_metrics.with(monitoring::asked(input));
+                return Ok(Some(monitoring::enabled(view, now)));
+            }
+            "DisableEnhancedMonitoring" => {
+                let now = self.record.shard_metrics.without(monitoring::asked(input));
+                return Ok(Some(monitoring::disabled(view, now)));
+            }
             "AddTagsToStream" => takes_tags(&tags::add(input, "stream orders", &self.record.tags)?),
             "RemoveTagsFromStream" => takes_tags(&tags::remove(input, "stream orders")?),
             "ListTagsForStream" => return Ok(Some(tags::list_page(input, &self.record.tags))),

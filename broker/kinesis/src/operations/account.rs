@@ -14,6 +14,8 @@ use crate::value::{Structure, TimestampMs};
 
 /// The largest count that AWS's clients take.
 const COUNT_MAX: u64 = 1_000_000;
+/// Open shards of the provisioned streams of an account, by AWS's default in its largest regions.
+pub const SHARDS_OF_ACCOUNT_MAX: u64 = 20_000;
 /// Streams of an account that may be on demand, by AWS's default.
 pub const ON_DEMAND_STREAMS_MAX: u64 = 50;
 
@@ -82,24 +84,29 @@ pub fn describe_settings(commitment: Option<Commitment>, now_ms: u64) -> Structu
     settings("DescribeAccountSettings", commitment, now_ms)
 }
 
-/// The commitment after an UpdateAccountSettings, and its answer.
-///
-/// What is disabled within a day goes on until the day is over; to enable it meanwhile takes that back. To disable what
-/// was never enabled changes nothing.
-pub fn update_settings(input: &Structure, now: Option<Commitment>, now_ms: u64) -> (Option<Commitment>, Structure) {
-    let wanted: &str = input.required::<&Structure>("MinimumThroughputBillingCommitment").required("Status");
-    let after = match wanted {
-        "ENABLED" => Some(Commitment::enable(now, now_ms)),
-        _ => now.map(|commitment| commitment.disable(now_ms)),
-    };
-    (after, settings("UpdateAccountSettings", after, now_ms))
+/// Whether an UpdateAccountSettings makes the commitment, or ends it.
+pub fn commits(input: &Structure) -> bool {
+    input.required::<&Structure>("MinimumThroughputBillingCommitment").required::<&str>("Status") == "ENABLED"
+}
+
+/// The answer to UpdateAccountSettings, with the commitment as it is now.
+pub fn updated_settings(commitment: Option<Commitment>, now_ms: u64) -> Structure {
+    settings("UpdateAccountSettings", commitment, now_ms)
+}
+
+fn status(commitment: Commitment, now_ms: u64) -> &'static str {
+    match commitment.status(now_ms) {
+        CommitmentStatus::Enabled => "ENABLED",
+        CommitmentStatus::EnabledUntilEarliestEnd => "ENABLED_UNTIL_EARLIEST_ALLOWED_END",
+        CommitmentStatus::Disabled => DISABLED,
+    }
 }
 
 fn settings(operation: &str, commitment: Option<Commitment>, now_ms: u64) -> Structure {
     let time = |ms: u64| TimestampMs(i64::try_from(ms).unwrap_or(i64::MAX));
     let shown = Structure::of(&COMMITMENT);
     let shown = match commitment {
-        None => shown.with("Status", "DISABLED"),
+        None => shown.with("Status", DISABLED),
         Some(commitment) => shown
             .with("Status", status(commitment, now_ms))
             .with("StartedAt", time(commitment.started_ms))
@@ -109,14 +116,7 @@ fn settings(operation: &str, commitment: Option<Commitment>, now_ms: u64) -> Str
     find(operation).expect("it is in the table").answer().with("MinimumThroughputBillingCommitment", shown)
 }
 
-/// As it is called on the wire.
-fn status(commitment: Commitment, now_ms: u64) -> &'static str {
-    match commitment.status(now_ms) {
-        CommitmentStatus::Enabled => "ENABLED",
-        CommitmentStatus::EnabledUntilEarliestEnd => "ENABLED_UNTIL_EARLIEST_ALLOWED_END",
-        CommitmentStatus::Disabled => "DISABLED",
-    }
-}
+const DISABLED: &str = "DISABLED";
 
 #[cfg(test)]
 mod tests {
@@ -129,9 +129,13 @@ mod tests {
     fn update(wanted: &str, now: Option<Commitment>, now_ms: u64) -> (Option<Commitment>, String) {
         let request = Structure::of(&COMMITMENT_REQUEST).with("Status", wanted);
         let input = input_of("UpdateAccountSettings", [("MinimumThroughputBillingCommitment", request.into())]);
-        let (after, answer) = update_settings(&input, now, now_ms);
-        assert_eq!(json(&describe_settings(after, now_ms)), json(&answer), "it is found as it was answered");
-        (after, json(&answer))
+        let after = match commits(&input) {
+            true => Some(Commitment::enable(now, now_ms)),
+            false => now.map(|now| now.disable(now_ms)),
+        };
+        let answer = json(&updated_settings(after, now_ms));
+        assert_eq!(json(&describe_settings(after, now_ms)), answer, "it is found as it was answered");
+        (after, answer)
     }
 
     #[test]

@@ -4,15 +4,14 @@ mod filter;
 mod list;
 mod reshard;
 
-use rheos_core::catalog::{ShardRecord, ShardState};
+use rheos_core::catalog::ShardRecord;
 
 pub use filter::ShardFilter;
 pub use list::{ListAsked, Listed};
 pub use reshard::{ScaleLimits, merge, scale, scaled, split};
 
-use crate::records::{ShardNumbers, hash_key_range};
 use crate::shapes::structures::{SEQUENCE_NUMBER_RANGE, SHARD};
-use crate::shard_id::ShardId;
+use crate::shard_view::{ShardNumbers, hash_key_range, shard_id};
 use crate::value::Structure;
 
 /// A shard as descriptions and lists show it.
@@ -21,27 +20,17 @@ use crate::value::Structure;
 ///
 /// When its number, or that of a parent, is one that no shard of AWS has: above 2,147,483,647.
 pub(super) fn shard(shard: &ShardRecord) -> Structure {
-    Structure::of(&SHARD)
-        .with("ShardId", id(shard.shard).to_string())
-        .with_some("ParentShardId", shard.parent.map(|parent| id(parent).to_string()))
-        .with_some("AdjacentParentShardId", shard.adjacent_parent.map(|parent| id(parent).to_string()))
-        .with("HashKeyRange", hash_key_range(shard.range))
-        .with("SequenceNumberRange", sequence_numbers(shard))
-}
-
-fn sequence_numbers(shard: &ShardRecord) -> Structure {
+    let id = |number| shard_id(number).to_string();
     let numbers = ShardNumbers::of(shard);
-    let end = match shard.state {
-        ShardState::Open => None,
-        ShardState::Closed { closed_ms, .. } => Some(numbers.of_end(closed_ms)),
-    };
-    Structure::of(&SEQUENCE_NUMBER_RANGE)
+    let sequence_numbers = Structure::of(&SEQUENCE_NUMBER_RANGE)
         .with("StartingSequenceNumber", numbers.of_start().to_string())
-        .with_some("EndingSequenceNumber", end.map(|number| number.to_string()))
-}
-
-fn id(number: u32) -> ShardId {
-    ShardId::new(number).expect("a stream has made fewer shards than that")
+        .with_some("EndingSequenceNumber", numbers.of_end(shard.state).map(|number| number.to_string()));
+    Structure::of(&SHARD)
+        .with("ShardId", id(shard.shard))
+        .with_some("ParentShardId", shard.parent.map(id))
+        .with_some("AdjacentParentShardId", shard.adjacent_parent.map(id))
+        .with("HashKeyRange", hash_key_range(shard.range))
+        .with("SequenceNumberRange", sequence_numbers)
 }
 
 #[cfg(test)]

@@ -33,8 +33,6 @@ pub struct StreamView<'a> {
     pub record: &'a StreamRecord,
     /// Its state.
     pub status: StreamStatus,
-    /// The KMS key that is said to encrypt it, if one is.
-    pub key_id: Option<&'a str>,
 }
 
 impl StreamView<'_> {

@@ -51,7 +51,7 @@ pub(crate) fn resharded(record: &StreamRecord, reshard: Reshard, now_ms: u64) ->
 
 /// Has a view of a stream in this state looked at.
 pub(crate) fn viewed<T>(record: &StreamRecord, status: StreamStatus, look: impl FnOnce(&StreamView<'_>) -> T) -> T {
-    look(&StreamView { arn: &arn(), record, status, key_id: None })
+    look(&StreamView { arn: &arn(), record, status })
 }
 
 /// An input with these texts.

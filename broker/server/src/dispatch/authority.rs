@@ -96,6 +96,11 @@ pub(crate) enum Action {
     TagConsumer,
     ListTags,
     Reserve,
+    MonitorShards,
+    ReadResourcePolicy,
+    ChangeResourcePolicy,
+    DescribeAccount,
+    UpdateAccount,
 }
 
 /// What an action needs.
@@ -139,6 +144,12 @@ impl Action {
             Action::ListTags => ("list the tags of", WithStream(ReadOnly)),
             // Every stream has to share what is left of a lane.
             Action::Reserve => ("reserve bandwidth for a consumer of", Everywhere(Admin)),
+            Action::MonitorShards => ("change the shard metrics of", Everywhere(Admin)),
+            Action::ReadResourcePolicy => ("read a resource policy of", WithStream(ReadOnly)),
+            Action::ChangeResourcePolicy => ("change a resource policy of", Everywhere(Admin)),
+            // It counts every stream.
+            Action::DescribeAccount => ("describe the account", Everywhere(ReadOnly)),
+            Action::UpdateAccount => ("change the settings of the account", Everywhere(Admin)),
         }
     }
 }

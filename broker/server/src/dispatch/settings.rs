@@ -99,7 +99,7 @@ fn within<'a>(principal: &Principal, filter: &'a StreamFilter) -> Option<Cow<'a,
 }
 
 /// Lets everybody know what the catalog says of a stream now: first the lanes, then who looks it up.
-async fn publish(broker: &Broker, record: &Arc<StreamRecord>) -> Result<(), WireError> {
+pub(crate) async fn publish(broker: &Broker, record: &Arc<StreamRecord>) -> Result<(), WireError> {
     broker.tell(record, |done| Arrival::StreamUpdated { record: Arc::clone(record), done }).await?;
     broker.streams.change(Arc::clone(record));
     Ok(())
@@ -107,7 +107,7 @@ async fn publish(broker: &Broker, record: &Arc<StreamRecord>) -> Result<(), Wire
 
 /// The time before which everything of a stream has expired, by the clocks of all its logs: none of them is
 /// thereby to lose what it still has.
-async fn horizon_ms(broker: &Broker, stream: &StreamRecord) -> Result<u64, WireError> {
+pub(crate) async fn horizon_ms(broker: &Broker, stream: &StreamRecord) -> Result<u64, WireError> {
     let ask = |lane| {
         let (told, horizon) = oneshot::channel();
         broker.inboxes.of_lane(lane).push(Arrival::HorizonOf { incarnation: stream.incarnation, told });

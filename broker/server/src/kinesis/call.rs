@@ -11,11 +11,11 @@ use rheos_kinesis::error::Error;
 use rheos_kinesis::operations::status::{Delay, StreamStatus};
 use rheos_kinesis::operations::subject;
 use rheos_kinesis::records::Issue;
-use rheos_kinesis::refusals::{About, refusal};
+use rheos_kinesis::refusals::{About, refusal, refusal_of_account};
 use rheos_kinesis::value::Structure;
 use rheos_protocol::error::WireError;
-use rheos_protocol::message::{Reply, Request};
-use rheos_protocol::name::StreamName;
+use rheos_protocol::message::{Reply, Request, StreamLimits};
+use rheos_protocol::name::{AccountId, Region, StreamName};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::Kinesis;
@@ -72,6 +72,11 @@ impl Call<'_> {
         clock::now().wall_ms
     }
 
+    /// Whether the broker holds its clients to AWS's limits.
+    pub(super) fn has_limits_of_kinesis(&self) -> bool {
+        self.broker.limits == StreamLimits::kinesis()
+    }
+
     /// How long states are shown.
     pub(super) fn delay(&self) -> Delay {
         let delay_ms = u64::try_from(self.broker.kinesis.state_delay.as_millis()).unwrap_or(u64::MAX);
@@ -95,9 +100,20 @@ impl Call<'_> {
 
     /// The stream of an ARN.
     pub(super) fn subject_of(&self, arn: StreamArn) -> Result<Subject, Error> {
-        let stored = self.broker.kinesis.stream_name(arn.account(), arn.region(), arn.name().as_str());
-        let name = stored.map_err(|bad| Error::invalid_argument(bad.to_string()))?;
+        let name = self.broker.kinesis.stream_name(arn.account(), arn.region(), arn.name().as_str());
+        let name = name.map_err(|bad| Error::invalid_argument(bad.to_string()))?;
         Ok(Subject { arn, name })
+    }
+
+    /// The stream that the catalog has under this name.
+    pub(super) fn subject_named(&self, name: &StreamName) -> Subject {
+        Subject { arn: self.broker.kinesis.arn(name), name: name.clone() }
+    }
+
+    /// The caller's account and region, where they are not the broker's own.
+    pub(super) fn elsewhere(&self) -> Option<(&AccountId, &Region)> {
+        let subject::Caller { account, region } = &self.caller.place;
+        (!self.broker.kinesis.is_own(account, region)).then_some((account, region))
     }
 
     /// The stream, where there is one that may be put to and read: not one that is being created.
@@ -118,6 +134,17 @@ impl Call<'_> {
     /// Whether the caller may.
     pub(super) fn authorise(&self, action: Action, resource: &Resource, of: &Subject) -> Result<(), Error> {
         authorise(&self.caller.principal, action, resource).map_err(|error| of.refusal(&error))
+    }
+
+    /// Whether the caller may do what is about no stream.
+    pub(super) fn authorise_here(&self, action: Action) -> Result<(), Error> {
+        let allowed = authorise(&self.caller.principal, action, &Resource::broker());
+        allowed.map_err(|error| self.refusal_here(&error))
+    }
+
+    /// The broker's refusal of a call that is about no stream.
+    pub(super) fn refusal_here(&self, error: &WireError) -> Error {
+        refusal_of_account(error, &self.caller.place.account)
     }
 
     /// Has the dispatch table allow and perform a request.

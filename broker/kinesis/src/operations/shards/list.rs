@@ -15,6 +15,7 @@ use crate::page_token::{Page, ShardsPage};
 use crate::records::Issue;
 use crate::shapes::operations::find;
 use crate::shard_id::{ShardId, StreamOf};
+use crate::shard_view::shard_id;
 use crate::value::{Structure, TimestampMs, Value};
 
 /// Most shards of a page, whatever is asked for.
@@ -88,7 +89,7 @@ impl ListAsked {
         let last = page.last().filter(|_| rest.next().is_some()).map(|last| ShardsPage {
             stream: record.name.clone(),
             incarnation: record.incarnation,
-            after: super::id(last.shard),
+            after: shard_id(last.shard),
             filter,
         });
         let answer = find("ListShards").expect("it is in the table").answer();

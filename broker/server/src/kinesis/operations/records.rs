@@ -83,7 +83,7 @@ pub(super) async fn get_shard_iterator(call: &Call<'_>, input: &Structure) -> Re
 pub(super) async fn get_records(call: &Call<'_>, input: &Structure) -> Result<Outcome, Error> {
     let issue = call.issue();
     let asked = ReadAsked::open(input, issue.key, issue.principal, issue.now_ms)?;
-    let subject = Subject { arn: call.broker.kinesis.arn(asked.stream()), name: asked.stream().clone() };
+    let subject = call.subject_named(asked.stream());
     call.authorise(Action::GetRecords, &Resource::of(&subject.name), &subject)?;
     let named = subject.arn.in_messages();
     let stream = call.served(&subject);
