@@ -26,7 +26,7 @@ use rheos_kinesis::answer::Answer;
 use rheos_kinesis::error::{Error, ErrorKind};
 use rheos_kinesis::request::{self, Request};
 use rheos_kinesis::token::TokenKey;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Mutex;
 
 use crate::broker::Broker;
 use crate::http::{Asked, Face, Reply};
@@ -51,12 +51,7 @@ pub(crate) struct Kinesis {
     recent: Recent,
     /// Held by calls that count what there is before they make one more.
     counting: Mutex<()>,
-    /// Bytes of records that answers may hold until they are sent, in KiB.
-    answers: Arc<Semaphore>,
 }
-
-/// KiB of records that all answers together may hold.
-const ANSWERS_KIB: usize = 256 << 10;
 
 impl Kinesis {
     /// The face of a broker that serves.
@@ -69,7 +64,6 @@ impl Kinesis {
             seats: Seats::default(),
             recent: Recent::default(),
             counting: Mutex::new(()),
-            answers: Arc::new(Semaphore::new(ANSWERS_KIB)),
         });
         Face::new(move |asked| {
             let kinesis = Arc::clone(&kinesis);
@@ -97,7 +91,7 @@ impl Kinesis {
         let caller = Caller::of(&broker, &asked.head, &asked.body)?;
         let (operation, encoding) = (request.operation, request.encoding);
         let input = request.input()?;
-        let call = Call { kinesis: self, broker: &broker, caller, encoding };
+        let call = Call { kinesis: self, broker: &broker, caller, encoding, answers: &asked.answers };
         tokio::select! {
             outcome = operations::perform(&call, operation, &input) => outcome,
             () = broker.stopping.goodbye_is_due() => Err(unavailable()),
