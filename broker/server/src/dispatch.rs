@@ -92,8 +92,8 @@ pub(crate) async fn perform(
             Ok(Reply::Stream(describe(broker, &record)))
         }
         Request::ListStreams { after, limit, filter } => {
-            let policy = &principal.principal().policy;
-            let (page, more) = settings::list_streams(&broker.streams, policy, &filter, &after, page_len(limit));
+            let (streams, key) = (&broker.streams, principal.principal());
+            let (page, more) = settings::list_streams(streams, key, &filter, &after, page_len(limit));
             Ok(Reply::Streams(page, more))
         }
         Request::DeleteStream(name) => {

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use rheos_kinesis::arn::StreamArn;
+use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::name::{AccountId, BadName, Region, StreamName};
 
 /// The settings of the Kinesis face.
@@ -50,6 +51,21 @@ impl KinesisSettings {
             }
             _ => name,
         }
+    }
+
+    /// Refuses the long name of a stream of the broker's own: it would be another stream than the one that it means.
+    ///
+    /// # Errors
+    ///
+    /// `BadRequest`, which says the name to use.
+    pub(crate) fn refuse_own(&self, name: &StreamName) -> Result<(), WireError> {
+        let stored = self.as_stored(name.clone());
+        if stored == *name {
+            return Ok(());
+        }
+        let message =
+            format!("{name} is of the broker's own account and region, whose streams have plain names: use {stored}");
+        Err(WireError::new(ErrorCode::BadRequest, message))
     }
 
     /// The ARN of the stream that the catalog knows by this name.
@@ -107,7 +123,9 @@ mod tests {
             assert_eq!(settings.stream_name(arn.account(), arn.region(), arn.name().as_str()), Ok(name));
         }
         let spelled = StreamName::new("000000000000/us-east-1/orders").expect("it is one");
-        assert_eq!(settings.as_stored(spelled).as_str(), "orders");
+        assert_eq!(settings.as_stored(spelled.clone()).as_str(), "orders");
+        let refused = settings.refuse_own(&spelled).expect_err("it has another name").message;
+        assert!(refused.ends_with("whose streams have plain names: use orders"), "{refused}");
     }
 
     #[test]

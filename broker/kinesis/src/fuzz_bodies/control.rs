@@ -18,7 +18,7 @@ use crate::operations::streams::{ListAsked, StreamView};
 use crate::operations::subject::Caller;
 use crate::operations::tags::{self, TagChange};
 use crate::operations::{consumers, encryption, monitoring, policies, shards, streams, subject};
-use crate::page_token::{ConsumersPage, Page, ShardsPage};
+use crate::records::Issue;
 use crate::shapes::operations;
 use crate::token::TokenKey;
 use crate::value::Structure;
@@ -75,6 +75,10 @@ impl World {
         let consumer = plan_consumer("board", 7, created_ms).expect("it is a name");
         let key = TokenKey::new(&[7; 32]);
         World { caller: caller(), arn: arn(), record, status, consumer, key }
+    }
+
+    fn issue(&self) -> Issue<'_> {
+        Issue { key: &self.key, principal: PRINCIPAL, now_ms: NOW_MS, nonce: 1 }
     }
 
     fn view(&self) -> StreamView<'_> {
@@ -153,7 +157,7 @@ impl World {
             "TagResource" => takes_tags(&tags::add(input, &named, &self.record.tags)?),
             "UntagResource" => takes_tags(&tags::remove(input, &named)?),
             "ListTagsForResource" => return Ok(Some(tags::list_all(&self.record.tags))),
-            "PutResourcePolicy" => drop(policies::put(input, &resource)?.len()),
+            "PutResourcePolicy" => drop(policies::put(input, &resource)?),
             "GetResourcePolicy" => return Ok(Some(policies::get(None))),
             "DeleteResourcePolicy" => policies::delete(None, &resource)?,
             other => panic!("nobody says what {other} means"),
@@ -170,10 +174,9 @@ impl World {
                 Ok(Some(consumers::registered(&asked.stream, &self.consumer)))
             }
             "ListStreamConsumers" => {
-                let asked = consumers::ListAsked::read(input, &self.caller, &self.key, PRINCIPAL, NOW_MS)?;
+                let asked = consumers::ListAsked::read(input, &self.caller, &self.issue())?;
                 asked.admit(self.record.incarnation, self.record.created_ms)?;
-                let seal = |page: &ConsumersPage| page.seal(&self.key, PRINCIPAL, NOW_MS, 1);
-                Ok(Some(asked.answer(&[(&self.consumer, status)], true, &self.record.name, seal)))
+                Ok(Some(asked.answer(&[(&self.consumer, status)], true, &self.record.name, &self.issue())))
             }
             _ => {
                 let asked = subject::consumer(input, &self.caller)?;
@@ -191,14 +194,13 @@ impl World {
     }
 
     fn list_streams(&self, input: &Structure) -> Result<Structure, Error> {
-        let asked = ListAsked::read(input, &self.key, PRINCIPAL, NOW_MS)?;
-        Ok(asked.answer(&[self.view()], true, |page| page.seal(&self.key, PRINCIPAL, NOW_MS, 1)))
+        let asked = ListAsked::read(input, &self.issue())?;
+        Ok(asked.answer(&[self.view()], true, &self.issue()))
     }
 
     fn list_shards(&self, input: &Structure) -> Result<Structure, Error> {
-        let asked = shards::ListAsked::read(input, &self.caller, &self.key, PRINCIPAL, NOW_MS)?;
-        let seal = |page: &ShardsPage| page.seal(&self.key, PRINCIPAL, NOW_MS, 1);
-        asked.answer(&self.view(), NOW_MS - 7_500, NOW_MS, seal)
+        let asked = shards::ListAsked::read(input, &self.caller, &self.issue())?;
+        asked.answer(&self.view(), NOW_MS - 7_500, &self.issue())
     }
 
     fn takes_update(&self, update: &UpdateStream) {

@@ -10,7 +10,7 @@ use rheos_protocol::message::{CreateStream, Tag};
 use rheos_protocol::name::StreamName;
 
 use super::authority::Authenticated;
-use super::in_turn;
+use super::{in_turn, stream_name};
 use crate::broker::Broker;
 use crate::clock;
 use crate::files::FileJob;
@@ -24,6 +24,7 @@ pub(crate) async fn create(
     create: CreateStream,
     tags: Vec<Tag>,
 ) -> Result<Arc<StreamRecord>, WireError> {
+    broker.kinesis.refuse_own(&stream_name(&create.name)?)?;
     let _order = in_turn(broker, principal).await?;
     let (now_ms, lanes) = (clock::now().wall_ms, broker.lanes);
     let record = broker.catalog.create_tagged_stream(create, tags, now_ms, lanes).await?;

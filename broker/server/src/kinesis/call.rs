@@ -16,14 +16,13 @@ use rheos_kinesis::value::Structure;
 use rheos_protocol::error::WireError;
 use rheos_protocol::message::{Reply, Request, StreamLimits};
 use rheos_protocol::name::{AccountId, Region, StreamName};
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::Kinesis;
 use super::caller::Caller;
 use crate::broker::Broker;
 use crate::clock;
 use crate::dispatch::{Action, Resource, allow, authorise, perform};
-use crate::http::Frames;
+use crate::http::{AnswerRoom, Frames, HeldAnswer};
 
 /// A call whose caller is known.
 pub(super) struct Call<'a> {
@@ -31,12 +30,14 @@ pub(super) struct Call<'a> {
     pub(super) broker: &'a Arc<Broker>,
     pub(super) caller: Caller,
     pub(super) encoding: Encoding,
+    /// Where records find room that are to be answered.
+    pub(super) answers: &'a AnswerRoom,
 }
 
 /// What a call comes to.
 pub(super) enum Outcome {
     /// An output, where the operation has one, and what is to be held until it is sent.
-    Output { output: Option<Structure>, held: Option<OwnedSemaphorePermit> },
+    Output { output: Option<Structure>, held: Option<HeldAnswer> },
     /// Events.
     Events(Frames),
 }
@@ -79,7 +80,7 @@ impl Call<'_> {
 
     /// How long states are shown.
     pub(super) fn delay(&self) -> Delay {
-        let delay_ms = u64::try_from(self.kinesis.settings.state_delay.as_millis()).unwrap_or(u64::MAX);
+        let delay_ms = u64::try_from(self.broker.kinesis.state_delay.as_millis()).unwrap_or(u64::MAX);
         Delay { delay_ms, now_ms: self.now_ms() }
     }
 
@@ -100,20 +101,20 @@ impl Call<'_> {
 
     /// The stream of an ARN.
     pub(super) fn subject_of(&self, arn: StreamArn) -> Result<Subject, Error> {
-        let name = self.kinesis.settings.stream_name(arn.account(), arn.region(), arn.name().as_str());
+        let name = self.broker.kinesis.stream_name(arn.account(), arn.region(), arn.name().as_str());
         let name = name.map_err(|bad| Error::invalid_argument(bad.to_string()))?;
         Ok(Subject { arn, name })
     }
 
     /// The stream that the catalog has under this name.
     pub(super) fn subject_named(&self, name: &StreamName) -> Subject {
-        Subject { arn: self.kinesis.settings.arn(name), name: name.clone() }
+        Subject { arn: self.broker.kinesis.arn(name), name: name.clone() }
     }
 
     /// The caller's account and region, where they are not the broker's own.
     pub(super) fn elsewhere(&self) -> Option<(&AccountId, &Region)> {
         let subject::Caller { account, region } = &self.caller.place;
-        (!self.kinesis.settings.is_own(account, region)).then_some((account, region))
+        (!self.broker.kinesis.is_own(account, region)).then_some((account, region))
     }
 
     /// The stream, where there is one that may be put to and read: not one that is being created.

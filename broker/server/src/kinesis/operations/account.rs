@@ -48,7 +48,7 @@ pub(super) fn usage(call: &Call<'_>) -> ShardUsage {
 
 fn is_here(call: &Call<'_>, stream: &StreamRecord) -> bool {
     let place = &call.caller.place;
-    call.kinesis.settings.is_in(&stream.name, &place.account, &place.region)
+    call.broker.kinesis.is_in(&stream.name, &place.account, &place.region)
 }
 
 fn is_on_demand(stream: &StreamRecord) -> bool {

@@ -7,7 +7,6 @@ use rheos_kinesis::error::Error;
 use rheos_kinesis::operations::consumers::{self, ListAsked};
 use rheos_kinesis::operations::status::ConsumerStatus;
 use rheos_kinesis::operations::subject;
-use rheos_kinesis::page_token::Page;
 use rheos_kinesis::refusals::{About, refusal};
 use rheos_kinesis::value::Structure;
 use rheos_protocol::error::WireError;
@@ -63,16 +62,13 @@ pub(super) async fn describe(call: &Call<'_>, input: &Structure) -> Result<Outco
 
 pub(super) async fn list(call: &Call<'_>, input: &Structure) -> Result<Outcome, Error> {
     let issue = call.issue();
-    let asked = ListAsked::read(input, &call.caller.place, issue.key, issue.principal, issue.now_ms)?;
+    let asked = ListAsked::read(input, &call.caller.place, &issue)?;
     let stream = call.found(call.subject_of(asked.stream.clone())?, Action::ListConsumers).await?;
     asked.admit(stream.record.incarnation, stream.record.created_ms)?;
     let all = shown(call, &stream);
     let mut following = all.iter().filter(|(consumer, _)| consumer.name.as_str() > asked.after.as_str());
     let page: Vec<_> = following.by_ref().take(asked.limit).map(|(consumer, status)| (&**consumer, *status)).collect();
-    let answer = asked.answer(&page, following.next().is_some(), &stream.subject.name, |page| {
-        page.seal(issue.key, issue.principal, issue.now_ms, issue.nonce)
-    });
-    Ok(answer.into())
+    Ok(asked.answer(&page, following.next().is_some(), &stream.subject.name, &issue).into())
 }
 
 /// How many consumers a stream has.

@@ -16,9 +16,9 @@ use crate::kinesis::found::FoundResource;
 pub(super) async fn put(call: &Call<'_>, input: &Structure) -> Result<Outcome, Error> {
     let arn = subject::resource(input, &call.caller.place)?;
     let found = call.resource(&arn, |_| Action::ChangeResourcePolicy).await?;
-    let text = policies::put(input, &arn)?;
+    let policy = policies::put(input, &arn)?;
     found.must_be_active()?;
-    keep(call, &found, text).await.map_err(|error| found.refusal(&error))?;
+    keep(call, &found, policy).await.map_err(|error| found.refusal(&error))?;
     Ok(Outcome::DONE)
 }
 
@@ -27,7 +27,7 @@ pub(super) async fn get(call: &Call<'_>, input: &Structure) -> Result<Outcome, E
     let found = call.resource(&arn, |_| Action::ReadResourcePolicy).await?;
     let policy = call.broker.catalog.policy(&found.stream().record, found.consumer()).await;
     let policy = policy.map_err(|error| found.refusal(&error))?;
-    Ok(policies::get(policy.as_ref().map(ResourcePolicy::as_str)).into())
+    Ok(policies::get(policy.as_ref()).into())
 }
 
 pub(super) async fn delete(call: &Call<'_>, input: &Structure) -> Result<Outcome, Error> {
@@ -35,12 +35,11 @@ pub(super) async fn delete(call: &Call<'_>, input: &Structure) -> Result<Outcome
     let found = call.resource(&arn, |_| Action::ChangeResourcePolicy).await?;
     found.must_be_active()?;
     let deleted = forget(call, &found).await.map_err(|error| found.refusal(&error))?;
-    policies::delete(deleted.as_ref().map(ResourcePolicy::as_str), &arn)?;
+    policies::delete(deleted.as_ref(), &arn)?;
     Ok(Outcome::DONE)
 }
 
-async fn keep(call: &Call<'_>, found: &FoundResource, text: &str) -> Result<(), WireError> {
-    let policy = ResourcePolicy::new(text)?;
+async fn keep(call: &Call<'_>, found: &FoundResource, policy: ResourcePolicy) -> Result<(), WireError> {
     let _order = in_turn(call.broker, &call.caller.principal).await?;
     call.broker.catalog.put_policy(&found.stream().record, found.consumer(), policy).await
 }

@@ -3,7 +3,6 @@
 use rheos_core::catalog::Reshard;
 use rheos_kinesis::error::Error;
 use rheos_kinesis::operations::shards::{self, ListAsked, Listed, ScaleLimits};
-use rheos_kinesis::page_token::Page;
 use rheos_kinesis::value::Structure;
 use rheos_protocol::message::{MergeShards, Request, SplitShard, UpdateShardCount};
 
@@ -15,7 +14,7 @@ use crate::kinesis::found::Found;
 
 pub(super) async fn list(call: &Call<'_>, input: &Structure) -> Result<Outcome, Error> {
     let issue = call.issue();
-    let asked = ListAsked::read(input, &call.caller.place, issue.key, issue.principal, issue.now_ms)?;
+    let asked = ListAsked::read(input, &call.caller.place, &issue)?;
     let subject = match &asked.of {
         Listed::Stream(arn, _) => call.subject_of(arn.clone())?,
         Listed::Life { name, .. } => call.subject_named(name),
@@ -23,10 +22,7 @@ pub(super) async fn list(call: &Call<'_>, input: &Structure) -> Result<Outcome, 
     let stream = call.found(subject, Action::DescribeStream).await?;
     let horizon_ms = horizon_ms(call.broker, &stream.record).await;
     let horizon_ms = horizon_ms.map_err(|error| stream.subject.refusal(&error))?;
-    let answer = asked.answer(&stream.view(), horizon_ms, issue.now_ms, |page| {
-        page.seal(issue.key, issue.principal, issue.now_ms, issue.nonce)
-    })?;
-    Ok(answer.into())
+    Ok(asked.answer(&stream.view(), horizon_ms, &issue)?.into())
 }
 
 pub(super) async fn split(call: &Call<'_>, input: &Structure) -> Result<Outcome, Error> {

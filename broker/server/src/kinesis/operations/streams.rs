@@ -3,7 +3,6 @@
 use rheos_core::catalog::{StreamRecord, stream_exists};
 use rheos_kinesis::error::Error;
 use rheos_kinesis::operations::streams::{self, ListAsked, StreamView};
-use rheos_kinesis::page_token::Page;
 use rheos_kinesis::value::Structure;
 use rheos_protocol::message::{Access, CreateStream};
 
@@ -52,17 +51,15 @@ pub(super) async fn describe_summary(call: &Call<'_>, input: &Structure) -> Resu
 pub(super) async fn list(call: &Call<'_>, input: &Structure) -> Result<Outcome, Error> {
     call.authorise_here(Action::ListStreams)?;
     let issue = call.issue();
-    let asked = ListAsked::read(input, issue.key, issue.principal, issue.now_ms)?;
+    let asked = ListAsked::read(input, &issue)?;
     let (found, has_more) = seen(call, &asked)?;
     let views: Vec<StreamView<'_>> = found.iter().map(Found::view).collect();
-    let answer =
-        asked.answer(&views, has_more, |page| page.seal(issue.key, issue.principal, issue.now_ms, issue.nonce));
-    Ok(answer.into())
+    Ok(asked.answer(&views, has_more, &issue).into())
 }
 
 /// A page of streams in the order of their names, and whether more follow.
 fn seen(call: &Call<'_>, asked: &ListAsked) -> Result<(Vec<Found>, bool), Error> {
-    let (settings, place) = (&call.kinesis.settings, &call.caller.place);
+    let (settings, place) = (&call.broker.kinesis, &call.caller.place);
     let policy = &call.caller.principal.principal().policy;
     let is_seen = |record: &StreamRecord| {
         settings.is_in(&record.name, &place.account, &place.region)
