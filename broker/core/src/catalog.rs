@@ -108,7 +108,8 @@ pub struct ShardRecord {
     pub adjacent_parent: Option<u32>,
     /// The log that holds it.
     pub log: u32,
-    /// When it was opened, in ms since 1970; never before its parents were.
+    /// When it was opened, in ms since 1970: in a later second than its parents that took records. It may lie ahead
+    /// by a second for each reshard of its ancestors that came in one.
     pub opened_ms: u64,
 }
 

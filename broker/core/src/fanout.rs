@@ -50,7 +50,7 @@ use crate::arrival::Now;
 use crate::counts::Amount;
 use crate::limits::SCAN_BYTES;
 use crate::log::{Log, LogId, ReadStart};
-use crate::reader::ReadTask;
+use crate::reader::{ReadTask, waited_ms};
 
 pub use counts::ConsumerCounted;
 use counts::Counts;
@@ -522,7 +522,7 @@ impl FanOut {
         }
         let behind_ms = match part.next_sequence >= tip.durable_sequence {
             true => 0,
-            false => now.wall_ms.saturating_sub(part.next_arrival_ms),
+            false => waited_ms(part.next_arrival_ms, now.wall_ms),
         };
         let tip_sequence = tip.durable_sequence;
         let (bytes, record_bytes) = (part.bytes, part.amount.bytes);

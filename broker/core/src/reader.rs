@@ -80,7 +80,7 @@ impl ReadOutcome {
         // What follows came after what was read, and not after the last one.
         let read_ms = self.batches.last().map_or(0, |batch| batch.header().arrival_ms);
         let arrival_ms = self.next_arrival_ms.unwrap_or(read_ms).min(tip.last_arrival_ms);
-        wall_ms.saturating_sub(arrival_ms)
+        waited_ms(arrival_ms, wall_ms)
     }
 
     /// Age of the last record that was given, in ms; 0 when it is the last one of its shard. What Kinesis calls
@@ -93,6 +93,12 @@ impl ReadOutcome {
             _ => 0,
         }
     }
+}
+
+/// How long a record has waited for who reads its shard, in ms, at least 1: 0 says that no record waits, and some
+/// readers stop there.
+pub fn waited_ms(arrival_ms: u64, wall_ms: u64) -> u64 {
+    wall_ms.saturating_sub(arrival_ms).max(1)
 }
 
 /// What a read needs next.

@@ -12,7 +12,7 @@
 //! after.
 //!
 //! What must hold: the open shards tile the hash space before and after; a child has a higher number than its
-//! parents; the plan follows from the record and what was asked, so that a start can finish what a crash
+//! parents, and a shard that takes records is opened in a later second than the parents that took some; the plan follows from the record and what was asked, so that a start can finish what a crash
 //! has interrupted.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -288,7 +288,8 @@ impl StreamRecord {
         Ok((StreamRecord { resharding: Some(reshard), ..self.clone() }, plan))
     }
 
-    /// The stream after its reshard: the parents closed, each at its end in `ends`, the children open.
+    /// The stream after its reshard: the parents closed, each at its end in `ends`, the children open: now, or in the
+    /// next second where a parent was opened in this one.
     ///
     /// Doing again what was done changes nothing: `None`.
     ///
@@ -307,8 +308,11 @@ impl StreamRecord {
         if !plan.parents.iter().eq(ends.keys()) {
             return Err(no_such_reshard(self));
         }
-        let opened = |shard: &u32| self.shard(*shard).map_or(0, |shard| shard.opened_ms);
-        let at_ms = plan.parents.iter().map(opened).fold(now_ms, u64::max);
+        // Kinesis sequence numbers begin with the second in which their shard was opened, and those of a child are to be
+        // greater than its parents'.
+        let later =
+            |shard: &u32| self.shard(*shard).map_or(0, |shard| (shard.opened_ms / 1_000 + 1).saturating_mul(1_000));
+        let at_ms = plan.parents.iter().map(later).fold(now_ms, u64::max);
         let mut shards = self.shards.clone();
         for shard in &mut shards {
             if let Some(end) = ends.get(&shard.shard) {

@@ -11,6 +11,7 @@ use super::{FanOut, Place, Subscription};
 use crate::arrival::Now;
 use crate::counts::Amount;
 use crate::log::{Log, LogId};
+use crate::reader::waited_ms;
 
 /// A consumer of one life of a stream, with what was counted of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,6 +140,6 @@ impl Subscription {
             return Some(0);
         }
         let arrival_ms = log.arrival_of(self.shard, next).or(self.next_arrival_ms)?;
-        Some(now.wall_ms.saturating_sub(arrival_ms))
+        Some(waited_ms(arrival_ms, now.wall_ms))
     }
 }

@@ -5,6 +5,7 @@
 //! that found none. Data is not copied: it stays in the memory of its batch until the answer is written.
 
 use bytes::Bytes;
+use rheos_core::reader::waited_ms;
 use rheos_protocol::batch::Batch;
 use rheos_protocol::record::RecordView;
 
@@ -55,8 +56,7 @@ pub(super) fn page(
             bytes += record.partition_key.len() + record.data.len();
             let is_full = page.records.len() == records_max || bytes > bytes_max;
             if is_full && !page.records.is_empty() {
-                // 0 would say that nothing is left, and some readers stop there.
-                let behind_ms = now_ms.saturating_sub(header.arrival_ms).max(1);
+                let behind_ms = waited_ms(header.arrival_ms, now_ms);
                 return Page { next_sequence: sequence, behind_ms, ..page };
             }
             page.records.push(structure(numbers, batch.bytes(), sequence, header.arrival_ms, &record));

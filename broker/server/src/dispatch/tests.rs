@@ -73,6 +73,45 @@ fn row(request: &Request) -> &'static str {
     }
 }
 
+/// What the Kinesis face asks for and no request does.
+fn row_of_face(action: Action) -> Option<&'static str> {
+    match action {
+        Action::MonitorShards | Action::ChangeResourcePolicy | Action::UpdateAccount => Some("DDDyDDD"),
+        Action::ReadResourcePolicy => Some("DyyyyyD"),
+        Action::DescribeAccount => Some("DyyyDDD"),
+        Action::Ping
+        | Action::CreateStream
+        | Action::DescribeStream
+        | Action::ListStreams
+        | Action::DeleteStream
+        | Action::PutRecords
+        | Action::GetRecords
+        | Action::RegisterConsumer
+        | Action::DescribeConsumer
+        | Action::ListConsumers
+        | Action::DeregisterConsumer
+        | Action::Subscribe
+        | Action::CreateKey
+        | Action::ListKeys
+        | Action::RevokeKey
+        | Action::ReshardStream
+        | Action::ReadMetrics
+        | Action::UpdateStream
+        | Action::TagStream
+        | Action::TagConsumer
+        | Action::ListTags
+        | Action::Reserve => None,
+    }
+}
+
+const OF_FACE: [Action; 5] = [
+    Action::MonitorShards,
+    Action::ReadResourcePolicy,
+    Action::ChangeResourcePolicy,
+    Action::DescribeAccount,
+    Action::UpdateAccount,
+];
+
 /// A put is no request: its payload is a batch.
 const PUT_ROW: &str = "DDyyDyD";
 
@@ -168,6 +207,17 @@ fn every_request_of_every_kind_of_key_is_answered_as_the_table_says() {
         assert_eq!(told(|who| allow(&streams, who, &request)), row(&request), "{request:?}");
     }
     assert_eq!(told(|who| put_to(&streams, who, STREAM.1)), PUT_ROW);
+}
+
+#[test]
+fn what_the_face_asks_for_is_answered_as_the_table_says() {
+    for action in OF_FACE {
+        let resource = match action {
+            Action::DescribeAccount | Action::UpdateAccount => Resource::broker(),
+            _ => Resource::stream(STREAM.0).expect("it is a name"),
+        };
+        assert_eq!(Some(told(|who| authorise(who, action, &resource)).as_str()), row_of_face(action), "{action:?}");
+    }
 }
 
 #[test]

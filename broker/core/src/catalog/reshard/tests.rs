@@ -30,15 +30,16 @@ fn done(before: &StreamRecord, reshard: Reshard) -> StreamRecord {
     assert_eq!(StreamRecord::decode(&begun.encode()), Ok(begun.clone()), "an intent is kept");
     assert_eq!(begun.abandon_reshard().as_ref(), Some(before), "and given up without a trace");
     let ends: BTreeMap<u32, u64> = plan.parents.iter().map(|shard| (*shard, 10 + u64::from(*shard))).collect();
-    let after = begun.finish_reshard(&ends, NOW_MS + 5_000).expect("it has begun").expect("it was not done");
-    assert_eq!(after.finish_reshard(&ends, NOW_MS + 9_000), Ok(None), "done once more it changes nothing");
+    let now_ms = before.shards.iter().map(|shard| shard.opened_ms).max().expect("it has some") + 5_000;
+    let after = begun.finish_reshard(&ends, now_ms).expect("it has begun").expect("it was not done");
+    assert_eq!(after.finish_reshard(&ends, now_ms + 4_000), Ok(None), "done once more it changes nothing");
     assert_eq!(StreamRecord::decode(&after.encode()), Ok(after.clone()), "it can be");
     assert_eq!(after.shards.len(), before.shards.len() + plan.made.len());
     for shard in &after.shards {
         let same = before.shard(shard.shard).is_some_and(|it| it == shard);
         let closed = ends
             .get(&shard.shard)
-            .map(|end_sequence| ShardState::Closed { end_sequence: *end_sequence, closed_ms: NOW_MS + 5_000 });
+            .map(|end_sequence| ShardState::Closed { end_sequence: *end_sequence, closed_ms: now_ms });
         let made = plan.made.iter().any(|made| made.shard == shard.shard);
         assert!(same || made || closed == Some(shard.state), "shard {} was changed: {shard:?}", shard.shard);
         assert_eq!(shard.log, shard.shard % after.log_count);
@@ -174,13 +175,23 @@ fn one_reshard_at_a_time() {
 }
 
 #[test]
-fn a_child_is_not_older_than_its_parents_whatever_the_clock_says() {
+fn a_child_is_opened_in_a_later_second_than_its_parents_whatever_the_clock_says() {
     let first = done(&stream(1), Reshard::Split { shard: 0, at: 1 << 127 });
     let (begun, _) = first.begin_reshard(Reshard::Merge { shard: 1, adjacent: 2 }, None).expect("it can be");
     let ends = BTreeMap::from([(1, 0), (2, 0)]);
-    let set_back = begun.finish_reshard(&ends, 5).expect("it has begun").expect("it was not done");
-    assert_eq!(set_back.shards[3].opened_ms, NOW_MS + 5_000);
-    assert_eq!(set_back.shards[1].state, ShardState::Closed { end_sequence: 0, closed_ms: NOW_MS + 5_000 });
+    let opened_ms = NOW_MS + 5_000;
+    let next_second_ms = (opened_ms / 1_000 + 1) * 1_000;
+    for (now_ms, at_ms) in [
+        (5, next_second_ms),
+        (opened_ms, next_second_ms),
+        (next_second_ms - 1, next_second_ms),
+        (next_second_ms, next_second_ms),
+        (next_second_ms + 7, next_second_ms + 7),
+    ] {
+        let after = begun.finish_reshard(&ends, now_ms).expect("it has begun").expect("it was not done");
+        assert_eq!(after.shards[3].opened_ms, at_ms, "at {now_ms}");
+        assert_eq!(after.shards[1].state, ShardState::Closed { end_sequence: 0, closed_ms: at_ms });
+    }
 }
 
 #[test]
