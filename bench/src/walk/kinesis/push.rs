@@ -25,7 +25,7 @@ pub(crate) async fn measure(walk: &Walk<'_>, lines: &mut Lines) -> Result<(), Fa
         pairs.push((push_face(walk, &broker, &stream, number).await?, native));
     }
     let goals = [Goal::AtMost(P50_RATIO_MAX), Goal::None];
-    lines.compare_latencies([NAME, NAME, "bare_subscribe_push"], &pairs, Run::push_us, goals);
+    lines.compare_latencies([NAME, NAME, "native_push"], &pairs, Run::push_us, goals);
     report_busy(NAME, &pairs, lines);
     broker.stop()
 }
