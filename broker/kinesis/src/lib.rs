@@ -48,6 +48,7 @@ pub mod sequence_number;
 pub mod shapes;
 pub mod shard_id;
 pub mod shard_iterator;
+mod shard_view;
 pub mod signature;
 pub mod token;
 pub mod validate;

@@ -15,9 +15,6 @@ pub const PRINTED_BYTES_MAX: usize = 64 << 10;
 /// How many clauses a ValidationException has at most, as on AWS.
 pub const CLAUSES_MAX: usize = 10;
 
-/// The largest resource policy, in bytes: as large as those of other AWS services are.
-pub const POLICY_BYTES_MAX: usize = 20 << 10;
-
 /// The most records of one PutRecords, which is the table's bound.
 pub const PUT_RECORDS_MAX: usize = 500;
 

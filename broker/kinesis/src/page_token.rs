@@ -21,6 +21,7 @@ use rheos_protocol::wire::{FieldReader, FieldWriter, Malformed};
 
 use crate::error::{Error, ErrorKind};
 use crate::moment::spoken;
+use crate::records::Issue;
 use crate::shard_id::ShardId;
 use crate::token::{TOKEN_LIFE_MS, TokenKey, has_expired};
 
@@ -88,6 +89,20 @@ pub trait Page: Sized {
         body.put_u64_le(now_ms);
         self.write(&mut body);
         key.seal(&purpose(Self::OPERATION), principal, body)
+    }
+
+    /// The NextToken for whom it is issued to.
+    fn seal_for(&self, issue: &Issue<'_>) -> String {
+        self.seal(issue.key, issue.principal, issue.now_ms, issue.nonce)
+    }
+
+    /// Reads a NextToken of whom tokens are issued to now.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Page::open`].
+    fn open_for(text: &str, issue: &Issue<'_>) -> Result<Self, Error> {
+        Self::open(text, issue.key, issue.principal, issue.now_ms)
     }
 
     /// Reads a NextToken that this operation has given to this principal.

@@ -14,16 +14,15 @@
 mod children;
 mod get;
 mod iterator;
-mod numbers;
 mod page;
 mod put;
 mod refusals;
 mod start;
 mod subscribe;
 
+pub use crate::shard_view::ShardNumbers;
 pub use get::{Issue, ReadAsked, Reading};
 pub use iterator::IteratorAsked;
-pub use numbers::ShardNumbers;
 pub use page::Found;
 pub use put::{Acked, Outgoing, Placement, PutTo, Puts};
 pub use refusals::read_refused;

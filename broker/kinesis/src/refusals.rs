@@ -8,7 +8,7 @@
 
 use rheos_protocol::error::{ErrorCode, WireError};
 
-use crate::arn::StreamArn;
+use crate::arn::{AccountId, StreamArn};
 use crate::error::{Error, ErrorKind};
 use crate::operations::status::StreamStatus;
 
@@ -39,6 +39,19 @@ pub fn refusal(error: &WireError, about: &About<'_>) -> Error {
         Words::Aws(say) => say(about),
         Words::Own(kind) => Error::new(kind, error.message.clone()),
         Words::Hidden => Error::new(ErrorKind::InternalFailure, INTERNAL_FAILURE),
+    }
+}
+
+/// The refusal of a call that is about an account and none of its streams.
+pub fn refusal_of_account(error: &WireError, account: &AccountId) -> Error {
+    let row = TABLE.iter().find(|(code, _)| *code == error.code);
+    match (error.code, row) {
+        (ErrorCode::Unauthenticated, _) => unrecognized_client(),
+        (ErrorCode::Busy | ErrorCode::OverLimit, _) => {
+            Error::new(ErrorKind::LimitExceeded, format!("Rate exceeded for account {account}."))
+        }
+        (_, Some((_, Words::Own(kind)))) => Error::new(*kind, error.message.clone()),
+        _ => Error::new(ErrorKind::InternalFailure, INTERNAL_FAILURE),
     }
 }
 
@@ -93,6 +106,10 @@ const TABLE: &[(ErrorCode, Words)] = &[
 ];
 
 fn unrecognized(_: &About<'_>) -> Error {
+    unrecognized_client()
+}
+
+fn unrecognized_client() -> Error {
     Error::new(ErrorKind::UnrecognizedClient, "The security token included in the request is invalid.")
 }
 

@@ -17,6 +17,7 @@ use crate::catalog::Catalog;
 use crate::consumers::Consumers;
 use crate::files::FileThread;
 use crate::identity::{BrokerIdentity, Principal};
+use crate::kinesis_settings::KinesisSettings;
 use crate::lane::{Arrival, Inboxes};
 use crate::mesh::Mesh;
 use crate::metrics::Metrics;
@@ -49,6 +50,8 @@ pub(crate) struct Broker {
     /// Changes the shards of streams, and says whose turn it is to change the catalog, and what may be reserved.
     pub(crate) resharder: Resharder,
     pub(crate) metrics: Metrics,
+    /// Whose the streams with plain names are, and how the Kinesis face shows them.
+    pub(crate) kinesis: KinesisSettings,
 }
 
 impl Broker {

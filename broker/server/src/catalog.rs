@@ -170,9 +170,28 @@ impl Catalog {
         now_ms: u64,
         lanes: u16,
     ) -> Result<Arc<StreamRecord>, WireError> {
+        self.create_tagged_stream(create, Vec::new(), now_ms, lanes).await
+    }
+
+    /// The same, with tags from the beginning.
+    ///
+    /// # Errors
+    ///
+    /// As for [`create_stream`](Self::create_stream), and those of the tags.
+    ///
+    /// # Panics
+    ///
+    /// When `lanes` is out of range.
+    pub async fn create_tagged_stream(
+        &self,
+        create: CreateStream,
+        tags: Vec<Tag>,
+        now_ms: u64,
+        lanes: u16,
+    ) -> Result<Arc<StreamRecord>, WireError> {
         // Here and not on the catalog's thread, which serves others too.
         assert!((1..=LOGS_OF_STREAM_MAX).contains(&u32::from(lanes)), "a broker has 1 to 256 lanes, not {lanes}");
-        Ok(self.change(Change::Create { create, now_ms, lanes }).await?.into_stream())
+        Ok(self.change(Change::Create { create, tags, now_ms, lanes }).await?.into_stream())
     }
 
     /// Deletes a stream: it is gone from the catalog, and its incarnation is condemned until
@@ -369,8 +388,24 @@ impl Catalog {
         reserved_bytes: u64,
         now_ms: u64,
     ) -> Result<Arc<ConsumerRecord>, WireError> {
+        self.register_tagged_consumer(stream, consumer, reserved_bytes, Vec::new(), now_ms).await
+    }
+
+    /// The same, with tags from the beginning.
+    ///
+    /// # Errors
+    ///
+    /// As for [`register_consumer`](Self::register_consumer), and those of the tags.
+    pub async fn register_tagged_consumer(
+        &self,
+        stream: &StreamName,
+        consumer: &str,
+        reserved_bytes: u64,
+        tags: Vec<Tag>,
+        now_ms: u64,
+    ) -> Result<Arc<ConsumerRecord>, WireError> {
         let (stream, consumer) = (stream.clone(), consumer.to_owned());
-        let change = Change::RegisterConsumer { stream, consumer, reserved_bytes, now_ms };
+        let change = Change::RegisterConsumer { stream, consumer, reserved_bytes, tags, now_ms };
         Ok(self.change(change).await?.into_consumer())
     }
 

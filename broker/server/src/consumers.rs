@@ -64,6 +64,11 @@ impl Consumers {
         self.read().get(&incarnation).is_some_and(|of_stream| of_stream.contains_key(name))
     }
 
+    /// How many consumers this life of a stream has.
+    pub(crate) fn count(&self, incarnation: u64) -> usize {
+        self.read().get(&incarnation).map_or(0, BTreeMap::len)
+    }
+
     /// Up to `limit` consumers of a stream whose names sort after `after`, and whether more follow.
     pub(crate) fn page(&self, incarnation: u64, after: &str, limit: usize) -> (Vec<Arc<ConsumerRecord>>, bool) {
         let registered = self.read();

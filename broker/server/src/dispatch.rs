@@ -4,10 +4,11 @@
 //! [`authorise`] has said yes to the principal, the action and the resource as it was resolved.
 
 mod authority;
-mod consumers;
+pub(crate) mod consumers;
 mod keys;
 mod reshard;
-mod settings;
+pub(crate) mod settings;
+pub(crate) mod streams;
 
 use std::sync::Arc;
 
@@ -20,10 +21,7 @@ use rheos_protocol::name::StreamName;
 use tokio::sync::OwnedMutexGuard;
 
 use crate::broker::Broker;
-use crate::clock;
-use crate::files::FileJob;
 use crate::identity::Principal;
-use crate::lane::Arrival;
 use crate::net::revoked;
 use crate::streams::Streams;
 
@@ -86,10 +84,7 @@ pub(crate) async fn perform(
     match request {
         Request::Ping => Ok(Reply::Pong),
         Request::CreateStream(create) => {
-            let _order = in_turn(broker, principal).await?;
-            let record = broker.catalog.create_stream(create, clock::now().wall_ms, broker.lanes).await?;
-            broker.tell(&record, |done| Arrival::StreamCreated { record: Arc::clone(&record), done }).await?;
-            broker.streams.add(Arc::clone(&record));
+            let record = streams::create(broker, principal, create, Vec::new()).await?;
             Ok(Reply::Stream(describe(broker, &record)))
         }
         Request::DescribeStream(name) => {
@@ -97,18 +92,12 @@ pub(crate) async fn perform(
             Ok(Reply::Stream(describe(broker, &record)))
         }
         Request::ListStreams { after, limit, filter } => {
-            let policy = &principal.principal().policy;
-            let (page, more) = settings::list_streams(&broker.streams, policy, &filter, &after, page_len(limit));
+            let (streams, key) = (&broker.streams, principal.principal());
+            let (page, more) = settings::list_streams(streams, key, &filter, &after, page_len(limit));
             Ok(Reply::Streams(page, more))
         }
         Request::DeleteStream(name) => {
-            let _order = in_turn(broker, principal).await?;
-            let record = broker.catalog.delete_stream(&stream_name(&name)?).await?;
-            broker.streams.remove(&record);
-            broker.consumers.remove_stream(record.incarnation);
-            broker.tell(&record, |done| Arrival::StreamDeleted { record: Arc::clone(&record), done }).await?;
-            // No lane writes to them any more, or asks for others.
-            broker.files.push(FileJob::RemoveStream { incarnation: record.incarnation });
+            streams::delete(broker, principal, &stream_name(&name)?).await?;
             Ok(Reply::Done)
         }
         Request::RegisterConsumer(terms) => consumers::register(broker, principal, &terms).await,
@@ -133,7 +122,10 @@ pub(crate) async fn perform(
 }
 
 /// Has changes of the catalog wait for each other. Who has waited may have lost its key meanwhile.
-async fn in_turn(broker: &Broker, principal: &Authenticated<Principal>) -> Result<OwnedMutexGuard<()>, WireError> {
+pub(crate) async fn in_turn(
+    broker: &Broker,
+    principal: &Authenticated<Principal>,
+) -> Result<OwnedMutexGuard<()>, WireError> {
     let order = Arc::clone(&broker.resharder.changes).lock_owned().await;
     if !broker.is_live(principal.principal()) {
         return Err(revoked(&principal.principal().key_id));

@@ -14,6 +14,7 @@
 //! does that is started here, so that a face under load costs the native one nothing.
 
 mod answer_body;
+mod answer_room;
 mod bounds;
 mod connection;
 mod crowd;
@@ -41,6 +42,7 @@ use face::FacePlace;
 use router::Router;
 
 pub(crate) use answer_body::Frames;
+pub(crate) use answer_room::{AnswerRoom, HeldAnswer};
 pub(crate) use face::{Asked, Face, Reply};
 
 /// What the HTTP service is made of.

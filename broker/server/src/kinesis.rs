@@ -13,6 +13,7 @@ mod asking;
 mod call;
 mod caller;
 mod events;
+mod found;
 mod operations;
 mod recent;
 mod seats;
@@ -25,11 +26,10 @@ use rheos_kinesis::answer::Answer;
 use rheos_kinesis::error::{Error, ErrorKind};
 use rheos_kinesis::request::{self, Request};
 use rheos_kinesis::token::TokenKey;
-use tokio::sync::Semaphore;
+use tokio::sync::Mutex;
 
 use crate::broker::Broker;
 use crate::http::{Asked, Face, Reply};
-use crate::kinesis_settings::KinesisSettings;
 use call::{Call, Outcome};
 use caller::Caller;
 use recent::Recent;
@@ -40,7 +40,6 @@ use subscription::Peers;
 pub(crate) struct Kinesis {
     /// Weak, so that a connection that lives on holds no broker up that has stopped.
     broker: Weak<Broker>,
-    settings: KinesisSettings,
     /// Seals iterators and page tokens.
     tokens: TokenKey,
     /// Tokens so far: no two are alike.
@@ -50,25 +49,21 @@ pub(crate) struct Kinesis {
     seats: Seats,
     /// What has changed a moment ago.
     recent: Recent,
-    /// Bytes of records that answers may hold until they are sent, in KiB.
-    answers: Arc<Semaphore>,
+    /// Held by calls that count what there is before they make one more.
+    counting: Mutex<()>,
 }
-
-/// KiB of records that all answers together may hold.
-const ANSWERS_KIB: usize = 256 << 10;
 
 impl Kinesis {
     /// The face of a broker that serves.
-    pub(crate) fn face(broker: &Arc<Broker>, settings: KinesisSettings) -> Face {
+    pub(crate) fn face(broker: &Arc<Broker>) -> Face {
         let kinesis = Arc::new(Kinesis {
             broker: Arc::downgrade(broker),
-            settings,
             tokens: broker.identity.kinesis_token_key(),
             nonces: AtomicU64::new(0),
             peers: Peers::default(),
             seats: Seats::default(),
             recent: Recent::default(),
-            answers: Arc::new(Semaphore::new(ANSWERS_KIB)),
+            counting: Mutex::new(()),
         });
         Face::new(move |asked| {
             let kinesis = Arc::clone(&kinesis);
@@ -93,10 +88,10 @@ impl Kinesis {
 
     async fn perform(&self, asked: Asked, request: Request) -> Result<Outcome, Error> {
         let broker = self.broker.upgrade().ok_or_else(unavailable)?;
-        let caller = Caller::of(&broker, &self.settings, &asked.head, &asked.body)?;
+        let caller = Caller::of(&broker, &asked.head, &asked.body)?;
         let (operation, encoding) = (request.operation, request.encoding);
         let input = request.input()?;
-        let call = Call { kinesis: self, broker: &broker, caller, encoding };
+        let call = Call { kinesis: self, broker: &broker, caller, encoding, answers: &asked.answers };
         tokio::select! {
             outcome = operations::perform(&call, operation, &input) => outcome,
             () = broker.stopping.goodbye_is_due() => Err(unavailable()),

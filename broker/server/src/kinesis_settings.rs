@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use rheos_kinesis::arn::StreamArn;
+use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::name::{AccountId, BadName, Region, StreamName};
 
 /// The settings of the Kinesis face.
@@ -52,6 +53,21 @@ impl KinesisSettings {
         }
     }
 
+    /// Refuses the long name of a stream of the broker's own: it would be another stream than the one that it means.
+    ///
+    /// # Errors
+    ///
+    /// `BadRequest`, which says the name to use.
+    pub(crate) fn refuse_own(&self, name: &StreamName) -> Result<(), WireError> {
+        let stored = self.as_stored(name.clone());
+        if stored == *name {
+            return Ok(());
+        }
+        let message =
+            format!("{name} is of the broker's own account and region, whose streams have plain names: use {stored}");
+        Err(WireError::new(ErrorCode::BadRequest, message))
+    }
+
     /// The ARN of the stream that the catalog knows by this name.
     pub fn arn(&self, name: &StreamName) -> StreamArn {
         let (account, region) = self.place(name);
@@ -61,6 +77,14 @@ impl KinesisSettings {
     /// The account and the region of the stream that the catalog knows by this name.
     pub fn place(&self, name: &StreamName) -> (AccountId, Region) {
         name.account_and_region().unwrap_or_else(|| (self.account.clone(), self.region.clone()))
+    }
+
+    /// Whether the stream that the catalog knows by this name is of an account and a region.
+    pub fn is_in(&self, name: &StreamName, account: &AccountId, region: &Region) -> bool {
+        match name.as_str().rsplit_once('/') {
+            None => self.is_own(account, region),
+            Some((place, _)) => place.split_once('/') == Some((account.as_str(), region.as_str())),
+        }
     }
 
     /// Whether these are the broker's own.
@@ -89,6 +113,9 @@ mod tests {
             let name = settings.stream_name(&account, &region, "orders").expect("it is plain");
             assert_eq!(name.as_str(), stored);
             assert_eq!(settings.place(&name), (account.clone(), region.clone()));
+            assert!(settings.is_in(&name, &account, &region));
+            let elsewhere = Region::new("ap-south-1").expect("it is spelled as one");
+            assert!(!settings.is_in(&name, &account, &elsewhere));
             assert_eq!(settings.arn(&name).to_string(), format!("arn:aws:kinesis:{region}:{account}:stream/orders"));
             assert_eq!(settings.as_stored(name.clone()), name);
             // An ARN's parts lead back to the same stream.
@@ -96,7 +123,9 @@ mod tests {
             assert_eq!(settings.stream_name(arn.account(), arn.region(), arn.name().as_str()), Ok(name));
         }
         let spelled = StreamName::new("000000000000/us-east-1/orders").expect("it is one");
-        assert_eq!(settings.as_stored(spelled).as_str(), "orders");
+        assert_eq!(settings.as_stored(spelled.clone()).as_str(), "orders");
+        let refused = settings.refuse_own(&spelled).expect_err("it has another name").message;
+        assert!(refused.ends_with("whose streams have plain names: use orders"), "{refused}");
     }
 
     #[test]

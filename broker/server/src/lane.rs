@@ -66,7 +66,6 @@ use crate::streams::Streams;
 pub(crate) use inbox::{Answer, Arrival, Ends, Inbox, Inboxes, Reading, Resharding, Subscribing};
 pub(crate) use logs::settings_of;
 pub(crate) use pushes::{PushWay, PushedApart};
-pub(crate) use replies::PutTold;
 
 use logs::{Logs, Slot};
 use pushes::{Pushed, Pushes};

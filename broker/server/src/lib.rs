@@ -41,7 +41,6 @@ pub mod durable;
 pub mod faults;
 mod files;
 mod finding;
-#[allow(dead_code, unused_imports, reason = "the Kinesis service, which is made with what is unused, comes later")]
 mod http;
 pub mod identity;
 mod kinesis;

@@ -218,10 +218,11 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
         dev,
         resharder: resharder.clone(),
         metrics,
+        kinesis: options.kinesis,
     });
     let parts = LanesParts { broker, cores, expired, mtu };
     let mut lanes = Lanes::start(&parts, sockets, asked, recovered.streams)?;
-    let face = Kinesis::face(&parts.broker, options.kinesis);
+    let face = Kinesis::face(&parts.broker);
     drop(parts);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

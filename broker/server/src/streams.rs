@@ -115,8 +115,26 @@ impl Streams {
 
     /// Those that are scaled by what is put, in the order in which they were made.
     pub(crate) fn on_demand(&self) -> Vec<Arc<StreamRecord>> {
+        self.those(|record| record.terms.mode.bounds().is_some())
+    }
+
+    /// Those of which `wanted` says yes, in the order in which they were made.
+    pub(crate) fn those(&self, wanted: impl Fn(&StreamRecord) -> bool) -> Vec<Arc<StreamRecord>> {
+        self.read().by_incarnation.values().filter(|record| wanted(record)).cloned().collect()
+    }
+
+    /// The first `limit` of these whose names sort after `after`, and whether more follow.
+    pub(crate) fn those_after(
+        &self,
+        after: &str,
+        limit: usize,
+        wanted: impl Fn(&StreamRecord) -> bool,
+    ) -> (Vec<Arc<StreamRecord>>, bool) {
         let known = self.read();
-        known.by_incarnation.values().filter(|record| record.terms.mode.bounds().is_some()).cloned().collect()
+        let following = known.by_name.range::<str, _>((Bound::Excluded(after), Bound::Unbounded));
+        let mut following = following.map(|(_, record)| record).filter(|record| wanted(record));
+        let page = following.by_ref().take(limit).cloned().collect();
+        (page, following.next().is_some())
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Known> {

@@ -334,7 +334,7 @@ fn a_request_is_proved_with_the_key_that_also_says_hello() {
         let request = signed_request(id, secret).into_parts().0;
         let claim = Claim::read(&request).expect("it is signed");
         let secret_of = |id: &str| identity.signing_key(id).map(|(secret, _)| secret);
-        claim.verify(&BodyDigest::of([&b"{}"[..]]), SIGNED_AT_S, secret_of).map_err(|refusal| refusal.name)
+        claim.verify(&BodyDigest::of([&b"{}"[..]]), SIGNED_AT_S, secret_of).map_err(|refusal| refusal.kind.name())
     };
     assert_eq!(prove(&id, &secret), Err("UnrecognizedClientException"), "it is not known yet");
     identity.add_key(&made);

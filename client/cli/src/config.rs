@@ -27,7 +27,7 @@ use variables::misspelt;
 /// Look at the settings of a broker: flags, environment, file
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
-    Print(PrintCommand),
+    Print(Box<PrintCommand>),
     Check(CheckCommand),
     /// Print the JSON Schema of the file with settings, for editors
     Schema,

@@ -6,14 +6,16 @@ use std::time::{Duration, Instant};
 use rheos_tests::ground::Ground;
 use rheos_tests::http::{http_get, http_send};
 use rheos_tests::random::Random;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use crate::{PATIENCE, place};
+use crate::{PATIENCE, place, until};
 
 /// What a broker may grow by, whatever is done to its HTTP face.
 const GROWTH_BYTES_MAX: u64 = 64 << 20;
+/// What it may grow by for bodies of requests: their own bound, and what the sockets' readers hold.
+const BODIES_BYTES_MAX: u64 = (256 << 20) + GROWTH_BYTES_MAX;
 
 async fn is_healthy(address: SocketAddr) {
     let began = Instant::now();
@@ -31,7 +33,7 @@ async fn garbage_and_what_is_too_large_is_refused() {
         (head(format!("a: {}\r\n", "x".repeat(1 << 20))), &[431][..]),
         (head("a: b\r\n".repeat(10_000)), &[431]),
         (format!("GET /{} HTTP/1.1\r\nhost: x\r\n\r\n", "x".repeat(1 << 20)).into_bytes(), &[414, 431]),
-        (b"POST /metrics HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000000000\r\n\r\n".to_vec(), &[405]),
+        (b"POST /metrics HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000000000\r\n\r\n".to_vec(), &[413]),
         (b"GET /ready HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello".to_vec(), &[400]),
         (b"GET /ready HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n".to_vec(), &[400]),
         (b"GET /ready HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nffffffffffffffff\r\n".to_vec(), &[400]),
@@ -66,14 +68,14 @@ async fn a_crowd_of_connections_keeps_no_probe_out() {
     let ground = Ground::new(place()).await;
     let address = ground.broker.address();
     let mut crowd = Vec::new();
-    for at in 0..400_usize {
+    for at in 0..1_200_usize {
         let mut stream = TcpStream::connect(address).await.expect("it listens");
         // Some say nothing, some begin to ask, some begin TLS.
         let begun: &[u8] =
             [&b""[..], b"GET /rea", b"\x16\x03\x01\x02\x00\x01", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"][at % 4];
         let _ = stream.write_all(begun).await;
         crowd.push(stream);
-        if at % 50 == 0 {
+        if at % 100 == 0 {
             is_healthy(address).await;
         }
     }
@@ -116,5 +118,70 @@ async fn very_many_who_ask_at_once_are_all_answered() {
         assert!(answer.status == 200 && answer.body.contains("rheos_ready 1"), "{}", answer.body);
     }
     ground.unharmed(GROWTH_BYTES_MAX).await;
+    ground.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pool_of_idle_connections_is_kept_and_costs_little() {
+    let ground = Ground::new(place()).await;
+    let address = ground.broker.address();
+    let before = ground.broker.memory_bytes();
+    let mut pool = Vec::new();
+    for _ in 0..1_000 {
+        pool.push(TcpStream::connect(address).await.expect("it listens"));
+    }
+    // Each has asked, and waits for whatever comes next for longer than a new one may.
+    for stream in &mut pool {
+        ask_again(stream).await;
+    }
+    let grown = ground.broker.memory_bytes().saturating_sub(before);
+    assert!(grown < (48 << 10) * 1_000, "a connection costs {} bytes", grown / 1_000);
+    sleep(Duration::from_secs(12)).await;
+    for stream in &mut pool {
+        ask_again(stream).await;
+    }
+    drop(pool);
+    ground.end().await;
+}
+
+async fn ask_again(stream: &mut TcpStream) {
+    stream.write_all(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("it is kept");
+    let mut said = [0; 12];
+    timeout(PATIENCE, stream.read_exact(&mut said)).await.expect("it is answered").expect("it is kept");
+    assert_eq!(&said, b"HTTP/1.1 200");
+    let mut rest = [0; 1_000];
+    timeout(PATIENCE, stream.read(&mut rest)).await.expect("it is whole").expect("it is kept");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bodies_of_very_many_at_once_take_a_bounded_memory() {
+    let ground = Ground::new(place()).await;
+    let address = ground.broker.address();
+    // Far more than the broker has room for, none of them ever whole.
+    let crowd: Vec<_> = (0..40)
+        .map(|_| {
+            tokio::spawn(async move {
+                let mut stream = TcpStream::connect(address).await.expect("it listens");
+                let _ = stream.write_all(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 16777216\r\n\r\n").await;
+                let _ = stream.write_all(&vec![b'x'; 15 << 20]).await;
+                let mut said = Vec::new();
+                let _ = timeout(PATIENCE, stream.read_to_end(&mut said)).await;
+                String::from_utf8_lossy(&said).into_owned()
+            })
+        })
+        .collect();
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(8) {
+        assert_eq!(http_get(address, "/health").await.status, 200);
+        ground.unharmed(BODIES_BYTES_MAX).await;
+        sleep(Duration::from_millis(200)).await;
+    }
+    crowd.iter().for_each(|client| client.abort());
+    // Room is there again as soon as they have gone.
+    let body = "x".repeat(1 << 20);
+    let request =
+        format!("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
+    let answered = || async { http_send(address, request.as_bytes()).await.map(|answer| answer.status) };
+    until("a body that is read", answered, |status| *status == Some(403)).await;
     ground.end().await;
 }

@@ -1,8 +1,8 @@
 //! The operations of the control plane, over inputs that are nearly right.
 
-use std::collections::BTreeSet;
-
-use rheos_core::catalog::{ConsumerRecord, Reshard, StreamRecord, Tags, plan_consumer, plan_reshard, plan_stream};
+use rheos_core::catalog::{
+    Commitment, ConsumerRecord, Reshard, ShardMetric, StreamRecord, Tags, plan_consumer, plan_reshard, plan_stream,
+};
 use rheos_protocol::message::{CreateStream, StreamMode, UpdateStream};
 use rheos_protocol::name::StreamName;
 
@@ -11,15 +11,14 @@ use super::{NOW_MS, PRINCIPAL};
 use crate::arn::{AccountId, Region, StreamArn};
 use crate::codec::Encoding;
 use crate::error::Error;
-use crate::operations::account::{self, Commitment, ShardUsage};
-use crate::operations::monitoring::Metric;
+use crate::operations::account::{self, ShardUsage};
 use crate::operations::shards::ScaleLimits;
 use crate::operations::status::{ConsumerStatus, Delay, LastChanges, StreamStatus};
 use crate::operations::streams::{ListAsked, StreamView};
 use crate::operations::subject::Caller;
 use crate::operations::tags::{self, TagChange};
 use crate::operations::{consumers, encryption, monitoring, policies, shards, streams, subject};
-use crate::page_token::{ConsumersPage, Page, ShardsPage};
+use crate::records::Issue;
 use crate::shapes::operations;
 use crate::token::TokenKey;
 use crate::value::Structure;
@@ -53,7 +52,6 @@ struct World {
     arn: StreamArn,
     record: StreamRecord,
     status: StreamStatus,
-    metrics: BTreeSet<Metric>,
     consumer: ConsumerRecord,
     key: TokenKey,
 }
@@ -72,14 +70,19 @@ impl World {
         }
         let delay = Delay { delay_ms: [0, 0, 0, 8_000, 60_000][choices.below(5)], now_ms: NOW_MS };
         let status = StreamStatus::of(&record, LastChanges::default(), delay).expect("it was not deleted");
-        let metrics = Metric::ALL.iter().copied().take(choices.below(8)).collect();
+        let metrics = ShardMetric::ALL.into_iter().take(choices.below(8)).collect();
+        let record = record.monitoring(metrics).unwrap_or(record);
         let consumer = plan_consumer("board", 7, created_ms).expect("it is a name");
         let key = TokenKey::new(&[7; 32]);
-        World { caller: caller(), arn: arn(), record, status, metrics, consumer, key }
+        World { caller: caller(), arn: arn(), record, status, consumer, key }
+    }
+
+    fn issue(&self) -> Issue<'_> {
+        Issue { key: &self.key, principal: PRINCIPAL, now_ms: NOW_MS, nonce: 1 }
     }
 
     fn view(&self) -> StreamView<'_> {
-        StreamView { arn: &self.arn, record: &self.record, status: self.status, metrics: &self.metrics, key_id: None }
+        StreamView { arn: &self.arn, record: &self.record, status: self.status }
     }
 
     /// As the broker does, but that every stream is found.
@@ -90,7 +93,10 @@ impl World {
             "ListShards" => self.list_shards(input).map(Some),
             "DescribeLimits" => Ok(Some(account::describe_limits(&USAGE, 1, 50))),
             "DescribeAccountSettings" => Ok(Some(account::describe_settings(COMMITMENT, NOW_MS))),
-            "UpdateAccountSettings" => Ok(Some(account::update_settings(input, COMMITMENT, NOW_MS).1)),
+            "UpdateAccountSettings" => {
+                let after = account::commits(input).then(|| Commitment::enable(COMMITMENT, NOW_MS));
+                Ok(Some(account::updated_settings(after, NOW_MS)))
+            }
             "RegisterStreamConsumer"
             | "DeregisterStreamConsumer"
             | "DescribeStreamConsumer"
@@ -128,8 +134,14 @@ impl World {
             }
             "StartStreamEncryption" => return Err(encryption::start(input, view)),
             "StopStreamEncryption" => encryption::stop(input, view)?,
-            "EnableEnhancedMonitoring" => return Ok(Some(monitoring::enable(input, view).answer(view))),
-            "DisableEnhancedMonitoring" => return Ok(Some(monitoring::disable(input, view).answer(view))),
+            "EnableEnhancedMonitoring" => {
+                let now = self.record.shard_metrics.with(monitoring::asked(input));
+                return Ok(Some(monitoring::enabled(view, now)));
+            }
+            "DisableEnhancedMonitoring" => {
+                let now = self.record.shard_metrics.without(monitoring::asked(input));
+                return Ok(Some(monitoring::disabled(view, now)));
+            }
             "AddTagsToStream" => takes_tags(&tags::add(input, "stream orders", &self.record.tags)?),
             "RemoveTagsFromStream" => takes_tags(&tags::remove(input, "stream orders")?),
             "ListTagsForStream" => return Ok(Some(tags::list_page(input, &self.record.tags))),
@@ -145,7 +157,7 @@ impl World {
             "TagResource" => takes_tags(&tags::add(input, &named, &self.record.tags)?),
             "UntagResource" => takes_tags(&tags::remove(input, &named)?),
             "ListTagsForResource" => return Ok(Some(tags::list_all(&self.record.tags))),
-            "PutResourcePolicy" => drop(policies::put(input, &resource)?.len()),
+            "PutResourcePolicy" => drop(policies::put(input, &resource)?),
             "GetResourcePolicy" => return Ok(Some(policies::get(None))),
             "DeleteResourcePolicy" => policies::delete(None, &resource)?,
             other => panic!("nobody says what {other} means"),
@@ -162,10 +174,9 @@ impl World {
                 Ok(Some(consumers::registered(&asked.stream, &self.consumer)))
             }
             "ListStreamConsumers" => {
-                let asked = consumers::ListAsked::read(input, &self.caller, &self.key, PRINCIPAL, NOW_MS)?;
+                let asked = consumers::ListAsked::read(input, &self.caller, &self.issue())?;
                 asked.admit(self.record.incarnation, self.record.created_ms)?;
-                let seal = |page: &ConsumersPage| page.seal(&self.key, PRINCIPAL, NOW_MS, 1);
-                Ok(Some(asked.answer(&[(&self.consumer, status)], true, &self.record.name, seal)))
+                Ok(Some(asked.answer(&[(&self.consumer, status)], true, &self.record.name, &self.issue())))
             }
             _ => {
                 let asked = subject::consumer(input, &self.caller)?;
@@ -183,14 +194,13 @@ impl World {
     }
 
     fn list_streams(&self, input: &Structure) -> Result<Structure, Error> {
-        let asked = ListAsked::read(input, &self.key, PRINCIPAL, NOW_MS)?;
-        Ok(asked.answer(&[self.view()], true, |page| page.seal(&self.key, PRINCIPAL, NOW_MS, 1)))
+        let asked = ListAsked::read(input, &self.issue())?;
+        Ok(asked.answer(&[self.view()], true, &self.issue()))
     }
 
     fn list_shards(&self, input: &Structure) -> Result<Structure, Error> {
-        let asked = shards::ListAsked::read(input, &self.caller, &self.key, PRINCIPAL, NOW_MS)?;
-        let seal = |page: &ShardsPage| page.seal(&self.key, PRINCIPAL, NOW_MS, 1);
-        asked.answer(&self.view(), NOW_MS - 7_500, NOW_MS, seal)
+        let asked = shards::ListAsked::read(input, &self.caller, &self.issue())?;
+        asked.answer(&self.view(), NOW_MS - 7_500, &self.issue())
     }
 
     fn takes_update(&self, update: &UpdateStream) {
@@ -222,6 +232,8 @@ fn arn() -> StreamArn {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::operations::testing;
 

@@ -3,6 +3,7 @@
 //! rheos bills nothing. The commitment to a minimum of throughput is kept and shown as AWS would, so that tools which
 //! set it find it again; nothing follows from it.
 
+use rheos_core::catalog::{Commitment, CommitmentStatus};
 use rheos_protocol::limits::SHARDS_MAX;
 
 use crate::arn::StreamArn;
@@ -11,10 +12,10 @@ use crate::shapes::operations::find;
 use crate::shapes::structures::COMMITMENT;
 use crate::value::{Structure, TimestampMs};
 
-/// How long a commitment lasts at least, in ms.
-const COMMITMENT_MS_LEAST: u64 = 24 * 3_600_000;
 /// The largest count that AWS's clients take.
 const COUNT_MAX: u64 = 1_000_000;
+/// Open shards of the provisioned streams of an account, by AWS's default in its largest regions.
+pub const SHARDS_OF_ACCOUNT_MAX: u64 = 20_000;
 /// Streams of an account that may be on demand, by AWS's default.
 pub const ON_DEMAND_STREAMS_MAX: u64 = 50;
 
@@ -25,15 +26,6 @@ pub struct ShardUsage {
     pub open: u64,
     /// The limit: AWS's with `--limits kinesis`, else the broker's.
     pub limit: u64,
-}
-
-/// The commitment of an account, since it was made first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Commitment {
-    /// When it began, in ms since 1970.
-    pub started_ms: u64,
-    /// When it ends or ended, in ms since 1970, once it was disabled.
-    pub ends_ms: Option<u64>,
 }
 
 impl ShardUsage {
@@ -92,34 +84,21 @@ pub fn describe_settings(commitment: Option<Commitment>, now_ms: u64) -> Structu
     settings("DescribeAccountSettings", commitment, now_ms)
 }
 
-/// The commitment after an UpdateAccountSettings, and its answer.
-///
-/// What is disabled within a day goes on until the day is over; to enable it meanwhile takes that back.
-pub fn update_settings(input: &Structure, now: Option<Commitment>, now_ms: u64) -> (Option<Commitment>, Structure) {
-    let wanted: &str = input.required::<&Structure>("MinimumThroughputBillingCommitment").required("Status");
-    let going_on = now.filter(|commitment| commitment.ends_ms.is_none_or(|ends_ms| ends_ms > now_ms));
-    let after = match (wanted, going_on) {
-        ("ENABLED", None) => Some(Commitment { started_ms: now_ms, ends_ms: None }),
-        ("ENABLED", Some(commitment)) => Some(Commitment { ends_ms: None, ..commitment }),
-        (_, Some(commitment)) if commitment.ends_ms.is_none() => {
-            Some(Commitment { ends_ms: Some(now_ms.max(commitment.earliest_end_ms())), ..commitment })
-        }
-        _ => now,
-    };
-    (after, settings("UpdateAccountSettings", after, now_ms))
+/// Whether an UpdateAccountSettings makes the commitment, or ends it.
+pub fn commits(input: &Structure) -> bool {
+    input.required::<&Structure>("MinimumThroughputBillingCommitment").required::<&str>("Status") == "ENABLED"
 }
 
-impl Commitment {
-    fn earliest_end_ms(&self) -> u64 {
-        self.started_ms.saturating_add(COMMITMENT_MS_LEAST)
-    }
+/// The answer to UpdateAccountSettings, with the commitment as it is now.
+pub fn updated_settings(commitment: Option<Commitment>, now_ms: u64) -> Structure {
+    settings("UpdateAccountSettings", commitment, now_ms)
+}
 
-    fn status(&self, now_ms: u64) -> &'static str {
-        match self.ends_ms {
-            None => "ENABLED",
-            Some(ends_ms) if ends_ms > now_ms => "ENABLED_UNTIL_EARLIEST_ALLOWED_END",
-            Some(_) => "DISABLED",
-        }
+fn status(commitment: Commitment, now_ms: u64) -> &'static str {
+    match commitment.status(now_ms) {
+        CommitmentStatus::Enabled => "ENABLED",
+        CommitmentStatus::EnabledUntilEarliestEnd => "ENABLED_UNTIL_EARLIEST_ALLOWED_END",
+        CommitmentStatus::Disabled => DISABLED,
     }
 }
 
@@ -127,15 +106,17 @@ fn settings(operation: &str, commitment: Option<Commitment>, now_ms: u64) -> Str
     let time = |ms: u64| TimestampMs(i64::try_from(ms).unwrap_or(i64::MAX));
     let shown = Structure::of(&COMMITMENT);
     let shown = match commitment {
-        None => shown.with("Status", "DISABLED"),
+        None => shown.with("Status", DISABLED),
         Some(commitment) => shown
-            .with("Status", commitment.status(now_ms))
+            .with("Status", status(commitment, now_ms))
             .with("StartedAt", time(commitment.started_ms))
             .with_some("EndedAt", commitment.ends_ms.filter(|ends_ms| *ends_ms <= now_ms).map(time))
             .with("EarliestAllowedEndAt", time(commitment.earliest_end_ms())),
     };
     find(operation).expect("it is in the table").answer().with("MinimumThroughputBillingCommitment", shown)
 }
+
+const DISABLED: &str = "DISABLED";
 
 #[cfg(test)]
 mod tests {
@@ -148,9 +129,13 @@ mod tests {
     fn update(wanted: &str, now: Option<Commitment>, now_ms: u64) -> (Option<Commitment>, String) {
         let request = Structure::of(&COMMITMENT_REQUEST).with("Status", wanted);
         let input = input_of("UpdateAccountSettings", [("MinimumThroughputBillingCommitment", request.into())]);
-        let (after, answer) = update_settings(&input, now, now_ms);
-        assert_eq!(json(&describe_settings(after, now_ms)), json(&answer), "it is found as it was answered");
-        (after, json(&answer))
+        let after = match commits(&input) {
+            true => Some(Commitment::enable(now, now_ms)),
+            false => now.map(|now| now.disable(now_ms)),
+        };
+        let answer = json(&updated_settings(after, now_ms));
+        assert_eq!(json(&describe_settings(after, now_ms)), answer, "it is found as it was answered");
+        (after, answer)
     }
 
     #[test]

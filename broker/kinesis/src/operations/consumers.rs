@@ -14,9 +14,9 @@ use super::tags;
 use crate::arn::{ConsumerArn, StreamArn};
 use crate::error::{Error, ErrorKind};
 use crate::page_token::{ConsumersPage, Page};
+use crate::records::Issue;
 use crate::shapes::operations::find;
 use crate::shapes::structures::{CONSUMER, CONSUMER_DESCRIPTION};
-use crate::token::TokenKey;
 use crate::value::{Structure, TimestampMs, Value};
 
 /// Most consumers of a page, whatever is asked for.
@@ -114,13 +114,7 @@ impl ListAsked {
     /// # Errors
     ///
     /// Those of the ARN and of the token; `InvalidArgumentException` for a token beside a time of creation.
-    pub fn read(
-        input: &Structure,
-        caller: &Caller,
-        key: &TokenKey,
-        principal: &str,
-        now_ms: u64,
-    ) -> Result<ListAsked, Error> {
+    pub fn read(input: &Structure, caller: &Caller, issue: &Issue<'_>) -> Result<ListAsked, Error> {
         let stream = subject::stream(input, caller)?;
         let limit = input.optional::<i64>("MaxResults").unwrap_or(PAGE_CONSUMERS_MAX).min(PAGE_CONSUMERS_MAX) as usize;
         let created = input.optional::<TimestampMs>("StreamCreationTimestamp");
@@ -132,7 +126,7 @@ impl ListAsked {
             let message = "NextToken and StreamCreationTimestamp cannot be provided together.";
             return Err(Error::invalid_argument(message));
         }
-        let page = ConsumersPage::open(token, key, principal, now_ms)?;
+        let page = ConsumersPage::open_for(token, issue)?;
         let life = Life::Incarnation(page.incarnation);
         Ok(ListAsked { stream, after: page.after.as_str().to_owned(), limit, life })
     }
@@ -157,7 +151,7 @@ impl ListAsked {
         consumers: &[(&ConsumerRecord, ConsumerStatus)],
         has_more: bool,
         stream: &StreamName,
-        seal: impl FnOnce(&ConsumersPage) -> String,
+        issue: &Issue<'_>,
     ) -> Structure {
         let last = consumers.last().filter(|_| has_more).map(|(record, _)| ConsumersPage {
             stream: stream.clone(),
@@ -170,7 +164,7 @@ impl ListAsked {
         let answer = find("ListStreamConsumers").expect("it is in the table").answer();
         answer
             .with("Consumers", consumers.iter().map(consumer).collect::<Value>())
-            .with_some("NextToken", last.as_ref().map(seal))
+            .with_some("NextToken", last.map(|page| page.seal_for(issue)))
     }
 }
 

@@ -28,24 +28,14 @@ pub fn start(input: &Structure, stream: &StreamView<'_>) -> Error {
     })
 }
 
-/// Whether a StopStreamEncryption may be taken. If so, the stream has no key afterwards.
+/// Whether a StopStreamEncryption may be taken. If so, nothing changes: no stream has a key.
 ///
 /// # Errors
 ///
-/// `InvalidArgumentException` for a type that is none or a key that is not the stream's, `ResourceInUseException`
-/// unless it is active.
+/// `InvalidArgumentException` for a type that is none, `ResourceInUseException` unless it is active.
 pub fn stop(input: &Structure, stream: &StreamView<'_>) -> Result<(), Error> {
     must_be_kms(input)?;
-    stream.status.must_be_active(stream.arn)?;
-    let given: &str = input.required("KeyId");
-    match stream.key_id {
-        Some(key_id) if key_id != given => {
-            let message =
-                format!("Stream {} is encrypted with key {key_id}, not with the KeyId given.", stream.named());
-            Err(Error::invalid_argument(message))
-        }
-        _ => Ok(()),
-    }
+    stream.status.must_be_active(stream.arn)
 }
 
 const KEY_ID_SHOWN_BYTES: usize = 256;
@@ -59,11 +49,9 @@ fn must_be_kms(input: &Structure) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
     use crate::operations::status::StreamStatus;
-    use crate::operations::testing::{arn, input, record, refusal_of, viewed};
+    use crate::operations::testing::{input, record, refusal_of, viewed};
 
     const NOT_ACTIVE: &str =
         "ResourceInUseException: Stream orders under account 000000000000 not ACTIVE, instead in state CREATING";
@@ -93,14 +81,5 @@ mod tests {
         let stop_of = |status| viewed(&record(1), status, |view| stop(&input, view));
         assert_eq!(stop_of(StreamStatus::Active), Ok(()));
         assert_eq!(refusal_of(stop_of(StreamStatus::Creating)), NOT_ACTIVE);
-        let (arn, record, metrics) = (arn(), record(1), BTreeSet::new());
-        let with = |key_id| {
-            let key_id = Some(key_id);
-            let view =
-                StreamView { arn: &arn, record: &record, status: StreamStatus::Active, metrics: &metrics, key_id };
-            stop(&input, &view)
-        };
-        assert_eq!(with("alias/aws/kinesis"), Ok(()));
-        assert!(refusal_of(with("other")).contains("is encrypted with key other, not with the KeyId given."));
     }
 }

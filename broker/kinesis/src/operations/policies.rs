@@ -1,11 +1,12 @@
 //! Resource policies: kept and given back as they came.
 //!
-//! What must hold: what is kept is a JSON object of at most [`POLICY_BYTES_MAX`] bytes, byte for byte. What a policy
+//! What must hold: what is kept is a JSON object, byte for byte, as long as the core has it. What a policy
 //! allows is not judged here.
+
+use rheos_core::catalog::ResourcePolicy;
 
 use crate::arn::ResourceArn;
 use crate::error::Error;
-use crate::limits::POLICY_BYTES_MAX;
 use crate::shapes::operations::find;
 use crate::value::Structure;
 
@@ -17,24 +18,21 @@ const NO_POLICY: &str = "{}";
 /// # Errors
 ///
 /// `InvalidArgumentException` for a text that is no policy. AWS's words were never recorded.
-pub fn put<'a>(input: &'a Structure, resource: &ResourceArn) -> Result<&'a str, Error> {
-    let policy: &str = input.required("Policy");
-    if policy.len() > POLICY_BYTES_MAX {
-        let message =
-            format!("The resource policy for {resource} has {} bytes, and may have {POLICY_BYTES_MAX}.", policy.len());
-        return Err(Error::invalid_argument(message));
-    }
-    match serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(policy) {
+pub fn put(input: &Structure, resource: &ResourceArn) -> Result<ResourcePolicy, Error> {
+    let refused = |why: &str| Error::invalid_argument(format!("The resource policy for {resource} cannot be: {why}"));
+    let policy = ResourcePolicy::new(input.required::<&str>("Policy")).map_err(|error| refused(&error.message))?;
+    match serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(policy.as_str()) {
         Ok(_) => Ok(policy),
-        Err(why) => {
-            Err(Error::invalid_argument(format!("The resource policy for {resource} is no JSON object: {why}.")))
-        }
+        Err(why) => Err(refused(&format!("it is no JSON object ({why})"))),
     }
 }
 
 /// The answer to GetResourcePolicy.
-pub fn get(policy: Option<&str>) -> Structure {
-    find("GetResourcePolicy").expect("it is in the table").answer().with("Policy", policy.unwrap_or(NO_POLICY))
+pub fn get(policy: Option<&ResourcePolicy>) -> Structure {
+    find("GetResourcePolicy")
+        .expect("it is in the table")
+        .answer()
+        .with("Policy", policy.map_or(NO_POLICY, ResourcePolicy::as_str))
 }
 
 /// Whether there is a policy that a DeleteResourcePolicy can delete.
@@ -42,7 +40,7 @@ pub fn get(policy: Option<&str>) -> Structure {
 /// # Errors
 ///
 /// `ResourceNotFoundException`.
-pub fn delete(policy: Option<&str>, resource: &ResourceArn) -> Result<(), Error> {
+pub fn delete(policy: Option<&ResourcePolicy>, resource: &ResourceArn) -> Result<(), Error> {
     match policy {
         Some(_) => Ok(()),
         None => Err(Error::not_found(format!("No resource policy found for resource ARN {resource}."))),
@@ -59,16 +57,17 @@ mod tests {
     }
 
     fn put_of(policy: &str) -> Result<String, Error> {
-        put(&input("PutResourcePolicy", &[("Policy", policy)]), &resource()).map(str::to_owned)
+        put(&input("PutResourcePolicy", &[("Policy", policy)]), &resource()).map(|policy| policy.as_str().to_owned())
     }
 
     #[test]
     fn a_policy_comes_back_as_it_was() {
         let policy = "{ \"Version\": \"2012-10-17\",\n \"Statement\": [] }";
         assert_eq!(put_of(policy).as_deref(), Ok(policy));
-        assert_eq!(json(&get(Some(r#"{"a":1}"#))), r#"{"Policy":"{\"a\":1}"}"#);
+        let kept = ResourcePolicy::new(r#"{"a":1}"#).expect("it is short");
+        assert_eq!(json(&get(Some(&kept))), r#"{"Policy":"{\"a\":1}"}"#);
         assert_eq!(json(&get(None)), r#"{"Policy":"{}"}"#);
-        assert_eq!(delete(Some("{}"), &resource()), Ok(()));
+        assert_eq!(delete(Some(&kept), &resource()), Ok(()));
         assert_eq!(
             refusal_of(delete(None, &resource())),
             "ResourceNotFoundException: No resource policy found for resource ARN \
@@ -79,9 +78,9 @@ mod tests {
     #[test]
     fn what_is_no_policy_is_refused() {
         for text in ["", "x", "[]", "\"a\"", "{", "{} {}", &"[".repeat(1_000)] {
-            assert!(text_of(put_of(text)).contains("stream/orders is no JSON object: "), "{text}");
+            assert!(text_of(put_of(text)).contains("stream/orders cannot be: "), "{text}");
         }
-        let long = format!("{{\"a\":\"{}\"}}", "x".repeat(POLICY_BYTES_MAX));
-        assert!(text_of(put_of(&long)).ends_with(&format!("and may have {POLICY_BYTES_MAX}.")));
+        let long = format!("{{\"a\":\"{}\"}}", "x".repeat(20 << 10));
+        assert!(text_of(put_of(&long)).contains("the length of the policy is 20488 and must be from 1 to 20480 bytes"));
     }
 }

@@ -4,15 +4,14 @@ mod filter;
 mod list;
 mod reshard;
 
-use rheos_core::catalog::{ShardRecord, ShardState};
+use rheos_core::catalog::ShardRecord;
 
 pub use filter::ShardFilter;
 pub use list::{ListAsked, Listed};
 pub use reshard::{ScaleLimits, merge, scale, scaled, split};
 
-use crate::sequence_number::{CREATED_S_END, SequenceNumber};
-use crate::shapes::structures::{HASH_KEY_RANGE, SEQUENCE_NUMBER_RANGE, SHARD};
-use crate::shard_id::ShardId;
+use crate::shapes::structures::{SEQUENCE_NUMBER_RANGE, SHARD};
+use crate::shard_view::{ShardNumbers, hash_key_range, shard_id};
 use crate::value::Structure;
 
 /// A shard as descriptions and lists show it.
@@ -21,35 +20,17 @@ use crate::value::Structure;
 ///
 /// When its number, or that of a parent, is one that no shard of AWS has: above 2,147,483,647.
 pub(super) fn shard(shard: &ShardRecord) -> Structure {
-    let range = Structure::of(&HASH_KEY_RANGE)
-        .with("StartingHashKey", shard.range.first.to_string())
-        .with("EndingHashKey", shard.range.last.to_string());
+    let id = |number| shard_id(number).to_string();
+    let numbers = ShardNumbers::of(shard);
+    let sequence_numbers = Structure::of(&SEQUENCE_NUMBER_RANGE)
+        .with("StartingSequenceNumber", numbers.of_start().to_string())
+        .with_some("EndingSequenceNumber", numbers.of_end(shard.state).map(|number| number.to_string()));
     Structure::of(&SHARD)
-        .with("ShardId", id(shard.shard).to_string())
-        .with_some("ParentShardId", shard.parent.map(|parent| id(parent).to_string()))
-        .with_some("AdjacentParentShardId", shard.adjacent_parent.map(|parent| id(parent).to_string()))
-        .with("HashKeyRange", range)
-        .with("SequenceNumberRange", sequence_numbers(shard))
-}
-
-fn sequence_numbers(shard: &ShardRecord) -> Structure {
-    let (id, created_s) = (id(shard.shard), second(shard.opened_ms));
-    let end = match shard.state {
-        ShardState::Open => None,
-        ShardState::Closed { closed_ms, .. } => Some(SequenceNumber::of_end(id, created_s, second(closed_ms))),
-    };
-    Structure::of(&SEQUENCE_NUMBER_RANGE)
-        .with("StartingSequenceNumber", SequenceNumber::of_start(id, created_s).to_string())
-        .with_some("EndingSequenceNumber", end.map(|number| number.to_string()))
-}
-
-fn id(number: u32) -> ShardId {
-    ShardId::new(number).expect("a stream has made fewer shards than that")
-}
-
-/// The second of a time; of times beyond what the numbers have room for (the year 2477) their last one.
-fn second(ms: u64) -> u64 {
-    (ms / 1_000).min(CREATED_S_END - 1)
+        .with("ShardId", id(shard.shard))
+        .with_some("ParentShardId", shard.parent.map(id))
+        .with_some("AdjacentParentShardId", shard.adjacent_parent.map(id))
+        .with("HashKeyRange", hash_key_range(shard.range))
+        .with("SequenceNumberRange", sequence_numbers)
 }
 
 #[cfg(test)]
@@ -58,7 +39,7 @@ mod tests {
 
     use super::*;
     use crate::operations::testing::{CREATED_MS, json, record, resharded};
-    use crate::sequence_number::Place;
+    use crate::sequence_number::{Place, SequenceNumber};
 
     #[test]
     fn a_shard_is_shown_with_its_parents_and_its_numbers() {

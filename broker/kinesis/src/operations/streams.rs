@@ -6,8 +6,6 @@ mod describe;
 mod list;
 mod terms;
 
-use std::collections::BTreeSet;
-
 use rheos_core::catalog::StreamRecord;
 use rheos_protocol::message::StreamMode;
 
@@ -20,7 +18,6 @@ pub use terms::{
     update_warm_throughput,
 };
 
-use super::monitoring::Metric;
 use super::status::StreamStatus;
 use crate::arn::StreamArn;
 use crate::error::{Error, ErrorKind};
@@ -36,10 +33,6 @@ pub struct StreamView<'a> {
     pub record: &'a StreamRecord,
     /// Its state.
     pub status: StreamStatus,
-    /// What is measured of each of its shards.
-    pub metrics: &'a BTreeSet<Metric>,
-    /// The KMS key that is said to encrypt it, if one is.
-    pub key_id: Option<&'a str>,
 }
 
 impl StreamView<'_> {

@@ -111,8 +111,9 @@ impl ConsumerAsked {
 impl Caller {
     /// The stream of this name where the caller is.
     fn stream(&self, name: &str) -> Result<StreamArn, Error> {
-        let proved = StreamName::new(name);
-        let name = proved.map_err(|_| Error::invalid_argument(format!("Invalid StreamName: {name}")))?;
+        // The table's pattern lets no qualified name through either; this holds whoever asks.
+        let plain = StreamName::new(name).ok().filter(|name| name.account_and_region().is_none());
+        let name = plain.ok_or_else(|| Error::invalid_argument(format!("Invalid StreamName: {name}")))?;
         Ok(StreamArn::new(self.region.clone(), self.account.clone(), name))
     }
 

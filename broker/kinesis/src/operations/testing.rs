@@ -1,6 +1,6 @@
 //! What the tests of the operations have in common: a stream, a caller, inputs and outputs as JSON.
 
-use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use rheos_core::catalog::{Reshard, StreamRecord, plan_stream};
 use rheos_protocol::message::{CreateStream, StreamMode};
@@ -12,7 +12,9 @@ use super::subject::Caller;
 use crate::arn::{AccountId, Region, StreamArn};
 use crate::codec::Encoding;
 use crate::error::Error;
+use crate::records::Issue;
 use crate::shapes::operations::find;
+use crate::token::TokenKey;
 use crate::value::{Structure, Value};
 
 pub(crate) const CREATED_MS: u64 = 1_700_000_000_123;
@@ -49,7 +51,7 @@ pub(crate) fn resharded(record: &StreamRecord, reshard: Reshard, now_ms: u64) ->
 
 /// Has a view of a stream in this state looked at.
 pub(crate) fn viewed<T>(record: &StreamRecord, status: StreamStatus, look: impl FnOnce(&StreamView<'_>) -> T) -> T {
-    look(&StreamView { arn: &arn(), record, status, metrics: &BTreeSet::new(), key_id: None })
+    look(&StreamView { arn: &arn(), record, status })
 }
 
 /// An input with these texts.
@@ -61,6 +63,12 @@ pub(crate) fn input(operation: &str, members: &[(&str, &str)]) -> Structure {
 /// An input with these members.
 pub(crate) fn input_of<const N: usize>(operation: &str, members: [(&str, Value); N]) -> Structure {
     members.into_iter().fold(input(operation, &[]), |input, (name, value)| input.with(name, value))
+}
+
+/// The one whom tokens are given to, a minute after the stream was made.
+pub(crate) fn issue() -> Issue<'static> {
+    static KEY: LazyLock<TokenKey> = LazyLock::new(|| TokenKey::new(&[7; 32]));
+    Issue { key: &KEY, principal: "RKALICE", now_ms: CREATED_MS + 60_000, nonce: 1 }
 }
 
 /// A structure as JSON.

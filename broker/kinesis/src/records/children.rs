@@ -4,11 +4,9 @@
 //! children for as long as their parents), and each child names all its parents.
 
 use rheos_core::catalog::{ShardRecord, StreamRecord};
-use rheos_protocol::hash::HashRange;
 
-use super::numbers::ShardNumbers;
-use crate::shapes::structures::{CHILD_SHARD, HASH_KEY_RANGE};
-use crate::shard_id::ShardId;
+use crate::shapes::structures::CHILD_SHARD;
+use crate::shard_view::{hash_key_range, shard_id};
 use crate::value::{Structure, Value};
 
 /// `ChildShards` of a shard.
@@ -17,15 +15,9 @@ pub(super) fn child_shards(stream: &StreamRecord, shard: u32) -> Value {
 }
 
 fn child_shard(child: &ShardRecord) -> Structure {
-    let id = |number| ShardId::new(number).expect("a stream has made fewer shards than that").to_string();
+    let id = |number| shard_id(number).to_string();
     Structure::of(&CHILD_SHARD)
-        .with("ShardId", ShardNumbers::of(child).shard().to_string())
+        .with("ShardId", id(child.shard))
         .with("ParentShards", child.parents().map(id).collect::<Value>())
         .with("HashKeyRange", hash_key_range(child.range))
-}
-
-fn hash_key_range(range: HashRange) -> Structure {
-    Structure::of(&HASH_KEY_RANGE)
-        .with("StartingHashKey", range.first.to_string())
-        .with("EndingHashKey", range.last.to_string())
 }

@@ -17,7 +17,6 @@ use rheos_protocol::name::StreamName;
 
 use super::children::child_shards;
 use super::end_of;
-use super::numbers::ShardNumbers;
 use super::page::{Found, Page, page};
 use super::refusals::{dry_run, read_refused};
 use crate::error::Error;
@@ -25,6 +24,7 @@ use crate::limits::{GET_RECORDS_BYTES_MAX, GET_RECORDS_MAX, READ_BYTES_OF_RECORD
 use crate::shapes::operations;
 use crate::shard_id::StreamOf;
 use crate::shard_iterator::{IteratorPosition, ShardIterator};
+use crate::shard_view::ShardNumbers;
 use crate::token::TokenKey;
 use crate::value::{Structure, Value};
 

@@ -6,13 +6,13 @@
 use rheos_core::catalog::{ShardRecord, StreamRecord};
 
 use super::get::Issue;
-use super::numbers::ShardNumbers;
 use super::start::{Said, Start};
 use super::{end_of, refuse_dry_run};
 use crate::error::Error;
 use crate::shapes::operations;
 use crate::shard_id::{ShardId, StreamOf};
 use crate::shard_iterator::ShardIterator;
+use crate::shard_view::ShardNumbers;
 use crate::value::Structure;
 
 /// An iterator that may be given.

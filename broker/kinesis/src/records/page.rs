@@ -9,8 +9,8 @@ use rheos_protocol::batch::Batch;
 use rheos_protocol::record::RecordView;
 
 use super::NO_KEY;
-use super::numbers::ShardNumbers;
 use crate::shapes::structures::RECORD;
+use crate::shard_view::ShardNumbers;
 use crate::value::{Structure, TimestampMs};
 
 /// What a read of a shard has found: whole batches, as they are stored.

@@ -26,11 +26,11 @@ use rheos_protocol::error::{ErrorCode, Retry, WireError};
 
 use self::entries::Entry;
 use self::parts::Part;
-use super::numbers::ShardNumbers;
 use super::refusals::{internal_failure, put_refused, rate_exceeded};
 use crate::error::Error;
 use crate::limits::{REROUTE_WAIT_MS_MAX, REROUTES_MAX};
 use crate::shard_id::StreamOf;
+use crate::shard_view::ShardNumbers;
 use crate::value::Structure;
 
 /// Where records are put, and when.

@@ -14,10 +14,10 @@ use std::fmt;
 
 use rheos_protocol::error::{ErrorCode, WireError};
 
-use super::numbers::ShardNumbers;
 use crate::error::{Error, ErrorKind};
 use crate::limits::{CLAUSES_MAX, PUT_RECORDS_BYTES_MAX};
 use crate::shard_id::{ShardId, StreamOf};
+use crate::shard_view::ShardNumbers;
 
 const INTERNAL_FAILURE: &str = "Internal service failure.";
 

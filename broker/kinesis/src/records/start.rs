@@ -9,12 +9,12 @@
 //!
 //! What must hold: LATEST is a fixed place once it is answered; a number need not be a record's.
 
-use super::numbers::ShardNumbers;
 use super::refusals::{timestamp_in_future, timestamp_missing, wrong_combination};
 use crate::error::Error;
 use crate::sequence_number::{UsedOn, starting_number};
 use crate::shard_id::StreamOf;
 use crate::shard_iterator::IteratorPosition;
+use crate::shard_view::ShardNumbers;
 use crate::value::TimestampMs;
 
 /// A place that was asked for and may be read from.

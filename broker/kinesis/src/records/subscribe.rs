@@ -15,7 +15,6 @@ use rheos_protocol::message::Position;
 use super::children::child_shards;
 use super::get::{is_at_end, wire_position};
 use super::iterator::shard_named;
-use super::numbers::ShardNumbers;
 use super::page::{Found, page};
 use super::start::{Said, Start};
 use super::{end_of, refuse_dry_run};
@@ -24,6 +23,7 @@ use crate::sequence_number::SequenceNumber;
 use crate::shapes::structures::SUBSCRIBE_TO_SHARD_EVENT;
 use crate::shard_id::StreamOf;
 use crate::shard_iterator::IteratorPosition;
+use crate::shard_view::ShardNumbers;
 use crate::value::{Structure, Value};
 
 /// A subscription that may begin.

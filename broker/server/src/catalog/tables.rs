@@ -60,8 +60,8 @@ pub(super) const META_TRANSACTIONS: &str = "transactions";
 /// Something that is asked of the catalog.
 #[derive(Debug, Clone)]
 pub(super) enum Change {
-    /// Make a stream.
-    Create { create: CreateStream, now_ms: u64, lanes: u16 },
+    /// Make a stream with these tags.
+    Create { create: CreateStream, tags: Vec<Tag>, now_ms: u64, lanes: u16 },
     /// Delete a stream.
     Delete { name: StreamName },
     /// Write down that a stream is to be resharded, with the step that it is, unless somebody has asked for it.
@@ -96,8 +96,8 @@ pub(super) enum Change {
     Raise { incarnation: u64, log: u32, raise: Raise },
     /// Forget a condemned incarnation.
     Forget { incarnation: u64 },
-    /// Register a consumer of the stream of this name.
-    RegisterConsumer { stream: StreamName, consumer: String, reserved_bytes: u64, now_ms: u64 },
+    /// Register a consumer of the stream of this name, with these tags.
+    RegisterConsumer { stream: StreamName, consumer: String, reserved_bytes: u64, tags: Vec<Tag>, now_ms: u64 },
     /// Change what is promised to one.
     Reserve { stream: StreamName, consumer: ConsumerName, reserved_bytes: u64 },
     /// Deregister one.
@@ -272,7 +272,7 @@ impl<'txn> Tables<'txn> {
     /// Does one change, or refuses it.
     pub(super) fn perform(&mut self, change: &Change) -> Result<Outcome, redb::Error> {
         match change {
-            Change::Create { create, now_ms, lanes } => self.create_stream(create, *now_ms, *lanes),
+            Change::Create { create, tags, now_ms, lanes } => self.create_stream(create, tags, *now_ms, *lanes),
             Change::Delete { name } => self.delete_stream(name),
             Change::BeginReshard { stream, reshard, step } => self.begin_reshard(stream, *reshard, step.as_deref()),
             Change::FinishReshard { life, ends, now_ms } => {
@@ -310,8 +310,13 @@ impl<'txn> Tables<'txn> {
                 self.has_changed |= self.condemned.remove(*incarnation)?.is_some();
                 Ok(Ok(Changed::Done))
             }
-            Change::RegisterConsumer { stream, consumer, reserved_bytes, now_ms } => {
-                self.register_consumer(stream, consumer, *reserved_bytes, *now_ms)
+            Change::RegisterConsumer { stream, consumer, reserved_bytes, tags, now_ms } => {
+                let planned = self.stream(stream)?.and_then(|stream| {
+                    let plain = plan_consumer(consumer, stream.incarnation, *now_ms)?;
+                    let reserving = plain.reserving(*reserved_bytes)?.unwrap_or(plain);
+                    Ok(reserving.with_tags(reserving.tags.change(tags, &[])?).unwrap_or(reserving))
+                });
+                self.register_consumer(stream, planned)
             }
             Change::Reserve { stream, consumer, reserved_bytes } => {
                 self.change_consumer(stream, consumer, |it| it.reserving(*reserved_bytes))
@@ -338,11 +343,19 @@ impl<'txn> Tables<'txn> {
         self.finish().map(drop)
     }
 
-    fn create_stream(&mut self, create: &CreateStream, now_ms: u64, lanes: u16) -> Result<Outcome, redb::Error> {
+    fn create_stream(
+        &mut self,
+        create: &CreateStream,
+        tags: &[Tag],
+        now_ms: u64,
+        lanes: u16,
+    ) -> Result<Outcome, redb::Error> {
         let incarnation = self.meta(META_NEXT_INCARNATION)?.unwrap_or(1);
         let tombstone = self.names.get(create.name.as_str())?.map(|second| second.value());
         let last_created_second = creation_second(tombstone, self.meta(META_NEWEST_GONE)?);
-        let stream = match plan_stream(create, now_ms, incarnation, lanes, last_created_second) {
+        let planned = plan_stream(create, now_ms, incarnation, lanes, last_created_second)
+            .and_then(|plain| Ok(plain.with_tags(plain.tags.change(tags, &[])?).unwrap_or(plain)));
+        let stream = match planned {
             Ok(stream) => stream,
             Err(refusal) => return Ok(Err(refusal)),
         };
@@ -517,14 +530,8 @@ impl<'txn> Tables<'txn> {
     fn register_consumer(
         &mut self,
         stream: &StreamName,
-        consumer: &str,
-        reserved_bytes: u64,
-        now_ms: u64,
+        planned: Result<ConsumerRecord, WireError>,
     ) -> Result<Outcome, redb::Error> {
-        let planned = self.stream(stream)?.and_then(|stream| {
-            let plain = plan_consumer(consumer, stream.incarnation, now_ms)?;
-            Ok(plain.reserving(reserved_bytes)?.unwrap_or(plain))
-        });
         let consumer = match planned {
             Ok(consumer) => consumer,
             Err(refusal) => return Ok(Err(refusal)),

@@ -26,7 +26,7 @@ fn scratch() -> TempDir {
 
 fn create(name: &str, shards: u32) -> Change {
     let create = CreateStream { name: name.to_owned(), shards, ..CreateStream::default() };
-    Change::Create { create, now_ms: NOW_MS, lanes: 256 }
+    Change::Create { create, tags: Vec::new(), now_ms: NOW_MS, lanes: 256 }
 }
 
 fn transactions(store: &Store) -> u64 {
@@ -123,7 +123,7 @@ fn a_clock_that_is_set_back_gives_no_creation_second_twice() {
     let (mut store, _) = open_store(&scratch);
     let name = StreamName::new("a").expect("it is a name");
     let at = |name: &str, now_ms| match create(name, 1) {
-        Change::Create { create, lanes, .. } => Change::Create { create, now_ms, lanes },
+        Change::Create { create, tags, lanes, .. } => Change::Create { create, tags, now_ms, lanes },
         change => change,
     };
     let mut seconds = Vec::new();
@@ -276,7 +276,7 @@ fn tombstones_do_not_pile_up() {
     }
     assert_eq!(names(&store), 50);
     let Change::Create { create, lanes, .. } = create("later", 1) else { panic!("it is one") };
-    assert!(store.perform(&[Change::Create { create, now_ms: NOW_MS + 10_000, lanes }])[0].is_ok());
+    assert!(store.perform(&[Change::Create { create, tags: Vec::new(), now_ms: NOW_MS + 10_000, lanes }])[0].is_ok());
     assert_eq!(names(&store), 0);
 }
 

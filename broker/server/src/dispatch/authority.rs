@@ -2,7 +2,8 @@
 //!
 //! What must hold: a decision is made on a resource as it was resolved, so an incarnation counts as the
 //! stream that it is a life of; what is not there and what may not be seen are answered alike, unless the
-//! principal may see everything anyway.
+//! principal may see everything anyway; a key of another account than the broker's reaches the streams of that
+//! account and nothing else.
 
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use rheos_core::catalog::StreamRecord;
 use rheos_kinesis::signature::{BodyDigest, Claim};
 use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::message::{Access, Hello, KeyPolicy};
-use rheos_protocol::name::{Region, StreamName};
+use rheos_protocol::name::{AccountId, Region, StreamName};
 
 use crate::identity::{BrokerIdentity, Principal};
 use crate::streams::Streams;
@@ -95,6 +96,11 @@ pub(crate) enum Action {
     TagConsumer,
     ListTags,
     Reserve,
+    MonitorShards,
+    ReadResourcePolicy,
+    ChangeResourcePolicy,
+    DescribeAccount,
+    UpdateAccount,
 }
 
 /// What an action needs.
@@ -138,6 +144,12 @@ impl Action {
             Action::ListTags => ("list the tags of", WithStream(ReadOnly)),
             // Every stream has to share what is left of a lane.
             Action::Reserve => ("reserve bandwidth for a consumer of", Everywhere(Admin)),
+            Action::MonitorShards => ("change the shard metrics of", Everywhere(Admin)),
+            Action::ReadResourcePolicy => ("read a resource policy of", WithStream(ReadOnly)),
+            Action::ChangeResourcePolicy => ("change a resource policy of", Everywhere(Admin)),
+            // It counts every stream.
+            Action::DescribeAccount => ("describe the account", Everywhere(ReadOnly)),
+            Action::UpdateAccount => ("change the settings of the account", Everywhere(Admin)),
         }
     }
 }
@@ -175,6 +187,16 @@ impl Resource {
         Resource(Resolved::Stream(name.clone()))
     }
 
+    /// The account that it belongs to; `None` for what is the broker's own.
+    fn account(&self) -> Option<AccountId> {
+        let name = match &self.0 {
+            Resolved::Stream(name) => name,
+            Resolved::Life(_, Some(stream)) => &stream.name,
+            Resolved::Broker | Resolved::Life(_, None) => return None,
+        };
+        name.account_and_region().map(|(account, _)| account)
+    }
+
     /// The stream of which this is a life.
     pub(crate) fn incarnation(streams: &Streams, incarnation: u64) -> Resource {
         Resource(Resolved::Life(incarnation, streams.by_incarnation(incarnation)))
@@ -192,7 +214,10 @@ pub(crate) fn authorise(
     resource: &Resource,
 ) -> Result<(), WireError> {
     let (words, need) = action.row();
-    let Principal { key_id, name, policy, .. } = &principal.0;
+    let Principal { key_id, name, policy, account } = &principal.0;
+    let nothing = KeyPolicy::default();
+    let is_elsewhere = account.as_ref().is_some_and(|account| resource.account().as_ref() != Some(account));
+    let policy = if is_elsewhere { &nothing } else { policy };
     let with_resource = match &resource.0 {
         Resolved::Broker => policy.everywhere,
         Resolved::Stream(stream) => policy.with_stream(stream.as_str()),
@@ -218,9 +243,13 @@ pub(crate) fn authorise(
         Resolved::Life(_, Some(stream)) if has > Access::None => format!(" stream {}", stream.name),
         Resolved::Life(incarnation, _) => format!(" the stream of incarnation {incarnation:x}"),
     };
-    let place = if every { "every stream" } else { "that stream" };
-    let message = format!(
-        "access key {name} ({key_id}) may not {words}{object}: it needs a grant of {needed} for {place} and has {has}"
-    );
+    let may_not = format!("access key {name} ({key_id}) may not {words}{object}");
+    let message = match account {
+        Some(account) if is_elsewhere => format!("{may_not}: it reaches nothing but the streams of account {account}"),
+        _ => {
+            let place = if every { "every stream" } else { "that stream" };
+            format!("{may_not}: it needs a grant of {needed} for {place} and has {has}")
+        }
+    };
     Err(WireError::new(ErrorCode::Denied, message))
 }

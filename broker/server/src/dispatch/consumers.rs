@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use rheos_core::catalog::consumer_not_found;
+use rheos_core::catalog::{ConsumerRecord, consumer_not_found};
 use rheos_protocol::error::{ErrorCode, WireError};
-use rheos_protocol::message::{ConsumerOf, ConsumerTerms, Reply};
+use rheos_protocol::message::{ConsumerOf, ConsumerTerms, Reply, Tag};
 use rheos_protocol::name::ConsumerName;
 
 use super::authority::Authenticated;
@@ -19,6 +19,17 @@ pub(super) async fn register(
     principal: &Authenticated<Principal>,
     terms: &ConsumerTerms,
 ) -> Result<Reply, WireError> {
+    let record = register_tagged(broker, principal, terms, Vec::new()).await?;
+    Ok(Reply::Consumer(record.describe(broker.consumers.next_epoch(clock::now().wall_ms))))
+}
+
+/// Registers a consumer that has tags from the beginning.
+pub(crate) async fn register_tagged(
+    broker: &Broker,
+    principal: &Authenticated<Principal>,
+    terms: &ConsumerTerms,
+    tags: Vec<Tag>,
+) -> Result<Arc<ConsumerRecord>, WireError> {
     let ConsumerTerms { stream, consumer, reserved_bytes } = terms;
     let _order = in_turn(broker, principal).await?;
     let stream = broker.streams.named(&stream_name(stream)?)?;
@@ -27,9 +38,10 @@ pub(super) async fn register(
         broker.resharder.reservations.admit_consumer(&stream, consumer, *reserved_bytes)?;
     }
     let wall_ms = clock::now().wall_ms;
-    let record = broker.catalog.register_consumer(&stream.name, consumer, *reserved_bytes, wall_ms).await?;
+    let catalog = &broker.catalog;
+    let record = catalog.register_tagged_consumer(&stream.name, consumer, *reserved_bytes, tags, wall_ms).await?;
     broker.consumers.add(Arc::clone(&record));
-    Ok(Reply::Consumer(record.describe(broker.consumers.next_epoch(wall_ms))))
+    Ok(record)
 }
 
 /// Changes what is promised to a consumer. The answer has no epoch: whoever changes it need not be about to subscribe.

@@ -3,15 +3,14 @@
 //! What must hold: the catalog has a change before a lane hears of it, and lanes and lookups hear of changes in
 //! the catalog's order.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rheos_core::catalog::{StreamRecord, Tags, consumer_not_found};
 use rheos_core::lanes::lanes_of;
 use rheos_protocol::error::WireError;
-use rheos_protocol::message::{
-    Access, ChangeTags, KeyPolicy, Reply, StreamFilter, StreamSummary, Tagged, UpdateStream,
-};
+use rheos_protocol::message::{Access, ChangeTags, Reply, StreamFilter, StreamSummary, Tagged, UpdateStream};
 use tokio::sync::oneshot;
 use tracing::info;
 
@@ -73,21 +72,34 @@ pub(super) fn list_tags(broker: &Broker, of: &Tagged) -> Result<Reply, WireError
 /// Only streams that the key may see; who may not see all is granted a few by name.
 pub(super) fn list_streams(
     streams: &Streams,
-    policy: &KeyPolicy,
+    principal: &Principal,
     filter: &StreamFilter,
     after: &str,
     limit: usize,
 ) -> (Vec<StreamSummary>, bool) {
+    let Some(filter) = within(principal, filter) else { return (Vec::new(), false) };
+    let policy = &principal.policy;
     if policy.everywhere >= Access::ReadOnly {
-        return streams.page(filter, after, limit);
+        return streams.page(&filter, after, limit);
     }
     let seen = policy.streams.iter().filter(|(_, access)| *access >= Access::ReadOnly);
     let seen: BTreeSet<&str> = seen.map(|(stream, _)| stream.as_str()).collect();
-    streams.page_of(seen, filter, after, limit)
+    streams.page_of(seen, &filter, after, limit)
+}
+
+/// The filter narrowed to the streams of the key's account; `None` when none of them passes it.
+fn within<'a>(principal: &Principal, filter: &'a StreamFilter) -> Option<Cow<'a, StreamFilter>> {
+    let Some(account) = &principal.account else { return Some(Cow::Borrowed(filter)) };
+    let place = format!("{account}/");
+    if filter.name_prefix.starts_with(&place) {
+        return Some(Cow::Borrowed(filter));
+    }
+    let all = place.starts_with(&filter.name_prefix);
+    all.then(|| Cow::Owned(StreamFilter { name_prefix: place, ..filter.clone() }))
 }
 
 /// Lets everybody know what the catalog says of a stream now: first the lanes, then who looks it up.
-async fn publish(broker: &Broker, record: &Arc<StreamRecord>) -> Result<(), WireError> {
+pub(crate) async fn publish(broker: &Broker, record: &Arc<StreamRecord>) -> Result<(), WireError> {
     broker.tell(record, |done| Arrival::StreamUpdated { record: Arc::clone(record), done }).await?;
     broker.streams.change(Arc::clone(record));
     Ok(())
@@ -95,7 +107,7 @@ async fn publish(broker: &Broker, record: &Arc<StreamRecord>) -> Result<(), Wire
 
 /// The time before which everything of a stream has expired, by the clocks of all its logs: none of them is
 /// thereby to lose what it still has.
-async fn horizon_ms(broker: &Broker, stream: &StreamRecord) -> Result<u64, WireError> {
+pub(crate) async fn horizon_ms(broker: &Broker, stream: &StreamRecord) -> Result<u64, WireError> {
     let ask = |lane| {
         let (told, horizon) = oneshot::channel();
         broker.inboxes.of_lane(lane).push(Arrival::HorizonOf { incarnation: stream.incarnation, told });

@@ -9,6 +9,8 @@ use rheos_protocol::message::{
     Read, SplitShard, StreamFilter, Subscribe, Tagged, UpdateShardCount, UpdateStream,
 };
 
+use rheos_protocol::name::AccountId;
+
 use super::settings::list_streams;
 use super::*;
 
@@ -222,7 +224,7 @@ fn a_refusal_says_who_may_not_do_what_and_which_grant_is_missing() {
 fn a_listing_holds_what_the_key_may_see() {
     let streams = streams();
     let seen = principals().map(|who| {
-        let (page, more) = list_streams(&streams, &who.principal().policy, &StreamFilter::default(), "", 10);
+        let (page, more) = list_streams(&streams, who.principal(), &StreamFilter::default(), "", 10);
         assert!(!more);
         page.into_iter().map(|stream| stream.name).collect::<Vec<_>>().join(" ")
     });
@@ -230,12 +232,53 @@ fn a_listing_holds_what_the_key_may_see() {
     // Of several grants of a key, in pages.
     let grant = |stream: &str| (stream.to_owned(), Access::ReadOnly);
     let policy = KeyPolicy { everywhere: Access::None, streams: vec![grant("orders"), grant("gone"), grant("audit")] };
+    let principal = Principal { key_id: "RKfew".to_owned(), name: "few".to_owned(), policy, account: None };
     let page = |after: &str| {
-        let (page, more) = list_streams(&streams, &policy, &StreamFilter::default(), after, 1);
+        let (page, more) = list_streams(&streams, &principal, &StreamFilter::default(), after, 1);
         (page.into_iter().map(|stream| stream.name).collect::<String>(), more)
     };
     assert_eq!(page(""), ("audit".to_owned(), true));
     assert_eq!(page("audit"), ("orders".to_owned(), false));
+}
+
+#[test]
+fn a_key_of_another_account_reaches_the_streams_of_that_account_alone() {
+    let (own, other) = ("123456789012/eu-west-1/orders", "210987654321/eu-west-1/orders");
+    let made = |(name, incarnation): (&str, u64)| {
+        Arc::new(plan_stream(&create(name), 1_700_000_000_000, incarnation, 1, None).expect("it is in order"))
+    };
+    let streams = Streams::new(&[STREAM, (own, 20), (other, 21)].map(made) as &[Arc<StreamRecord>]);
+    let account = AccountId::new("123456789012").ok();
+    let policy = KeyPolicy::everywhere(Access::Admin);
+    let who = Authenticated::assumed(Principal { key_id: "RKa".to_owned(), name: "a".to_owned(), policy, account });
+    for (request, told) in [
+        (Request::DescribeStream(own.to_owned()), 'y'),
+        (Request::CreateStream(create("123456789012/us-east-1/new")), 'y'),
+        (read_of(20), 'y'),
+        (Request::DescribeStream(other.to_owned()), 'D'),
+        (Request::DescribeStream(STREAM.0.to_owned()), 'D'),
+        (Request::CreateStream(create("new")), 'D'),
+        (read_of(21), 'D'),
+        (read_of(STREAM.1), 'D'),
+        (read_of(UNKNOWN), 'D'),
+        (Request::ListKeys { after: String::new(), limit: 1 }, 'D'),
+        (Request::ReadMetrics, 'D'),
+        (Request::Ping, 'y'),
+    ] {
+        assert_eq!(letter(&allow(&streams, &who, &request)), told, "{request:?}");
+    }
+    let denied = allow(&streams, &who, &Request::DescribeStream(other.to_owned())).expect_err("it is another's");
+    assert!(
+        denied.message.ends_with("it reaches nothing but the streams of account 123456789012"),
+        "{}",
+        denied.message
+    );
+    let listed = |prefix: &str| {
+        let filter = StreamFilter { name_prefix: prefix.to_owned(), ..StreamFilter::default() };
+        let (page, _) = list_streams(&streams, who.principal(), &filter, "", 10);
+        page.into_iter().map(|stream| stream.name).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(["", "1234", "123456789012/eu", "2", "orders"].map(listed), [own, own, own, "", ""]);
 }
 
 #[test]

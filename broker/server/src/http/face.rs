@@ -23,9 +23,9 @@ use rheos_kinesis::error::{Error, ErrorKind};
 use rheos_kinesis::event_stream;
 use rheos_kinesis::request::{self, too_large};
 use ring::rand::{SecureRandom, SystemRandom};
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::answer_body::{AnswerBody, Frames};
+use super::answer_room::{AnswerRoom, HeldAnswer};
 use super::connection::{Answer, Peer};
 use super::intake::{Held, Refused, read_whole};
 use crate::standing::{Standing, StandingWatch};
@@ -34,6 +34,8 @@ use crate::standing::{Standing, StandingWatch};
 pub(crate) struct Asked {
     pub(crate) head: Parts,
     pub(crate) body: Bytes,
+    /// Where records find room that are to be answered.
+    pub(crate) answers: AnswerRoom,
     /// The body's room; whoever keeps the body keeps this.
     pub(super) held: Held,
 }
@@ -41,7 +43,7 @@ pub(crate) struct Asked {
 /// What the face answers.
 pub(crate) enum Reply {
     /// All at once; what is held goes when the peer has taken the last of it.
-    Whole { answer: KinesisAnswer, held: Option<OwnedSemaphorePermit> },
+    Whole { answer: KinesisAnswer, held: Option<HeldAnswer> },
     /// Messages of `application/vnd.amazon.eventstream`, as they come about.
     Events(Frames),
 }
@@ -54,7 +56,9 @@ impl From<KinesisAnswer> for Reply {
 
 /// What answers.
 #[derive(Clone)]
-pub(crate) struct Face(Arc<dyn Fn(Asked) -> Pin<Box<dyn Future<Output = Reply> + Send>> + Send + Sync>);
+pub(crate) struct Face(Arc<dyn Fn(Asked) -> Replying + Send + Sync>);
+
+type Replying = Pin<Box<dyn Future<Output = Reply> + Send>>;
 
 /// Where the face is, while there is one; every clone is the same.
 #[derive(Clone, Default)]
@@ -97,7 +101,8 @@ pub(super) async fn ask(
     standing: &StandingWatch,
 ) -> Answer {
     let (head, body) = request.into_parts();
-    let mut asked = Asked { head, body: Bytes::new(), held: Held::default() };
+    let answers = peer.answers.clone();
+    let mut asked = Asked { head, body: Bytes::new(), answers, held: Held::default() };
     let told = match cross_origin(asked.head.method.as_str(), browser_headers(&asked.head.headers)) {
         CrossOrigin::None => Vec::new(),
         CrossOrigin::Add(told) => told.to_vec(),
@@ -170,7 +175,7 @@ fn preflight(told: &[cross_origin::Header<'_>]) -> Answer {
     answer
 }
 
-fn whole(answer: KinesisAnswer, held: Option<OwnedSemaphorePermit>) -> Answer {
+fn whole(answer: KinesisAnswer, held: Option<HeldAnswer>) -> Answer {
     let KinesisAnswer { status, content_type, error_type, body } = answer;
     let len = body.len();
     let mut answer = Response::new(AnswerBody::whole(Bytes::from_owner(HeldBody { body, _held: held })));
@@ -185,7 +190,7 @@ fn whole(answer: KinesisAnswer, held: Option<OwnedSemaphorePermit>) -> Answer {
 /// A body with what it holds until it is sent.
 struct HeldBody {
     body: Vec<u8>,
-    _held: Option<OwnedSemaphorePermit>,
+    _held: Option<HeldAnswer>,
 }
 
 impl AsRef<[u8]> for HeldBody {

@@ -11,19 +11,18 @@ use rheos_kinesis::error::Error;
 use rheos_kinesis::operations::status::{Delay, StreamStatus};
 use rheos_kinesis::operations::subject;
 use rheos_kinesis::records::Issue;
-use rheos_kinesis::refusals::{About, refusal};
+use rheos_kinesis::refusals::{About, refusal, refusal_of_account};
 use rheos_kinesis::value::Structure;
 use rheos_protocol::error::WireError;
-use rheos_protocol::message::{Reply, Request};
-use rheos_protocol::name::StreamName;
-use tokio::sync::OwnedSemaphorePermit;
+use rheos_protocol::message::{Reply, Request, StreamLimits};
+use rheos_protocol::name::{AccountId, Region, StreamName};
 
 use super::Kinesis;
 use super::caller::Caller;
 use crate::broker::Broker;
 use crate::clock;
 use crate::dispatch::{Action, Resource, allow, authorise, perform};
-use crate::http::Frames;
+use crate::http::{AnswerRoom, Frames, HeldAnswer};
 
 /// A call whose caller is known.
 pub(super) struct Call<'a> {
@@ -31,12 +30,14 @@ pub(super) struct Call<'a> {
     pub(super) broker: &'a Arc<Broker>,
     pub(super) caller: Caller,
     pub(super) encoding: Encoding,
+    /// Where records find room that are to be answered.
+    pub(super) answers: &'a AnswerRoom,
 }
 
 /// What a call comes to.
 pub(super) enum Outcome {
     /// An output, where the operation has one, and what is to be held until it is sent.
-    Output { output: Option<Structure>, held: Option<OwnedSemaphorePermit> },
+    Output { output: Option<Structure>, held: Option<HeldAnswer> },
     /// Events.
     Events(Frames),
 }
@@ -72,9 +73,14 @@ impl Call<'_> {
         clock::now().wall_ms
     }
 
+    /// Whether the broker holds its clients to AWS's limits.
+    pub(super) fn has_limits_of_kinesis(&self) -> bool {
+        self.broker.limits == StreamLimits::kinesis()
+    }
+
     /// How long states are shown.
     pub(super) fn delay(&self) -> Delay {
-        let delay_ms = u64::try_from(self.kinesis.settings.state_delay.as_millis()).unwrap_or(u64::MAX);
+        let delay_ms = u64::try_from(self.broker.kinesis.state_delay.as_millis()).unwrap_or(u64::MAX);
         Delay { delay_ms, now_ms: self.now_ms() }
     }
 
@@ -95,23 +101,20 @@ impl Call<'_> {
 
     /// The stream of an ARN.
     pub(super) fn subject_of(&self, arn: StreamArn) -> Result<Subject, Error> {
-        let settings = &self.kinesis.settings;
-        let is_home = (arn.account(), arn.region()) == (&settings.account, &settings.region);
-        let name = match is_home {
-            true => arn.name().clone(),
-            false => StreamName::qualified(arn.account(), arn.region(), arn.name().as_str())
-                .map_err(|bad| Error::invalid_argument(bad.to_string()))?,
-        };
+        let name = self.broker.kinesis.stream_name(arn.account(), arn.region(), arn.name().as_str());
+        let name = name.map_err(|bad| Error::invalid_argument(bad.to_string()))?;
         Ok(Subject { arn, name })
     }
 
-    /// The ARN of a stream that the catalog has under this name.
-    pub(super) fn arn_of(&self, name: &StreamName) -> StreamArn {
-        let (account, region) = name
-            .account_and_region()
-            .unwrap_or_else(|| (self.kinesis.settings.account.clone(), self.kinesis.settings.region.clone()));
-        let base = StreamName::new(name.base()).expect("the end of a stream's name is a name");
-        StreamArn::new(region, account, base)
+    /// The stream that the catalog has under this name.
+    pub(super) fn subject_named(&self, name: &StreamName) -> Subject {
+        Subject { arn: self.broker.kinesis.arn(name), name: name.clone() }
+    }
+
+    /// The caller's account and region, where they are not the broker's own.
+    pub(super) fn elsewhere(&self) -> Option<(&AccountId, &Region)> {
+        let subject::Caller { account, region } = &self.caller.place;
+        (!self.broker.kinesis.is_own(account, region)).then_some((account, region))
     }
 
     /// The stream, where there is one that may be put to and read: not one that is being created.
@@ -132,6 +135,17 @@ impl Call<'_> {
     /// Whether the caller may.
     pub(super) fn authorise(&self, action: Action, resource: &Resource, of: &Subject) -> Result<(), Error> {
         authorise(&self.caller.principal, action, resource).map_err(|error| of.refusal(&error))
+    }
+
+    /// Whether the caller may do what is about no stream.
+    pub(super) fn authorise_here(&self, action: Action) -> Result<(), Error> {
+        let allowed = authorise(&self.caller.principal, action, &Resource::broker());
+        allowed.map_err(|error| self.refusal_here(&error))
+    }
+
+    /// The broker's refusal of a call that is about no stream.
+    pub(super) fn refusal_here(&self, error: &WireError) -> Error {
+        refusal_of_account(error, &self.caller.place.account)
     }
 
     /// Has the dispatch table allow and perform a request.

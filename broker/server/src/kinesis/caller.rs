@@ -10,7 +10,6 @@ use crate::broker::Broker;
 use crate::clock;
 use crate::dispatch::Authenticated;
 use crate::identity::Principal;
-use crate::kinesis_settings::KinesisSettings;
 
 /// Whoever has signed a request.
 pub(super) struct Caller {
@@ -24,7 +23,7 @@ impl Caller {
     ///
     /// # Errors
     /// Those of a signature that is missing, incomplete, of no known key, or not the key's.
-    pub(super) fn of(broker: &Broker, settings: &KinesisSettings, head: &Parts, body: &[u8]) -> Result<Caller, Error> {
+    pub(super) fn of(broker: &Broker, head: &Parts, body: &[u8]) -> Result<Caller, Error> {
         let claim = Claim::read(head)?;
         let digest = BodyDigest::of([body]);
         let now_s = clock::now().wall_ms / 1_000;
@@ -32,8 +31,8 @@ impl Caller {
         // Where any credential will do, one that looks like an account is one.
         let dev_account = || AccountId::new(claim.key_id()).ok().filter(|_| broker.dev);
         let account = principal.principal().account.clone().or_else(dev_account);
-        let account = account.unwrap_or_else(|| settings.account.clone());
-        let region = region.unwrap_or_else(|| settings.region.clone());
+        let account = account.unwrap_or_else(|| broker.kinesis.account.clone());
+        let region = region.unwrap_or_else(|| broker.kinesis.region.clone());
         Ok(Caller { principal, place: subject::Caller { account, region } })
     }
 }

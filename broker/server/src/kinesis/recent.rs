@@ -60,6 +60,18 @@ impl Recent {
         self.changes().deleted_streams.get(name.as_str()).cloned()
     }
 
+    /// Streams of which `wanted` says yes that were deleted, and when, sorted by name.
+    pub(super) fn deleted_streams(&self, wanted: impl Fn(&StreamRecord) -> bool) -> Vec<(Arc<StreamRecord>, u64)> {
+        self.changes().deleted_streams.values().filter(|(stream, _)| wanted(stream)).cloned().collect()
+    }
+
+    /// Consumers of a stream that were deregistered, and when, sorted by name.
+    pub(super) fn deleted_consumers(&self, incarnation: u64) -> Vec<(Arc<ConsumerRecord>, u64)> {
+        let changes = self.changes();
+        let of_stream = changes.deleted_consumers.range((incarnation, String::new())..);
+        of_stream.take_while(|((of, _), _)| *of == incarnation).map(|(_, gone)| gone.clone()).collect()
+    }
+
     /// A consumer that was deregistered, and when.
     pub(super) fn deleted_consumer(&self, incarnation: u64, name: &ConsumerName) -> Option<(Arc<ConsumerRecord>, u64)> {
         self.changes().deleted_consumers.get(&(incarnation, name.as_str().to_owned())).cloned()

@@ -2,8 +2,8 @@
 //!
 //! What must hold: memory is bounded by the subscriptions of five seconds, and by a number.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -23,23 +23,45 @@ pub(super) struct Seat {
 
 /// All seats that were taken a moment ago.
 #[derive(Debug, Default)]
-pub(super) struct Seats(Mutex<HashMap<Seat, Instant>>);
+pub(super) struct Seats(Mutex<Taken>);
+
+#[derive(Debug, Default)]
+struct Taken {
+    at: HashMap<Seat, Instant>,
+    /// In the order of time.
+    order: VecDeque<(Instant, Seat)>,
+}
 
 impl Seats {
     /// Whether somebody may subscribe there.
     pub(super) fn is_free(&self, seat: &Seat) -> bool {
-        let seats = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        seats.get(seat).is_none_or(|taken| taken.elapsed() >= KEPT)
+        self.taken().at.get(seat).is_none_or(|taken| taken.elapsed() >= KEPT)
     }
 
     /// Somebody has subscribed.
     pub(super) fn take(&self, seat: Seat) {
-        let mut seats = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if seats.len() >= SEATS_MAX / 2 {
-            seats.retain(|_, taken| taken.elapsed() < KEPT);
+        let now = Instant::now();
+        let mut taken = self.taken();
+        taken.forget_before(now);
+        if taken.order.len() < SEATS_MAX {
+            taken.at.insert(seat.clone(), now);
+            taken.order.push_back((now, seat));
         }
-        if seats.len() < SEATS_MAX {
-            seats.insert(seat, Instant::now());
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Taken {
+    /// Forgets what no longer counts.
+    fn forget_before(&mut self, now: Instant) {
+        while let Some((at, seat)) = self.order.pop_front_if(|(at, _)| now.duration_since(*at) >= KEPT) {
+            // One that was taken again stands further back too.
+            if self.at.get(&seat) == Some(&at) {
+                self.at.remove(&seat);
+            }
         }
     }
 }
@@ -66,9 +88,9 @@ mod tests {
         for shard in 0..2 * SEATS_MAX as u32 {
             seats.take(Seat { incarnation: 1, shard, consumer: "c".to_owned() });
         }
-        assert_eq!(seats.0.lock().expect("nothing panics").len(), SEATS_MAX);
+        assert_eq!(seats.taken().at.len(), SEATS_MAX);
         tokio::time::advance(KEPT).await;
         seats.take(Seat { incarnation: 2, shard: 0, consumer: "c".to_owned() });
-        assert_eq!(seats.0.lock().expect("nothing panics").len(), 1);
+        assert_eq!((seats.taken().at.len(), seats.taken().order.len()), (1, 1));
     }
 }

@@ -1,16 +1,12 @@
 use rheos_core::catalog::plan_consumer;
 
 use super::*;
-use crate::operations::testing::{CREATED_MS, arn, caller, input, json, refusal_of, text_of};
+use crate::operations::testing::{CREATED_MS, arn, caller, input, issue, json, refusal_of, text_of};
 
 const ORDERS: &str = "arn:aws:kinesis:eu-west-1:000000000000:stream/orders";
 
 fn record(name: &str) -> ConsumerRecord {
     plan_consumer(name, 7, CREATED_MS).expect("it is a name")
-}
-
-fn key() -> TokenKey {
-    TokenKey::new(&[7; 32])
 }
 
 fn register_of(members: &[(&str, &str)]) -> Result<RegisterAsked, Error> {
@@ -20,7 +16,7 @@ fn register_of(members: &[(&str, &str)]) -> Result<RegisterAsked, Error> {
 fn listed(members: &[(&str, &str)], created_ms: Option<i64>) -> Result<ListAsked, Error> {
     let input = input("ListStreamConsumers", members).with("StreamARN", ORDERS);
     let input = input.with_some("StreamCreationTimestamp", created_ms.map(TimestampMs)).with("MaxResults", 500);
-    ListAsked::read(&input, &caller(), &key(), "RKALICE", CREATED_MS)
+    ListAsked::read(&input, &caller(), &issue())
 }
 
 #[test]
@@ -62,13 +58,12 @@ fn consumers_come_in_pages() {
     assert_eq!((first.after.as_str(), first.limit), ("", 100));
     let (a, b) = (record("a"), record("b"));
     let consumers = [(&a, ConsumerStatus::Active), (&b, ConsumerStatus::Deleting)];
-    let seal = |page: &ConsumersPage| page.seal(&key(), "RKALICE", CREATED_MS, 1);
-    let page = first.answer(&consumers, true, &StreamName::new("orders").unwrap(), seal);
+    let page = first.answer(&consumers, true, &StreamName::new("orders").unwrap(), &issue());
     let token: &str = page.optional("NextToken").expect("there are more");
     let second = listed(&[("NextToken", token)], None).expect("it may be asked");
     assert_eq!(second.after, "b");
     assert_eq!((second.admit(7, 0), second.admit(8, 0).is_err()), (Ok(()), true));
-    let last = first.answer(&[], false, &StreamName::new("orders").unwrap(), |_| panic!("there is no more"));
+    let last = first.answer(&[], false, &StreamName::new("orders").unwrap(), &issue());
     assert_eq!(json(&last), r#"{"Consumers":[]}"#);
     assert!(json(&page).contains(r#""ConsumerStatus":"DELETING""#));
     assert_eq!(

@@ -12,9 +12,10 @@ use crate::operations::status::StreamStatus;
 use crate::operations::streams::StreamView;
 use crate::operations::subject::{self, Caller};
 use crate::page_token::{Page, ShardsPage};
+use crate::records::Issue;
 use crate::shapes::operations::find;
 use crate::shard_id::{ShardId, StreamOf};
-use crate::token::TokenKey;
+use crate::shard_view::shard_id;
 use crate::value::{Structure, TimestampMs, Value};
 
 /// Most shards of a page, whatever is asked for.
@@ -52,13 +53,7 @@ impl ListAsked {
     ///
     /// `InvalidArgumentException` for members that exclude each other or are missing, those of the token, and
     /// `ResourceNotFoundException` for an id that can be no shard's.
-    pub fn read(
-        input: &Structure,
-        caller: &Caller,
-        key: &TokenKey,
-        principal: &str,
-        now_ms: u64,
-    ) -> Result<ListAsked, Error> {
+    pub fn read(input: &Structure, caller: &Caller, issue: &Issue<'_>) -> Result<ListAsked, Error> {
         let limit = input.optional::<i64>("MaxResults").unwrap_or(PAGE_SHARDS_MAX).min(PAGE_SHARDS_MAX) as usize;
         let Some(token) = input.optional::<&str>("NextToken") else {
             let stream = subject::stream(input, caller)?;
@@ -68,7 +63,7 @@ impl ListAsked {
             return Ok(ListAsked { of: Listed::Stream(stream, created_s), after, filter, limit });
         };
         nothing_beside_token(input)?;
-        let ShardsPage { stream, incarnation, after, filter } = ShardsPage::open(token, key, principal, now_ms)?;
+        let ShardsPage { stream, incarnation, after, filter } = ShardsPage::open_for(token, issue)?;
         let of = Listed::Life { name: stream, incarnation };
         Ok(ListAsked { of, after: Some(after), filter: ShardFilter::Settled(filter), limit })
     }
@@ -79,13 +74,7 @@ impl ListAsked {
     ///
     /// `ResourceInUseException` for a stream that is being made or deleted, `ResourceNotFoundException` when another
     /// life of it was meant.
-    pub fn answer(
-        &self,
-        stream: &StreamView<'_>,
-        horizon_ms: u64,
-        now_ms: u64,
-        seal: impl FnOnce(&ShardsPage) -> String,
-    ) -> Result<Structure, Error> {
+    pub fn answer(&self, stream: &StreamView<'_>, horizon_ms: u64, issue: &Issue<'_>) -> Result<Structure, Error> {
         if !self.of.is(stream) {
             return Err(stream.arn.in_messages().not_found());
         }
@@ -93,19 +82,19 @@ impl ListAsked {
             return Err(stream.status.refuses(stream.arn));
         }
         let record = stream.record;
-        let filter = self.filter.settle(record, horizon_ms, now_ms);
+        let filter = self.filter.settle(record, horizon_ms, issue.now_ms);
         let is_next = |number| self.after.is_none_or(|after| number > after.number());
         let mut rest = record.shards.iter().filter(|shard| is_next(shard.shard) && shows(filter, shard, horizon_ms));
         let page: Vec<_> = rest.by_ref().take(self.limit).collect();
         let last = page.last().filter(|_| rest.next().is_some()).map(|last| ShardsPage {
             stream: record.name.clone(),
             incarnation: record.incarnation,
-            after: super::id(last.shard),
+            after: shard_id(last.shard),
             filter,
         });
         let answer = find("ListShards").expect("it is in the table").answer();
         let shards: Value = page.into_iter().map(shard).collect();
-        Ok(answer.with("Shards", shards).with_some("NextToken", last.as_ref().map(seal)))
+        Ok(answer.with("Shards", shards).with_some("NextToken", last.map(|page| page.seal_for(issue))))
     }
 }
 

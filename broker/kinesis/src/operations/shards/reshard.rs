@@ -10,6 +10,7 @@ use crate::operations::account::{ShardUsage, admit_open_shards};
 use crate::operations::streams::StreamView;
 use crate::shapes::operations::find;
 use crate::shard_id::ShardId;
+use crate::shard_view::shard_id;
 use crate::value::Structure;
 
 /// How far one UpdateShardCount may go.
@@ -40,7 +41,7 @@ pub fn split(input: &Structure, stream: &StreamView<'_>, usage: &ShardUsage) -> 
         Error::invalid_argument(format!(
             "NewStartingHashKey {given} used in SplitShard() on shard {} in stream {} is not both greater than one plus \
              the shard's StartingHashKey {first} and less than the shard's EndingHashKey {last}.",
-            super::id(shard.shard),
+            shard_id(shard.shard),
             stream.named()
         ))
     })?;
@@ -63,8 +64,8 @@ pub fn merge(input: &Structure, stream: &StreamView<'_>) -> Result<Reshard, Erro
     if shard.range.last.checked_add(1) != Some(adjacent.range.first) {
         return Err(Error::invalid_argument(format!(
             "Shards {} and {} in stream {} are not an adjacent pair of shards eligible for merging",
-            super::id(shard.shard),
-            super::id(adjacent.shard),
+            shard_id(shard.shard),
+            shard_id(adjacent.shard),
             stream.named()
         )));
     }
@@ -131,7 +132,7 @@ fn must_be_open(shard: &ShardRecord, stream: &StreamView<'_>) -> Result<(), Erro
     }
     Err(Error::invalid_argument(format!(
         "Shard {} in stream {} has already been merged or split, and thus is not eligible for merging or splitting.",
-        super::id(shard.shard),
+        shard_id(shard.shard),
         stream.named()
     )))
 }

@@ -55,7 +55,8 @@ pub fn describe_summary(stream: &StreamView<'_>, consumers: usize) -> Structure 
 
 /// What both descriptions have.
 fn common(structure: Structure, stream: &StreamView<'_>) -> Structure {
-    let monitoring = Structure::of(&ENHANCED_METRICS).with("ShardLevelMetrics", monitoring::names(stream.metrics));
+    let monitoring =
+        Structure::of(&ENHANCED_METRICS).with("ShardLevelMetrics", monitoring::names(stream.record.shard_metrics));
     let retention_hours = i64::try_from(stream.record.terms.retention_ms / HOUR_MS).expect("it is at most a year");
     structure
         .with("StreamName", stream.arn.name().as_str())
@@ -65,8 +66,7 @@ fn common(structure: Structure, stream: &StreamView<'_>) -> Structure {
         .with("RetentionPeriodHours", retention_hours)
         .with("StreamCreationTimestamp", stream.created())
         .with("EnhancedMonitoring", [monitoring].into_iter().collect::<Value>())
-        .with("EncryptionType", if stream.key_id.is_some() { "KMS" } else { "NONE" })
-        .with_some("KeyId", stream.key_id)
+        .with("EncryptionType", "NONE")
 }
 
 fn answer(operation: &str) -> Structure {
@@ -75,13 +75,10 @@ fn answer(operation: &str) -> Structure {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
-    use rheos_core::catalog::Reshard;
+    use rheos_core::catalog::{Reshard, ShardMetric};
 
     use super::*;
-    use crate::operations::monitoring::Metric;
-    use crate::operations::testing::{CREATED_MS, arn, input, json, on_demand, record, resharded, text_of, viewed};
+    use crate::operations::testing::{CREATED_MS, input, json, on_demand, record, resharded, text_of, viewed};
     use crate::value::items;
 
     fn described(input: &Structure, shards: u32, status: StreamStatus) -> Structure {
@@ -143,19 +140,9 @@ mod tests {
         let tail = r#""EncryptionType":"NONE","OpenShardCount":4,"ConsumerCount":2,"MaxRecordSizeInKiB":1024,"RecordDistributionStrategy":"USER_PARTITION_KEY"}}"#;
         let text = json(&summary);
         assert!(text.ends_with(tail) && !text.contains("StreamId") && text.contains("ON_DEMAND"), "{text}");
-        let metrics: BTreeSet<Metric> = Metric::ALL.iter().copied().take(1).collect();
-        let (arn, record) = (arn(), record(1));
-        let view = StreamView {
-            arn: &arn,
-            record: &record,
-            status: StreamStatus::Active,
-            metrics: &metrics,
-            key_id: Some("k"),
-        };
-        let text = json(&describe_summary(&view, 0));
-        assert!(
-            text.contains(r#"[{"ShardLevelMetrics":["IncomingBytes"]}],"EncryptionType":"KMS","KeyId":"k""#),
-            "{text}"
-        );
+        let metrics = [ShardMetric::IncomingBytes].into_iter().collect();
+        let record = record(1).monitoring(metrics).expect("it had none");
+        let text = json(&viewed(&record, StreamStatus::Active, |view| describe_summary(view, 0)));
+        assert!(text.contains(r#"[{"ShardLevelMetrics":["IncomingBytes"]}],"EncryptionType":"NONE","#), "{text}");
     }
 }

@@ -46,7 +46,7 @@ struct Served {
 
 /// Answers with the path and the length of the body; panics, waits and makes frames when it is told to.
 async fn answer(asked: Asked, made: Arc<AtomicUsize>, making: Arc<()>) -> Reply {
-    let path = asked.uri.path().to_owned();
+    let path = asked.head.uri.path().to_owned();
     match &*path {
         "/panic" => panic!("it was told to"),
         "/slow" => sleep(2 * SMALL.silence.between_max).await,
@@ -55,7 +55,7 @@ async fn answer(asked: Asked, made: Arc<AtomicUsize>, making: Arc<()>) -> Reply 
         _ => {}
     }
     let said = if asked.body.is_empty() { path } else { format!("{path} of {}", asked.body.len()) };
-    Reply::Whole(KinesisAnswer { status: 200, content_type: None, error_type: None, body: said.into_bytes() })
+    KinesisAnswer { status: 200, content_type: None, error_type: None, body: said.into_bytes() }.into()
 }
 
 /// Three ticks, or a flood that does not end.

@@ -8,17 +8,15 @@ use rheos_kinesis::error::Error;
 use rheos_kinesis::records::{Found, IteratorAsked, Placement, PutTo, Puts, ReadAsked};
 use rheos_kinesis::value::Structure;
 use rheos_protocol::batch::Batch;
-use rheos_protocol::error::WireError;
+use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::message::Read;
 use tokio::time::sleep;
 
 use crate::dispatch::{Action, Resource};
 use crate::kinesis::asking::{batch_of, begin_put, read, tip_of};
 use crate::kinesis::call::{Call, Outcome, Subject};
-use crate::kinesis::unavailable;
 use crate::reading::BatchesRead;
 use crate::route::Route;
-use crate::stopping::going_away;
 
 pub(super) async fn put_record(call: &Call<'_>, input: &Structure) -> Result<Outcome, Error> {
     put(call, input, |input, to| Puts::one(input, to)).await
@@ -37,26 +35,32 @@ async fn put(call: &Call<'_>, input: &Structure, prove: Proof) -> Result<Outcome
     let stream = call.served(&subject).ok_or_else(|| named.not_found())?;
     let to = PutTo { stream: &stream, named, placement: Placement::Keys, now_s: call.now_ms() / 1_000 };
     let mut puts = prove(input, &to)?;
-    let mut route = Route::default();
+    let (mut route, mut routed_by) = (Route::default(), Some(Arc::clone(&stream)));
     while let Some(wait_ms) = puts.wait_ms() {
         if wait_ms > 0 {
             sleep(Duration::from_millis(wait_ms.into())).await;
+            routed_by = newest(call, &subject, &stream).await;
         }
-        match newest(call, &subject, &stream).await {
+        match &routed_by {
             Some(newest) => {
                 let sent: Vec<_> = puts
-                    .batches(&newest)
+                    .batches(newest)
                     .into_iter()
                     .map(|outgoing| (outgoing.ticket, begin_put(call.broker, &mut route, outgoing.batch)))
                     .collect();
                 for (ticket, outcome) in sent {
-                    puts.settle(ticket, outcome.await.unwrap_or_else(|_| Err(going_away())));
+                    puts.settle(ticket, outcome.await.unwrap_or_else(|_| Err(unanswered())));
                 }
             }
             None => puts.stream_is_gone(),
         }
     }
     Ok(puts.answer()?.into())
+}
+
+/// Of a put whose lane has stopped without a word.
+fn unanswered() -> WireError {
+    WireError::new(ErrorCode::Indeterminate, "the broker stopped before it said whether the records are stored")
 }
 
 /// The same life of the stream, as everybody has heard of it.
@@ -83,15 +87,14 @@ pub(super) async fn get_shard_iterator(call: &Call<'_>, input: &Structure) -> Re
 pub(super) async fn get_records(call: &Call<'_>, input: &Structure) -> Result<Outcome, Error> {
     let issue = call.issue();
     let asked = ReadAsked::open(input, issue.key, issue.principal, issue.now_ms)?;
-    let subject = Subject { arn: call.arn_of(asked.stream()), name: asked.stream().clone() };
+    let subject = call.subject_named(asked.stream());
     call.authorise(Action::GetRecords, &Resource::of(&subject.name), &subject)?;
     let named = subject.arn.in_messages();
     let stream = call.served(&subject);
     let reading = asked.of(stream.as_deref(), &named)?;
     let stream = stream.as_ref().expect("a shard that there is has a stream");
     let mut wanted = reading.position();
-    let kib = reading.bytes_max().div_ceil(1024);
-    let mut held = call.kinesis.answers.clone().acquire_many_owned(kib).await.map_err(|_| unavailable())?;
+    let mut held = call.answers.hold(reading.bytes_max() as usize).await;
     while let Some(position) = wanted {
         let read_of = Read {
             incarnation: stream.incarnation,
@@ -110,7 +113,7 @@ pub(super) async fn get_records(call: &Call<'_>, input: &Structure) -> Result<Ou
                     behind_ms: found.fields.behind_ms,
                 };
                 // Most reads ask for far more than there is.
-                drop(held.split((kib as usize).saturating_sub(bytes.div_ceil(1024))));
+                held.keep(bytes);
                 let output = Some(reading.answer(Some(&found), &call.issue()));
                 return Ok(Outcome::Output { output, held: Some(held) });
             }

@@ -2,6 +2,7 @@
 
 use rheos_core::catalog::StreamRecord;
 use rheos_kinesis::error::{Error, ErrorKind};
+use rheos_kinesis::operations::consumers::not_active;
 use rheos_kinesis::operations::status::ConsumerStatus;
 use rheos_kinesis::operations::subject;
 use rheos_kinesis::records::SubscriptionAsked;
@@ -23,7 +24,7 @@ pub(super) async fn subscribe_to_shard(call: &Call<'_>, input: &Structure) -> Re
     let consumer = call.broker.consumers.named(stream.incarnation, &asked.name);
     let consumer = consumer.filter(|consumer| asked.is(consumer.created_ms)).ok_or_else(|| asked.not_found())?;
     if ConsumerStatus::of(consumer.created_ms, None, call.delay()) == Some(ConsumerStatus::Creating) {
-        return Err(in_use("Consumer", &asked.name, "is not ACTIVE, instead in state CREATING"));
+        return Err(not_active(&asked.stream, &consumer));
     }
     let named = subject.arn.in_messages();
     let begins = SubscriptionAsked::new(input, Some(&stream), &named, call.now_ms())?;
@@ -33,7 +34,8 @@ pub(super) async fn subscribe_to_shard(call: &Call<'_>, input: &Structure) -> Re
         consumer: consumer.name.as_str().to_owned(),
     };
     if !call.kinesis.seats.is_free(&seat) {
-        return Err(in_use("Consumer", &asked.name, "has subscribed to this shard less than 5 seconds ago"));
+        let message = format!("Consumer {} has subscribed to this shard less than 5 seconds ago.", asked.name);
+        return Err(Error::new(ErrorKind::ResourceInUse, message));
     }
     let pushed = match begins.position() {
         Some(position) => {
@@ -74,8 +76,4 @@ async fn begin(
         }
         begun => begun,
     }
-}
-
-fn in_use(what: &str, name: &impl std::fmt::Display, why: &str) -> Error {
-    Error::new(ErrorKind::ResourceInUse, format!("{what} {name} {why}."))
 }

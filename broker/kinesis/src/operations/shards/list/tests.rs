@@ -2,18 +2,16 @@ use rheos_core::catalog::{Reshard, StreamRecord};
 
 use super::*;
 use crate::error::ErrorKind;
-use crate::operations::testing::{CREATED_MS, arn, caller, input, record, refusal_of, resharded, text_of, viewed};
+use crate::operations::testing::{
+    CREATED_MS, arn, caller, input, issue, record, refusal_of, resharded, text_of, viewed,
+};
 use crate::shapes::structures::SHARD_FILTER;
 use crate::value::items;
 
 const NOW_MS: u64 = CREATED_MS + 60_000;
 
-fn key() -> TokenKey {
-    TokenKey::new(&[7; 32])
-}
-
 fn read(input: &Structure) -> Result<ListAsked, Error> {
-    ListAsked::read(input, &caller(), &key(), "RKALICE", NOW_MS)
+    ListAsked::read(input, &caller(), &issue())
 }
 
 fn named() -> Structure {
@@ -21,8 +19,7 @@ fn named() -> Structure {
 }
 
 fn answer(asked: &ListAsked, record: &StreamRecord, status: StreamStatus) -> Result<Structure, Error> {
-    let seal = |page: &ShardsPage| page.seal(&key(), "RKALICE", NOW_MS, 1);
-    viewed(record, status, |view| asked.answer(view, 0, NOW_MS, seal))
+    viewed(record, status, |view| asked.answer(view, 0, &issue()))
 }
 
 /// The numbers of a page, and its token.
@@ -94,8 +91,8 @@ fn a_token_stands_alone() {
     assert_eq!(asked.of, Listed::Life { name: record(2).name, incarnation: 7 });
     assert_eq!(text_of(read(&input("ListShards", &[]))), "Either NextToken or StreamName should be provided.");
     assert_eq!(text_of(read(&input("ListShards", &[("NextToken", "x")]))), "Invalid NextToken.");
-    let late =
-        ListAsked::read(&input("ListShards", &[("NextToken", &token)]), &caller(), &key(), "RKALICE", NOW_MS + 300_001);
+    let late = Issue { now_ms: NOW_MS + 300_001, ..issue() };
+    let late = ListAsked::read(&input("ListShards", &[("NextToken", &token)]), &caller(), &late);
     assert_eq!(late.expect_err("it is too old").kind, ErrorKind::ExpiredNextToken);
 }
 
