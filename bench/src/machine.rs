@@ -28,8 +28,10 @@ pub(crate) fn pin_to_core(core: usize) -> Result<(), Failure> {
 pub(crate) fn pin_to_cores(cores: &[usize]) -> Result<(), Failure> {
     let mut set = CpuSet::new();
     cores.iter().filter(|core| **core < CpuSet::MAX_CPU).for_each(|core| set.set(*core));
-    let told = |errno| format!("cannot run on core {cores:?}: {errno} (choose one that this process may use)");
-    sched_setaffinity(None, &set).map_err(|errno| told(errno).into())
+    sched_setaffinity(None, &set).map_err(|errno| {
+        let cores: Vec<String> = cores.iter().map(usize::to_string).collect();
+        format!("cannot run on core {}: {errno} (choose one that this process may use)", cores.join(",")).into()
+    })
 }
 
 /// Gives the calling thread, and the threads it will start, the least claim to their core: any other that

@@ -176,8 +176,10 @@ fn write_all(file: &File, waiting: &Receiver<Put>) -> Result<Infallible, Failure
         }
         file.write_all_at(&buffer, offset)?;
         offset += buffer.len() as u64;
-        // Who has gone waits no more.
-        covered.drain(..).for_each(|durable| drop(durable.send(())));
+        for durable in covered.drain(..) {
+            // Who has gone waits no more.
+            let _ = durable.send(());
+        }
     }
 }
 

@@ -90,3 +90,42 @@ pub(super) async fn whole(answer: Response<Incoming>) -> Result<Bytes, Failure> 
 
 /// How much of a refusal is shown.
 const SAID_BYTES_MAX: usize = 300;
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Answers one request on each connection with the next of these, and closes it; the requests that came.
+    async fn one_each(listener: TcpListener, answers: Vec<&'static str>) -> usize {
+        for answer in &answers {
+            let (mut stream, _) = listener.accept().await.expect("somebody connects");
+            let mut request = [0; 4096];
+            let taken = stream.read(&mut request).await.expect("something is sent");
+            assert!(taken > 0, "a connection without a request");
+            stream.write_all(answer.as_bytes()).await.expect("it is taken");
+        }
+        answers.len()
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_ended_is_replaced_and_a_refusal_is_a_failure() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("there is a port");
+        let endpoint = Endpoint::unproved(listener.local_addr().expect("it is bound"));
+        let ok = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
+        let refused = "HTTP/1.1 400 Bad Request\r\ncontent-length: 4\r\n\r\nbusy";
+        let server = tokio::spawn(one_each(listener, vec![ok, ok, refused]));
+        let connections = Connections::open(endpoint.address, 1).await.expect("it listens");
+        let request = || endpoint.request("PutRecord", &Bytes::from_static(b"{}")).expect("it is signed");
+        for _ in 0..2 {
+            assert_eq!(connections.send(request()).await.expect("it is answered"), "{}");
+            // Until the client has seen the end of the connection.
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        let failure = connections.send(request()).await.expect_err("it is refused").to_string();
+        assert!(failure.contains("400") && failure.contains("busy"), "{failure}");
+        assert_eq!(server.await.expect("it does not panic"), 3, "no request came twice");
+    }
+}

@@ -22,13 +22,10 @@ pub(crate) async fn measure(walk: &Walk<'_>, lines: &mut Lines) -> Result<(), Fa
     let broker = walk.start_broker(&data)?;
     lines.fact("putrecords_connections", CONNECTIONS);
     for (kind, goal) in [(Kind::Kinesalite, KINESALITE_LEAST), (Kind::Moto, MOTO_LEAST)] {
-        match against(walk, &broker, kind).await? {
-            Some(pairs) => report(kind, goal, &pairs, lines),
-            None => {
-                for name in [ratio_name(kind), p99_name(kind)] {
-                    lines.fact(name, Value::Null);
-                }
-            }
+        match against(walk, &broker, kind).await {
+            Ok(Some(pairs)) => report(kind, goal, &pairs, lines),
+            Ok(None) => [ratio_name(kind), p99_name(kind)].into_iter().for_each(|name| lines.fact(name, Value::Null)),
+            Err(failure) => lines.failed(kind.name(), &failure),
         }
     }
     broker.stop()
@@ -47,7 +44,7 @@ async fn against(walk: &Walk<'_>, broker: &Broker, kind: Kind) -> Result<Option<
     for number in walk.pairs() {
         require_room(walk.scratch.path(), ROOM_BYTES)?;
         let name = format!("putrecords-{number}");
-        let theirs = drive_peer(walk, &peer, &name).await.map_err(|failure| format!("{}: {failure}", kind.name()))?;
+        let theirs = drive_peer(walk, &peer, &name).await?;
         pairs.push((drive_broker(walk, broker, &name).await?, theirs));
     }
     Ok(Some(pairs))
