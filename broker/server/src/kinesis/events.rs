@@ -20,11 +20,10 @@ use rheos_kinesis::event_stream;
 use rheos_kinesis::records;
 use rheos_kinesis::value::Structure;
 use rheos_protocol::batch::Batch;
-use rheos_protocol::error::WireError;
 use rheos_protocol::message::PushEnd;
 use tokio::time::{Instant, sleep_until};
 
-use super::asking::batch_of;
+use super::asking::batches_of;
 use super::call::{Call, Subject};
 use super::subscription::Subscription;
 use crate::broker::Broker;
@@ -166,8 +165,7 @@ impl Events {
     fn understood(&self, pushed: Option<PushedApart>) -> Next {
         match pushed {
             Some(PushedApart::Batches { fields, batches }) => {
-                let batches: Result<Vec<Batch>, WireError> = batches.into_iter().map(batch_of).collect();
-                match batches {
+                match batches_of(batches) {
                     Ok(batches) => Next::Batches { batches, behind_ms: fields.behind_ms },
                     Err(error) => Next::Failed(self.subject.refusal(&error)),
                 }
