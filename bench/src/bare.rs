@@ -18,6 +18,7 @@
 
 pub(crate) mod client;
 pub(crate) mod commit;
+pub(crate) mod http;
 pub(crate) mod push;
 pub(crate) mod target;
 

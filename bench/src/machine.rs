@@ -21,12 +21,17 @@ use crate::Failure;
 
 /// Keeps the calling thread, and the threads it will start, on one core.
 pub(crate) fn pin_to_core(core: usize) -> Result<(), Failure> {
-    let mut cores = CpuSet::new();
-    if core < CpuSet::MAX_CPU {
-        cores.set(core);
-    }
-    sched_setaffinity(None, &cores)
-        .map_err(|errno| format!("cannot run on core {core}: {errno} (choose one that this process may use)").into())
+    pin_to_cores(&[core])
+}
+
+/// Keeps the calling thread, and the threads it will start, on some cores.
+pub(crate) fn pin_to_cores(cores: &[usize]) -> Result<(), Failure> {
+    let mut set = CpuSet::new();
+    cores.iter().filter(|core| **core < CpuSet::MAX_CPU).for_each(|core| set.set(*core));
+    sched_setaffinity(None, &set).map_err(|errno| {
+        let cores: Vec<String> = cores.iter().map(usize::to_string).collect();
+        format!("cannot run on core {}: {errno} (choose one that this process may use)", cores.join(",")).into()
+    })
 }
 
 /// Gives the calling thread, and the threads it will start, the least claim to their core: any other that

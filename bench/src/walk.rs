@@ -1,5 +1,6 @@
 //! `rheos-bench walk`: a real broker against the bare target, in one run; and `rheos-bench reshard`: streams
-//! whose shards change, or are very many, measured the same way against streams at rest.
+//! whose shards change, or are very many, measured the same way against streams at rest; and
+//! `rheos-bench kinesis`: the Kinesis face, against its own bare target and others' servers.
 //!
 //! Both are processes on the server's core, driven from a client on another. They are measured in
 //! turn, bare, broker, bare, broker ..., and what is reported is the median of the paired ratios with
@@ -17,6 +18,7 @@ mod busy;
 mod catchup;
 mod egress;
 mod idle;
+mod kinesis;
 mod lanes;
 mod late;
 mod lines;
@@ -56,7 +58,7 @@ use lines::Lines;
 pub(crate) struct WalkArguments {
     #[command(flatten)]
     rig: RigArguments,
-    /// Only these parts; when left out, all but those of `reshard`
+    /// Only these parts; when left out, all but those of `reshard` and `kinesis`
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Part>,
 }
@@ -64,6 +66,13 @@ pub(crate) struct WalkArguments {
 /// Options of `reshard`.
 #[derive(Debug, Args)]
 pub(crate) struct ReshardArguments {
+    #[command(flatten)]
+    rig: RigArguments,
+}
+
+/// Options of `kinesis`.
+#[derive(Debug, Args)]
+pub(crate) struct KinesisArguments {
     #[command(flatten)]
     rig: RigArguments,
 }
@@ -142,12 +151,20 @@ enum Part {
     Shards,
     /// Finding a moment in a long log
     Seek,
+    /// PutRecords against others' servers
+    FacePutRecords,
+    /// PutRecord against a bare HTTP server with the same durable write
+    FacePutRecord,
+    /// SubscribeToShard against native push
+    FacePush,
+    /// Native puts beside a face that is half loaded
+    FaceBeside,
 }
 
 /// The parts of `reshard`: the memory of shards is the idle ones'.
 const OF_RESHARD: [Part; 4] = [Part::Reshard, Part::Shards, Part::Idle, Part::Seek];
-/// Those that `walk` leaves to it.
-const RESHARD_ALONE: [Part; 3] = [Part::Reshard, Part::Shards, Part::Seek];
+/// The parts of `kinesis`.
+const OF_KINESIS: [Part; 4] = [Part::FacePutRecords, Part::FacePutRecord, Part::FacePush, Part::FaceBeside];
 
 /// What every part needs.
 struct Walk<'a> {
@@ -158,7 +175,7 @@ struct Walk<'a> {
 
 /// Measures a walk, prints the report, and leaves nothing behind.
 pub(crate) fn run(arguments: &WalkArguments) -> Result<(), Failure> {
-    let all = Part::value_variants().iter().copied().filter(|part| !RESHARD_ALONE.contains(part));
+    let all = Part::value_variants().iter().copied().filter(Part::is_in_walk);
     let parts = if arguments.only.is_empty() { all.collect() } else { arguments.only.clone() };
     measure_all(&arguments.rig, &parts)
 }
@@ -166,6 +183,18 @@ pub(crate) fn run(arguments: &WalkArguments) -> Result<(), Failure> {
 /// The same for streams that change.
 pub(crate) fn run_reshard(arguments: &ReshardArguments) -> Result<(), Failure> {
     measure_all(&arguments.rig, &OF_RESHARD)
+}
+
+/// The same for the Kinesis face.
+pub(crate) fn run_kinesis(arguments: &KinesisArguments) -> Result<(), Failure> {
+    measure_all(&arguments.rig, &OF_KINESIS)
+}
+
+impl Part {
+    /// Whether `walk` does it unasked: not what has a command of its own.
+    fn is_in_walk(&self) -> bool {
+        ![Part::Reshard, Part::Shards, Part::Seek].contains(self) && !OF_KINESIS.contains(self)
+    }
 }
 
 fn measure_all(arguments: &RigArguments, parts: &[Part]) -> Result<(), Failure> {
@@ -224,6 +253,10 @@ async fn measure(walk: &Walk<'_>, part: Part, lines: &mut Lines) -> Result<(), F
         Part::Reshard => reshard::measure(walk, lines).await,
         Part::Shards => shards::measure(walk, lines).await,
         Part::Seek => seek::measure(walk, lines).await,
+        Part::FacePutRecords => kinesis::putrecords::measure(walk, lines).await,
+        Part::FacePutRecord => kinesis::putrecord::measure(walk, lines).await,
+        Part::FacePush => kinesis::push::measure(walk, lines).await,
+        Part::FaceBeside => kinesis::beside::measure(walk, lines).await,
     }
 }
 

@@ -1,15 +1,20 @@
 //! The judge of a run: what was put, what was answered and what was read, held against the promise.
 //!
 //! It knows nothing of how the run was made: a simulated broker and a real one give the same plain
-//! history. What must hold:
-//! - a record that was acked or read has one sequence for ever, and a sequence one record;
-//! - an acked put stands where its ack said, with its bytes; a refused one stands nowhere, and one of
-//!   unknown outcome once or never, whole or not at all;
-//! - the puts of a numbered producer stand in the order of their numbers;
-//! - reads are dense, and end where they say;
-//! - the next sequence of a shard is never below what was acked, read or shown;
-//! - what retention has removed is older than the retention;
-//! - a subscriber is pushed what follows its place, all of it and once, and in the end has it all.
+//! history. What must hold, and where it is judged:
+//!
+//! | rule | what | where |
+//! |---|---|---|
+//! | A | an acked put stands where its ack said, with its bytes, and is neither lost nor given back | `answered`, `stands`, `tip` |
+//! | B | a record has one sequence for ever and a sequence one record; a put that is sent after another was acked stands behind it | `stands`, `behind_what_was_acked` |
+//! | C | the puts of a numbered producer stand in the order of their numbers | `in_order` |
+//! | D | a put of unknown outcome stands once or never, whole or not at all, and a refused one nowhere | `stands`, `read`, `answered` |
+//! | E | nothing is read that was never sent; reads are dense and end where they say | `read` |
+//! | F | what retention has removed is older than the retention, and a time begins where it is said to | `trimmed`, `began` |
+//! | G | a closed shard has ended, and its children begin after it | `closed`, `parents_first` |
+//! | H | a subscriber is pushed what follows its place, all of it and once, and in the end has it all | `pushed`, `caught_up` |
+//!
+//! There are no leases and no checkpoints yet, so nothing is judged of them.
 //!
 //! ```
 //! use rheos_tests::checker::{History, Outcome, Put, Seen, ShardOf, check};
@@ -25,156 +30,11 @@
 //! assert!(check(&history).is_err());
 //! ```
 
+mod history;
+
 use std::collections::BTreeMap;
 
-use rheos_protocol::record::RecordView;
-use xxhash_rust::xxh3::Xxh3;
-
-/// A shard of a life of a stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ShardOf {
-    /// Incarnation of the stream.
-    pub stream: u64,
-    /// Number within it.
-    pub shard: u32,
-}
-
-/// Stands for a record: all of its bytes, hashed. No two records of a history may be alike, so a
-/// producer gives each a partition key of its own.
-pub type Fingerprint = u64;
-
-/// The fingerprint of a record.
-pub fn fingerprint(record: &RecordView<'_>) -> Fingerprint {
-    let mut hash = Xxh3::new();
-    hash.update(&(record.partition_key.len() as u64).to_le_bytes());
-    hash.update(record.partition_key.as_bytes());
-    hash.update(&record.explicit_hash_key.unwrap_or_default().to_le_bytes());
-    hash.update(record.data);
-    hash.digest()
-}
-
-/// A put, however often it is sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Put {
-    /// Names the put in the history.
-    pub id: u64,
-    /// Producer id; 0 when its puts are not numbered.
-    pub producer: u64,
-    /// Its number at (producer, shard), or its place among the unnumbered.
-    pub number: u64,
-    /// Where to.
-    pub shard: ShardOf,
-    /// What.
-    pub records: Vec<Fingerprint>,
-}
-
-/// What a producer was told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// It is stored.
-    Acked {
-        /// Sequence of its first record.
-        first_sequence: u64,
-        /// Arrival in ms.
-        arrival_ms: u64,
-    },
-    /// It is not stored, and will not be unless it is sent again.
-    Refused,
-    /// Nothing, or that it may be stored.
-    Unknown,
-}
-
-/// A batch as a reader got it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BatchSeen {
-    /// Sequence of its first record.
-    pub first_sequence: u64,
-    /// Arrival in ms.
-    pub arrival_ms: u64,
-    /// Its records.
-    pub records: Vec<Fingerprint>,
-}
-
-/// One thing that was seen in a run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Seen {
-    /// A put was sent, for the first time or again.
-    Sent(Put),
-    /// It was answered.
-    Answered {
-        /// Which put.
-        put: u64,
-        /// How.
-        outcome: Outcome,
-    },
-    /// A read was answered.
-    Read {
-        /// The shard.
-        shard: ShardOf,
-        /// The sequence that the position meant.
-        start_sequence: u64,
-        /// Where to read on.
-        next_sequence: u64,
-        /// The batches.
-        batches: Vec<BatchSeen>,
-    },
-    /// Where a time stands in a shard, by a read that began there.
-    Began {
-        /// The shard.
-        shard: ShardOf,
-        /// The time asked for, ms since 1970.
-        arrival_ms: u64,
-        /// The first record at or after it.
-        sequence: u64,
-    },
-    /// The broker's word for the next sequence of a shard.
-    Tip {
-        /// The shard.
-        shard: ShardOf,
-        /// The next sequence.
-        next_sequence: u64,
-    },
-    /// The broker's word that records below this one have expired.
-    Trimmed {
-        /// The shard.
-        shard: ShardOf,
-        /// The first that is kept.
-        first_kept: u64,
-        /// Nothing that arrived at or after this time may be gone; `None` when the clock is not to be trusted.
-        kept_since_ms: Option<u64>,
-    },
-    /// A subscription was accepted, for the first time or again.
-    Subscribed {
-        /// Names the subscriber in the history; at a shard it has one place.
-        subscriber: u64,
-        /// The shard.
-        shard: ShardOf,
-        /// The place: the next sequence that it is to be pushed.
-        next_sequence: u64,
-    },
-    /// Batches were pushed.
-    Pushed {
-        /// To whom.
-        subscriber: u64,
-        /// Of which shard.
-        shard: ShardOf,
-        /// The batches.
-        batches: Vec<BatchSeen>,
-        /// The broker's word for the next sequence of the shard.
-        tip_sequence: u64,
-    },
-    /// A subscriber had credit and room for long enough: it must have been pushed everything.
-    CaughtUp {
-        /// Who.
-        subscriber: u64,
-        /// At which shard.
-        shard: ShardOf,
-    },
-}
-
-/// All that was seen, in order.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct History(pub Vec<Seen>);
+pub use history::{BatchSeen, Fingerprint, History, Outcome, Put, Seen, ShardOf, fingerprint};
 
 /// Judges a whole history.
 ///
@@ -214,6 +74,8 @@ struct PutState {
     told: Option<Outcome>,
     /// Where its first record stands and when it arrived, once that is known.
     place: Option<(u64, u64)>,
+    /// Where its shard ended, as far as it was acked, when it was sent for the first time.
+    sent_after: u64,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -222,7 +84,13 @@ struct ShardSeen {
     places: BTreeMap<u64, (Fingerprint, u64)>,
     /// After everything that was acked, read or shown.
     end: u64,
+    /// After everything that was acked.
+    acked_end: u64,
     first_kept: u64,
+    /// Where it was closed.
+    closed_at: Option<u64>,
+    /// The shards whose records it takes on.
+    parents: Vec<u32>,
 }
 
 impl Checker {
@@ -248,6 +116,7 @@ impl Checker {
             Seen::Pushed { subscriber, shard, batches, tip_sequence } => {
                 self.pushed(*subscriber, *shard, batches, *tip_sequence)
             }
+            Seen::Closed { shard, end_sequence, children } => self.closed(*shard, *end_sequence, children),
             Seen::CaughtUp { subscriber, shard } => self.caught_up(*subscriber, *shard),
         }
     }
@@ -290,7 +159,8 @@ impl Checker {
                 return Err(format!("put {} has a record of put {other}: the history cannot be judged", put.id));
             }
         }
-        self.puts.insert(put.id, PutState { put: put.clone(), told: None, place: None });
+        let sent_after = self.shards.get(&put.shard).map_or(0, |seen| seen.acked_end);
+        self.puts.insert(put.id, PutState { put: put.clone(), told: None, place: None, sent_after });
         Ok(())
     }
 
@@ -312,6 +182,8 @@ impl Checker {
         if let Outcome::Acked { first_sequence, arrival_ms } = outcome {
             let put = state.put.clone();
             self.stands(&put, first_sequence, arrival_ms).map_err(|why| format!("the ack of put {id}: {why}"))?;
+            let seen = self.shards.entry(put.shard).or_default();
+            seen.acked_end = seen.acked_end.max(first_sequence + put.records.len() as u64);
         }
         Ok(())
     }
@@ -326,6 +198,8 @@ impl Checker {
             }
             _ => {}
         }
+        self.behind_what_was_acked(put, first_sequence)?;
+        self.parents_first(put, first_sequence, arrival_ms)?;
         let seen = self.shards.entry(put.shard).or_default();
         for (sequence, record) in (first_sequence..).zip(&put.records) {
             if let Some((other, arrived_ms)) = seen.places.insert(sequence, (*record, arrival_ms))
@@ -339,6 +213,53 @@ impl Checker {
         }
         seen.end = seen.end.max(first_sequence + put.records.len() as u64);
         if put.producer == 0 { Ok(()) } else { self.in_order(put, first_sequence) }
+    }
+
+    fn behind_what_was_acked(&self, put: &Put, first_sequence: u64) -> Result<(), String> {
+        let sent_after = self.puts[&put.id].sent_after;
+        if first_sequence >= sent_after {
+            return Ok(());
+        }
+        Err(format!("put {} stands at {first_sequence}, and {sent_after} was acked before it was sent", put.id))
+    }
+
+    /// The catalog closes a shard where its log says that it ends.
+    fn closed(&mut self, shard: ShardOf, end_sequence: u64, children: &[u32]) -> Result<(), String> {
+        let seen = self.shards.entry(shard).or_default();
+        if seen.end > end_sequence {
+            return Err(format!("{shard:?} is closed at {end_sequence}, and everything below {} was there", seen.end));
+        }
+        if seen.closed_at.is_some_and(|closed_at| closed_at != end_sequence) {
+            return Err(format!("{shard:?} was closed at {:?} and then at {end_sequence}", seen.closed_at));
+        }
+        seen.closed_at = Some(end_sequence);
+        for child in children {
+            let child = self.shards.entry(ShardOf { shard: *child, ..shard }).or_default();
+            if child.end > 0 {
+                return Err(format!("a child of {shard:?} has records before that is closed"));
+            }
+            child.parents.push(shard.shard);
+        }
+        Ok(())
+    }
+
+    /// What stands in a closed shard stands before its end; what stands in a child came after all of its parents.
+    fn parents_first(&self, put: &Put, first_sequence: u64, arrival_ms: u64) -> Result<(), String> {
+        let Some(seen) = self.shards.get(&put.shard) else { return Ok(()) };
+        let end = first_sequence + put.records.len() as u64;
+        if seen.closed_at.is_some_and(|closed_at| end > closed_at) {
+            return Err(format!("put {} ends at {end} of {:?}, closed at {:?}", put.id, put.shard, seen.closed_at));
+        }
+        let last_of = |parent: &u32| {
+            let parent = self.shards.get(&ShardOf { shard: *parent, ..put.shard })?;
+            parent.places.values().next_back().map(|(_, arrival_ms)| *arrival_ms)
+        };
+        match seen.parents.iter().filter_map(last_of).max() {
+            Some(last_ms) if last_ms > arrival_ms => {
+                Err(format!("put {} arrived at {arrival_ms} in a child whose parent ends at {last_ms}", put.id))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn in_order(&mut self, put: &Put, first_sequence: u64) -> Result<(), String> {

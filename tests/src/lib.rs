@@ -31,6 +31,8 @@ pub mod raw_client;
 #[cfg(feature = "processes")]
 pub mod relay;
 pub mod rig;
+#[cfg(feature = "signer")]
+pub mod signed_request;
 pub mod sim;
 #[cfg(feature = "processes")]
 pub mod subscriber;

@@ -4,7 +4,8 @@
 //! It is an owner of logs like the server: it tells each [`Log`](rheos_core::log::Log) what happened
 //! and performs what the log asks for, over a disk whose writes may tear, fail, come late or not at
 //! all, and a clock that goes where it likes. Every answer, every read and every push goes to the
-//! [`Checker`](crate::checker::Checker).
+//! [`Checker`](crate::checker::Checker). At the end of a run what lies on the disk is damaged, and what
+//! is said of it then is judged too.
 //!
 //! What must hold: one seed gives one run, to the byte; nothing here looks into a log.
 //!
@@ -14,6 +15,8 @@
 //! ```
 
 pub mod broker;
+pub mod charges;
+pub mod coverage;
 pub mod disk;
 pub mod hostile;
 pub mod lanes;
@@ -21,21 +24,36 @@ pub mod producer;
 pub mod promises;
 pub mod reader;
 pub mod reshard;
+pub mod rot;
+pub mod shrink;
 pub mod subscriber;
 pub mod terms;
 pub mod trace;
 pub mod world;
 
+use coverage::Coverage;
+use shrink::Scale;
 use trace::Met;
 use world::World;
 
 /// What came of a run in which everything held.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ran {
     /// Hash of everything that happened.
     pub trace: u64,
     /// What was met.
     pub met: Met,
+    /// What was reached of what can be.
+    pub coverage: Coverage,
+}
+
+/// What came of a run in which something did not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broken {
+    /// What did not.
+    pub why: String,
+    /// The last that happened before, when that was asked for.
+    pub lines: String,
 }
 
 /// Runs a seed.
@@ -51,11 +69,23 @@ pub fn run(seed: u64) -> Ran {
 /// # Panics
 /// As [`run`].
 pub fn run_traced(seed: u64, verbose: bool) -> Ran {
-    let mut world = World::new(seed);
+    let Broken { why, lines } = match try_run(seed, &Scale::default(), verbose) {
+        Ok(ran) => return ran,
+        Err(broken) => broken,
+    };
+    panic!("{lines}seed {seed} (run it alone with RHEOS_SIM_SEED={seed}): {why}");
+}
+
+/// Runs a seed on a scale.
+///
+/// # Errors
+/// Something does not hold, or panics.
+pub fn try_run(seed: u64, scale: &Scale, verbose: bool) -> Result<Ran, Broken> {
+    let mut world = World::new(seed, scale);
     world.trace.verbose = verbose;
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| world.run()));
-    let broken = match result {
-        Ok(Ok(())) => return Ran { trace: world.trace.hash(), met: world.met },
+    let why = match result {
+        Ok(Ok(())) => return Ok(Ran { trace: world.trace.hash(), met: world.met, coverage: world.coverage }),
         Ok(Err(why)) => why,
         Err(panic) => panic
             .downcast_ref::<String>()
@@ -63,5 +93,5 @@ pub fn run_traced(seed: u64, verbose: bool) -> Ran {
             .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
             .unwrap_or_default(),
     };
-    panic!("{}seed {seed} (run it alone with RHEOS_SIM_SEED={seed}): {broken}", world.trace.lines());
+    Err(Broken { why, lines: world.trace.lines() })
 }

@@ -30,7 +30,11 @@ use crate::put_stream::PutStream;
 /// Where the data of a body's first record begins: the record's own 8 bytes and its key come before.
 pub(super) const NUMBER_AT: usize = 8 + KEY_BYTES;
 /// Bytes of the number that stands there.
-pub(super) const NUMBER_BYTES: usize = 8;
+pub(crate) const NUMBER_BYTES: usize = 8;
+/// What stands there in every other record.
+pub(crate) const UNNUMBERED: [u8; NUMBER_BYTES] = [FILL; NUMBER_BYTES];
+/// Every data byte of a record that is no number's.
+const FILL: u8 = 0x42;
 /// Length of every key of the rig.
 const KEY_BYTES: usize = 16;
 
@@ -147,7 +151,7 @@ impl Bodies {
     /// Bodies whose records belong to a shard with this range.
     fn new(range: HashRange) -> Self {
         let mut builder = BatchBuilder::with_capacity(BATCH_RECORDS_MAX as usize * (RECORD_BYTES + 32));
-        let data = [0x42; RECORD_BYTES];
+        let data = [FILL; RECORD_BYTES];
         // A key of the right place is found by trying: as many times as the stream has shards, on average.
         let keys = (0_u64..)
             .map(|at| format!("key-{at:0digits$x}", digits = KEY_BYTES - 4))
@@ -203,8 +207,7 @@ mod tests {
             assert_eq!((batch.header().incarnation, batch.header().shard), (7, 5));
             assert_eq!(batch.records().len(), records as usize);
             let data = batch.records().next().expect("it has a record").data;
-            let unnumbered = u64::from_le_bytes([0x42; NUMBER_BYTES]);
-            assert_eq!(data[..NUMBER_BYTES], first.unwrap_or(unnumbered).to_le_bytes());
+            assert_eq!(data[..NUMBER_BYTES], first.map_or(UNNUMBERED, u64::to_le_bytes));
             assert!(batch.records().all(|record| range.contains(record.hash_key()) && record.data.len() == 1024));
         }
     }

@@ -181,8 +181,8 @@ impl Session {
     }
 
     /// Registers a consumer of a stream.
-    pub(crate) async fn register_consumer(&self, stream: &str, consumer: &str) -> Result<(), Failure> {
-        self.consumer(|of| Request::RegisterConsumer(of.into()), stream, consumer).await.map(drop)
+    pub(crate) async fn register_consumer(&self, stream: &str, consumer: &str) -> Result<ConsumerDescription, Failure> {
+        self.consumer(|of| Request::RegisterConsumer(of.into()), stream, consumer).await
     }
 
     /// An epoch for a consumer that is newer than all before.

@@ -60,6 +60,7 @@ pub mod keys;
 pub mod lanes;
 pub mod limits;
 pub mod log;
+pub mod planted;
 pub mod producer;
 pub mod reader;
 pub mod readiness;

@@ -45,6 +45,7 @@ use crate::commit::CommitHeader;
 use crate::counts::{LogCounts, ShardCounts};
 use crate::keys::KeyHistogram;
 use crate::limits::{CLOSE_MS, SETTLE_MS};
+use crate::planted::Bug;
 use crate::producer::ProducerTable;
 use crate::recovery::Recovered;
 use crate::tail::Tail;
@@ -281,6 +282,15 @@ pub struct Write {
     pub batches: Vec<Bytes>,
 }
 
+/// What a log is doing, in words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogState {
+    /// `serving`, `read-only`, `stopping` or `stopped`.
+    pub health: &'static str,
+    /// `idle`, `staged`, `submitted` or `failed`: how far its newest put is.
+    pub stage: &'static str,
+}
+
 /// A log and its shards.
 #[derive(Debug)]
 pub struct Log {
@@ -422,6 +432,7 @@ impl Log {
             Event::Put { token, batch } => self.put(now, token, batch, budget, effects),
             Event::Flush => self.flush(now, budget, effects),
             Event::Durable => self.durable(now, budget, effects),
+            Event::WriteFailed { .. } if Bug::FailedWriteAcked.is_planted() => self.durable(now, budget, effects),
             Event::WriteFailed { why } => self.write_failed(&why, budget, effects),
             Event::SegmentReady { segment, ask, salt, bytes } => {
                 self.segments.ready(segment, ask, salt, bytes);
@@ -470,6 +481,23 @@ impl Log {
     /// Whether a segment is still wanted that was asked for with this asking.
     pub fn expects_segment(&self, ask: u64) -> bool {
         self.segments.expects(ask)
+    }
+
+    /// What it is doing, in words.
+    pub fn state(&self) -> LogState {
+        let health = match self.health {
+            Health::Serving => "serving",
+            Health::ReadOnly { .. } => "read-only",
+            Health::Stopping => "stopping",
+            Health::Stopped => "stopped",
+        };
+        let stage = match self.stage {
+            Stage::Idle if self.staged.is_empty() => "idle",
+            Stage::Idle => "staged",
+            Stage::Submitted(_) => "submitted",
+            Stage::Failed(_) => "failed",
+        };
+        LogState { health, stage }
     }
 
     /// Why the log takes no puts, when it does not for good.

@@ -343,6 +343,25 @@ impl ReadTask {
         }
     }
 
+    /// What the bytes are for that were asked for last: one of [`LOOKS_AT`].
+    pub fn looks_at(&self) -> &'static str {
+        match self.state {
+            State::Start | State::Over => "nothing",
+            State::EntryHead => "lowest head",
+            State::EntryCarry { .. } => "lowest carry-over",
+            State::SearchHead { .. } => "middle head",
+            State::SearchCarry { .. } => "middle carry-over",
+            State::OpenHead { .. } => "head",
+            State::Trailer { .. } => "trailer",
+            State::Index { .. } => "index",
+            State::Successor { .. } => "successor's head",
+            State::Whole { .. } => "whole segment",
+            State::Commits(_) => "commits",
+            State::DamageHead { .. } => "head after damage",
+            State::DamageCarry { .. } => "carry-over after damage",
+        }
+    }
+
     fn start(&mut self) -> ReadStep {
         if self.memory.front().is_some_and(|window| window.begins_here) {
             return self.leave_sealed();
@@ -453,3 +472,19 @@ impl ReadTask {
 
 /// The head of a segment file.
 const HEAD: ReadPlace = ReadPlace::At(0, HEAD_BYTES as usize);
+
+/// Everything that a read may have to look at.
+pub const LOOKS_AT: [&str; 12] = [
+    "lowest head",
+    "lowest carry-over",
+    "middle head",
+    "middle carry-over",
+    "head",
+    "trailer",
+    "index",
+    "successor's head",
+    "whole segment",
+    "commits",
+    "head after damage",
+    "carry-over after damage",
+];

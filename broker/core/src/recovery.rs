@@ -35,7 +35,7 @@ use crate::segment::{HEAD_BYTES, Header, Label, Predecessor};
 
 pub use older::first_arrival_ms;
 pub use repair::{Loss, Repair, RepairChore, RepairPlan, RepairStep};
-pub use verdict::{Here, Named, Verdict, verdict};
+pub use verdict::{Here, Named, Stop, Verdict, verdict};
 
 use scan::{Head, Scanned, Start, commits_in, scan};
 
@@ -75,6 +75,8 @@ pub struct Recovered {
     pub cut: Option<String>,
     /// What is to be done before the log serves, in order.
     pub chores: Vec<Chore>,
+    /// Where the chains of commits stopped that were scanned, newest segment first.
+    pub stops: Vec<Stop>,
 }
 
 /// The segments of a recovered log.
@@ -235,6 +237,7 @@ impl Recovery {
             refused: None,
             cut: None,
             chores: Vec::new(),
+            stops: Vec::new(),
         };
         Recovery { log, files: Vec::new(), state: State::Start, inherited: None, recovered }
     }
@@ -274,6 +277,29 @@ impl Recovery {
             State::LowestFacts { head } => self.lowest_facts(&head, &bytes),
             State::LowestSuccessor { at } => self.lowest_successor(at, &bytes),
             State::Over => panic!("a recovery that is done is not stepped"),
+        }
+    }
+
+    /// What the bytes are for that were asked for last: one of [`LOOKS_AT`].
+    pub fn looks_at(&self) -> &'static str {
+        match self.state {
+            State::Start | State::Over => "nothing",
+            State::Head { .. } => "head",
+            State::SpareStart { .. } => "beginning of a spare",
+            State::Spare { .. } => "whole spare",
+            State::Carry(_) => "carry-over",
+            State::TornHead(_) => "torn head",
+            State::InheritedTrailer(_) => "trailer of the predecessor",
+            State::InheritedContent(..) => "footer of the predecessor",
+            State::Trailer(_) => "trailer",
+            State::Footer(..) => "footer",
+            State::LastCommits(..) => "last commits",
+            State::Whole(_) => "whole newest segment",
+            State::OlderTrailer { .. } => "older trailer",
+            State::OlderWhole { .. } => "whole older segment",
+            State::LowestHead => "lowest head",
+            State::LowestFacts { .. } => "lowest trailer",
+            State::LowestSuccessor { .. } => "head after the lowest",
         }
     }
 
@@ -505,7 +531,8 @@ impl Recovery {
     }
 
     fn keep_in_memory(&mut self, id: SegmentId, salt: u64, scanned: Scanned) {
-        let Scanned { end, index, last_arrival_ms, .. } = scanned;
+        let Scanned { end, index, last_arrival_ms, stop, .. } = scanned;
+        self.recovered.stops.extend(stop);
         self.recovered.segments.in_memory.insert(0, RecoveredSegment { id, salt, end, index, last_arrival_ms });
     }
 
@@ -523,6 +550,7 @@ impl Recovery {
             refused: None,
             cut: None,
             chores: Vec::new(),
+            stops: Vec::new(),
         };
         RecoveryStep::Done(Box::new(std::mem::replace(&mut self.recovered, empty)))
     }
@@ -594,6 +622,26 @@ fn with_shards(mut state: CarryOver, shards: &[u32]) -> CarryOver {
     }
     state
 }
+
+/// Everything that a recovery may have to look at.
+pub const LOOKS_AT: [&str; 16] = [
+    "head",
+    "beginning of a spare",
+    "whole spare",
+    "carry-over",
+    "torn head",
+    "trailer of the predecessor",
+    "footer of the predecessor",
+    "trailer",
+    "footer",
+    "last commits",
+    "whole newest segment",
+    "older trailer",
+    "whole older segment",
+    "lowest head",
+    "lowest trailer",
+    "head after the lowest",
+];
 
 /// Where a spare is looked at for signs of use: label, headers, and the beginning of what follows.
 const SPARE_START_BYTES: usize = 64 << 10;

@@ -14,6 +14,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::codec::Encoding;
 use crate::error::Error;
+use crate::limits::EVENT_BYTES_MAX;
 
 /// The content type of the answer.
 pub const CONTENT_TYPE: &str = "application/vnd.amazon.eventstream";
@@ -26,7 +27,7 @@ pub fn initial_response(encoding: Encoding) -> Bytes {
 /// An event of a type of the model, such as `SubscribeToShardEvent`, with its members in an encoding.
 ///
 /// # Panics
-/// If the payload is longer than 16 MiB: an event has at most 10 MiB of records.
+/// If the payload is longer than [`EVENT_BYTES_MAX`]: whoever makes events cuts them.
 pub fn event(event_type: &'static str, encoding: Encoding, payload: Bytes) -> Bytes {
     let headers = [(MESSAGE_TYPE, "event"), (":event-type", event_type), (":content-type", encoding.content_type())];
     message(&headers, payload)
@@ -50,7 +51,7 @@ pub fn error(code: &'static str, text: &str) -> Bytes {
 }
 
 fn message(headers: &[(&'static str, &str)], payload: Bytes) -> Bytes {
-    assert!(payload.len() <= PAYLOAD_BYTES_MAX, "an event of {} bytes", payload.len());
+    assert!(payload.len() <= EVENT_BYTES_MAX, "an event of {} bytes", payload.len());
     let headers =
         headers.iter().map(|(name, value)| Header::new(*name, HeaderValue::String((*value).to_owned().into())));
     let headers: Vec<Header> = headers.collect();
@@ -61,8 +62,6 @@ fn message(headers: &[(&'static str, &str)], payload: Bytes) -> Bytes {
 }
 
 const MESSAGE_TYPE: &str = ":message-type";
-/// The format's own bound is 24 MiB, and so is that of clients.
-const PAYLOAD_BYTES_MAX: usize = 16 << 20;
 /// The format counts them in 16 bits, of which the crate takes half.
 const HEADER_VALUE_BYTES_MAX: usize = i16::MAX as usize;
 /// The fixed parts and the headers of an event.

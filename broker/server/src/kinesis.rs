@@ -12,6 +12,7 @@
 mod asking;
 mod call;
 mod caller;
+mod counts;
 mod events;
 mod found;
 mod operations;
@@ -21,6 +22,7 @@ mod subscription;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 use rheos_kinesis::answer::Answer;
 use rheos_kinesis::error::{Error, ErrorKind};
@@ -35,6 +37,8 @@ use caller::Caller;
 use recent::Recent;
 use seats::Seats;
 use subscription::Peers;
+
+pub(crate) use counts::{KinesisCounts, OperationCounts};
 
 /// Everything about the face that outlives a request.
 pub(crate) struct Kinesis {
@@ -51,11 +55,12 @@ pub(crate) struct Kinesis {
     recent: Recent,
     /// Held by calls that count what there is before they make one more.
     counting: Mutex<()>,
+    counts: KinesisCounts,
 }
 
 impl Kinesis {
     /// The face of a broker that serves.
-    pub(crate) fn face(broker: &Arc<Broker>) -> Face {
+    pub(crate) fn face(broker: &Arc<Broker>, counts: KinesisCounts) -> Face {
         let kinesis = Arc::new(Kinesis {
             broker: Arc::downgrade(broker),
             tokens: broker.identity.kinesis_token_key(),
@@ -64,6 +69,7 @@ impl Kinesis {
             seats: Seats::default(),
             recent: Recent::default(),
             counting: Mutex::new(()),
+            counts,
         });
         Face::new(move |asked| {
             let kinesis = Arc::clone(&kinesis);
@@ -77,13 +83,16 @@ impl Kinesis {
             Err(answer) => return answer.into(),
         };
         let encoding = request.encoding;
-        match self.perform(asked, request).await {
+        let (operation, came) = (request.operation, Instant::now());
+        let (reply, failed) = match self.perform(asked, request).await {
             Ok(Outcome::Output { output, held }) => {
-                Reply::Whole { answer: Answer::success(encoding, output.as_ref()), held }
+                (Reply::Whole { answer: Answer::success(encoding, output.as_ref()), held }, None)
             }
-            Ok(Outcome::Events(frames)) => Reply::Events(frames),
-            Err(error) => error.answer(encoding).into(),
-        }
+            Ok(Outcome::Events(frames)) => (Reply::Events(frames), None),
+            Err(error) => (error.answer(encoding).into(), Some(error.kind)),
+        };
+        self.counts.count(operation, failed, came.elapsed());
+        reply
     }
 
     async fn perform(&self, asked: Asked, request: Request) -> Result<Outcome, Error> {

@@ -27,7 +27,7 @@ use crate::directory::{DataDirectory, DirectoryOptions, check_machine};
 use crate::files::{FileJob, FileThread, set_aside};
 use crate::http::{HttpParts, HttpThreads};
 use crate::identity::{BrokerIdentity, CertificateFiles};
-use crate::kinesis::Kinesis;
+use crate::kinesis::{Kinesis, KinesisCounts};
 use crate::kinesis_settings::KinesisSettings;
 use crate::lane::{Inboxes, RecoveredStream, name, settings_of};
 use crate::lanes::{Lanes, LanesParts};
@@ -197,7 +197,9 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
         consumers: consumers.clone(),
         inboxes: inboxes.clone(),
         scaling: ScalingCounts::default(),
+        kinesis: KinesisCounts::default(),
     });
+    let counts = served.kinesis.clone();
     let scaling = Scaling::new(Arc::clone(&served), resharder.clone(), options.scaling);
     let (blocks, asked): (Vec<_>, Vec<_>) = (0..options.lanes).map(|_| Blocks::new(Arc::clone(&directory))).unzip();
     let mesh = (options.lanes > 1).then(|| Mesh::new(options.lanes)).transpose();
@@ -222,7 +224,7 @@ pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
     });
     let parts = LanesParts { broker, cores, expired, mtu };
     let mut lanes = Lanes::start(&parts, sockets, asked, recovered.streams)?;
-    let face = Kinesis::face(&parts.broker);
+    let face = Kinesis::face(&parts.broker, counts);
     drop(parts);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

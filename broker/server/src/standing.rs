@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::consumers::Consumers;
 use crate::directory::DataDirectory;
+use crate::kinesis::KinesisCounts;
 use crate::lane::{Arrival, Inboxes};
 use crate::metrics::LaneReport;
 use crate::scaling::ScalingCounts;
@@ -40,6 +41,8 @@ pub(crate) struct Served {
     pub(crate) inboxes: Inboxes,
     /// Steps of on-demand streams.
     pub(crate) scaling: ScalingCounts,
+    /// Requests of the Kinesis face.
+    pub(crate) kinesis: KinesisCounts,
 }
 
 /// Hears where the broker stands.
@@ -129,6 +132,7 @@ mod tests {
             consumers: Consumers::new(&[]),
             inboxes: inboxes.clone(),
             scaling: ScalingCounts::default(),
+            kinesis: KinesisCounts::default(),
         });
         let asking = tokio::spawn({
             let served = Arc::clone(&served);

@@ -1,7 +1,7 @@
 """boto3: the life of a stream. Created, put to, read from every kind of iterator, tagged, kept longer, deleted."""
 import time
 
-from steps import connect, iterator, page, read, say, texts
+from steps import connect, iterator, page, read, refused, say, texts
 
 NAME = "streams"
 kinesis = connect()
@@ -16,8 +16,15 @@ summary = kinesis.describe_stream_summary(StreamARN=arn)["StreamDescriptionSumma
 say("summary", open_shards=summary["OpenShardCount"], has_stream_id="StreamId" in summary)
 say("listed", names=kinesis.list_streams()["StreamNames"], pages=[
     found["StreamNames"] for found in kinesis.get_paginator("list_streams").paginate(PaginationConfig={"PageSize": 1})])
+# boto3's own paginator names the stream again with the token, which AWS refuses.
+pages, more = [], {"StreamName": NAME}
+while more and len(pages) < 10:
+    found = kinesis.list_shards(MaxResults=1, **more)
+    pages.append([shard["ShardId"] for shard in found["Shards"]])
+    more = {"NextToken": found["NextToken"]} if "NextToken" in found else None
+say("shards", pages=pages)
 paged = kinesis.get_paginator("list_shards").paginate(StreamName=NAME, PaginationConfig={"PageSize": 1})
-say("shards", pages=[[shard["ShardId"] for shard in found["Shards"]] for found in paged])
+refused("paginated", lambda: list(paged))
 
 # By an explicit hash key everything is in the last shard; its order is that of the puts.
 first = kinesis.put_record(StreamName=NAME, PartitionKey="key", ExplicitHashKey=str(2**128 - 1), Data=b"record 0")

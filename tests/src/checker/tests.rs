@@ -19,6 +19,20 @@ fn read(start_sequence: u64, next_sequence: u64, batches: &[(u64, &[u64])]) -> S
     Seen::Read { shard: SHARD, start_sequence, next_sequence, batches: batches.iter().map(seen).collect() }
 }
 
+fn acked_at(put: u64, first_sequence: u64, arrival_ms: u64) -> Seen {
+    Seen::Answered { put, outcome: Outcome::Acked { first_sequence, arrival_ms } }
+}
+
+fn closed(end_sequence: u64) -> Seen {
+    Seen::Closed { shard: SHARD, end_sequence, children: vec![4, 5] }
+}
+
+/// A put to a child of the shard.
+fn child(id: u64, records: &[u64]) -> Seen {
+    let shard = ShardOf { shard: 4, ..SHARD };
+    Seen::Sent(Put { id, producer: 7, number: 0, shard, records: records.to_vec() })
+}
+
 fn subscribed(next_sequence: u64) -> Seen {
     Seen::Subscribed { subscriber: 9, shard: SHARD, next_sequence }
 }
@@ -53,6 +67,9 @@ fn a_good_history_is_good() {
         subscribed(2),
         pushed(3, &[(2, &[20])]),
         Seen::Trimmed { shard: SHARD, first_kept: 2, kept_since_ms: Some(6) },
+        closed(3),
+        child(3, &[30]),
+        acked(3, 0),
     ];
     assert_eq!(said(history), Ok(()));
 }
@@ -100,6 +117,12 @@ fn every_broken_promise_is_seen() {
             with(vec![subscribed(0), pushed(3, &[(0, &[10, 11])]), Seen::Tip { shard: SHARD, next_sequence: 2 }]),
         ),
         ("another record", with(vec![put(1, 7, 0, &[12])])),
+        ("before what was acked", said(vec![put(1, 0, 0, &[10]), acked(1, 5), put(2, 0, 1, &[20]), acked(2, 0)])),
+        ("closed too early", with(vec![closed(1)])),
+        ("closed and put to", with(vec![closed(2), acked(2, 2)])),
+        ("closed twice", with(vec![closed(2), closed(3)])),
+        ("a child before its parent", said(vec![child(3, &[30]), acked(3, 0), closed(2)])),
+        ("a child older than its parent", with(vec![closed(2), child(3, &[30]), acked_at(3, 0, 4)])),
     ];
     for (name, result) in broken {
         assert!(result.is_err(), "{name}");

@@ -2,11 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use aws_credential_types::Credentials;
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SignatureLocation, SigningSettings, sign};
-use aws_sigv4::sign::v4::SigningParams;
 use http::request::{Builder, Parts};
 use rheos_kinesis::signature::{BodyDigest, Claim, SigningSecret};
+
+use crate::signed_request::{Form, SignedRequest, Signer};
 
 const METHODS: &[&str] = &["POST", "GET", "PUT", "DELETE", "OPTIONS"];
 const SEGMENTS: &[&str] =
@@ -25,9 +24,11 @@ const NOW_S: u64 = 1_795_590_670;
 /// The bytes choose a request; whatever is chosen is proved, and refused with another body.
 pub fn signed(data: &[u8]) {
     let mut choices = Choices(data);
-    let location = if choices.below(2) == 0 { SignatureLocation::Headers } else { SignatureLocation::QueryParams };
-    let sent = Sent::chosen(&mut choices).signed(location);
-    let parts = sent.parts();
+    let form = if choices.below(2) == 0 { Form::Header } else { Form::Query };
+    let signer = Signer { id: KEY, secret: SECRET, region: "eu-west-1", service: "kinesis" };
+    let at = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW_S);
+    let sent = signer.sign(chosen(&mut choices), form, at);
+    let parts = parts(&sent);
     let claim = Claim::read(&parts).expect("the crate leaves nothing out");
     let verify = |body: &[u8]| {
         let known = |key_id: &str| (key_id == KEY).then(|| SigningSecret::new(SECRET));
@@ -54,53 +55,20 @@ impl Choices<'_> {
     }
 }
 
-#[derive(Debug)]
-struct Sent {
-    method: &'static str,
-    target: String,
-    headers: Vec<(String, String)>,
-    body: Vec<u8>,
+fn chosen(choices: &mut Choices<'_>) -> SignedRequest {
+    let method = choices.of(METHODS).to_owned();
+    let path: String = (0..=choices.below(4)).map(|_| format!("/{}", choices.of(SEGMENTS))).collect();
+    let query: Vec<_> =
+        (0..choices.below(4)).map(|_| format!("{}={}", choices.of(NAMES), choices.of(VALUES))).collect();
+    let mark = if query.is_empty() { "" } else { "?" };
+    let mut headers = vec![("host".to_owned(), "127.0.0.1:4567".to_owned())];
+    headers.extend((0..choices.below(6)).map(|_| (choices.of(HEADERS).to_owned(), choices.of(TEXTS).to_owned())));
+    let body = choices.0[..choices.0.len().min(4096)].to_vec();
+    SignedRequest { method, target: format!("{path}{mark}{}", query.join("&")), headers, body }
 }
 
-impl Sent {
-    fn chosen(choices: &mut Choices<'_>) -> Sent {
-        let method = choices.of(METHODS);
-        let path: String = (0..=choices.below(4)).map(|_| format!("/{}", choices.of(SEGMENTS))).collect();
-        let query: Vec<_> =
-            (0..choices.below(4)).map(|_| format!("{}={}", choices.of(NAMES), choices.of(VALUES))).collect();
-        let mark = if query.is_empty() { "" } else { "?" };
-        let mut headers = vec![("host".to_owned(), "127.0.0.1:4567".to_owned())];
-        headers.extend((0..choices.below(6)).map(|_| (choices.of(HEADERS).to_owned(), choices.of(TEXTS).to_owned())));
-        let body = choices.0[..choices.0.len().min(4096)].to_vec();
-        Sent { method, target: format!("{path}{mark}{}", query.join("&")), headers, body }
-    }
-
-    /// Signs the request as a client of the crate does.
-    fn signed(mut self, location: SignatureLocation) -> Sent {
-        let identity = Credentials::new(KEY, SECRET, None, None, "test").into();
-        let mut settings = SigningSettings::default();
-        settings.signature_location = location;
-        settings.expires_in = (location == SignatureLocation::QueryParams).then_some(Duration::from_secs(600));
-        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW_S);
-        let params = SigningParams::builder().identity(&identity).region("eu-west-1").name("kinesis").time(time);
-        let params = params.settings(settings).build().expect("nothing is left out").into();
-        let uri = format!("http://127.0.0.1:4567{}", self.target);
-        let headers = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let request = SignableRequest::new(self.method, uri, headers, SignableBody::Bytes(&self.body));
-        let signed = sign(request.expect("it is a request"), &params).expect("it can be signed");
-        let (added, in_query) = signed.into_parts().0.into_parts();
-        self.headers.extend(added.iter().map(|header| (header.name().to_owned(), header.value().to_owned())));
-        for (name, value) in in_query {
-            let mark = if self.target.contains('?') { '&' } else { '?' };
-            let value: String = value.bytes().map(|byte| format!("%{byte:02x}")).collect();
-            self.target = format!("{}{mark}{name}={value}", self.target);
-        }
-        self
-    }
-
-    fn parts(&self) -> Parts {
-        let header = |builder: Builder, (name, value): &(String, String)| builder.header(name, value);
-        let builder = Builder::new().method(self.method).uri(&self.target);
-        self.headers.iter().fold(builder, header).body(()).expect("it is a request").into_parts().0
-    }
+fn parts(request: &SignedRequest) -> Parts {
+    let header = |builder: Builder, (name, value): &(String, String)| builder.header(name, value);
+    let builder = Builder::new().method(request.method.as_str()).uri(&request.target);
+    request.headers.iter().fold(builder, header).body(()).expect("it is a request").into_parts().0
 }

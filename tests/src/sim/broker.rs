@@ -8,6 +8,7 @@ use rheos_core::reader::ReadPlace;
 use rheos_core::recovery::{Chore, LogOnDisk, Recovered, Recovery, RecoveryStep};
 use rheos_core::segment::Label;
 
+use super::coverage::effect_name;
 use super::disk::Landing;
 use super::world::{Due, HOUR_US, Pace, SECOND_US, World};
 use crate::checker::Seen;
@@ -18,6 +19,16 @@ pub(crate) struct Writing {
     segment: u64,
     offset: u64,
     bytes: Vec<u8>,
+    /// Bytes of the last batch; 0 when it has none.
+    last_batch: usize,
+}
+
+/// A write that the kernel still has, of a broker that is dead.
+#[derive(Debug)]
+pub(crate) struct Ghost {
+    writing: Writing,
+    /// The first block of its file: another file of the same number is not written to.
+    label: Bytes,
 }
 
 /// Work on segments that come; in order.
@@ -53,10 +64,12 @@ impl World {
         let now = self.now();
         let lane = self.lane_of_log(at);
         let Some(log) = &mut self.hosts[at].log else { return };
+        self.coverage.event(&event, log.state());
         let mut effects = Vec::new();
         log.step(now, event, &mut self.lanes[lane].budget, &mut effects);
         for effect in effects {
             self.trace.effect(self.now_us, at, &effect);
+            self.coverage.count("effect", effect_name(&effect));
             self.perform(at, effect);
         }
     }
@@ -71,7 +84,9 @@ impl World {
                 write.batches.iter().for_each(|batch| bytes.extend_from_slice(batch));
                 assert!(bytes.len() <= write.len && write.len % 4096 == 0, "a write is whole blocks");
                 bytes.resize(write.len, 0);
-                let writing = Writing { segment: write.segment, offset: write.offset, bytes };
+                self.prove_staged(at, &write);
+                let last_batch = write.batches.last().map_or(0, Bytes::len);
+                let writing = Writing { segment: write.segment, offset: write.offset, bytes, last_batch };
                 assert!(self.hosts[at].writing.replace(writing).is_none(), "one commit is in flight at a time");
                 if !write.head.is_empty() {
                     self.met.rolls += 1;
@@ -200,9 +215,7 @@ impl World {
                     self.seal_partly(at, segment, offset, &footer);
                 } else {
                     self.met.seals += 1;
-                    let files = &mut self.hosts[at].files;
-                    files.write(segment, offset, &footer);
-                    files.truncate(segment, offset + footer.len() as u64);
+                    self.write_footer(at, segment, offset, &footer);
                 }
                 self.tell(at, Event::Sealed { segment });
             }
@@ -228,6 +241,14 @@ impl World {
         SegmentFacts::of(self.segment_id(at, segment), &read(ReadPlace::At(0, 4096)), &read(ReadPlace::LastBlock))
     }
 
+    fn write_footer(&mut self, at: usize, segment: u64, offset: u64, footer: &[u8]) {
+        let host = &mut self.hosts[at];
+        host.files.write(segment, offset, footer);
+        host.files.truncate(segment, offset + footer.len() as u64);
+        // The footer proves every commit of its segment.
+        host.unproved = host.unproved.filter(|(last, ..)| *last != segment);
+    }
+
     /// A footer that is written and cut off anywhere.
     fn seal_partly(&mut self, at: usize, segment: u64, offset: u64, footer: &[u8]) {
         let landing = Landing::any(&mut self.random);
@@ -235,7 +256,7 @@ impl World {
     }
 
     pub(crate) fn write_done(&mut self, at: usize) {
-        let Some(Writing { segment, offset, bytes }) = self.hosts[at].writing.take() else { return };
+        let Some(Writing { segment, offset, bytes, last_batch }) = self.hosts[at].writing.take() else { return };
         if self.random.per_mille(self.faults.write_fails) {
             let landing = Landing::any(&mut self.random);
             self.hosts[at].files.land(segment, offset, &bytes, landing, &mut self.random);
@@ -245,7 +266,11 @@ impl World {
         }
         self.hosts[at].files.write(segment, offset, &bytes);
         self.met.commits += 1;
+        self.hosts[at].unproved = (last_batch > 0).then_some((segment, offset, bytes.len() as u64));
         self.tell(at, Event::Durable);
+        if self.up {
+            self.prove_tail(at, last_batch);
+        }
         self.look_whether_stopped();
     }
 
@@ -273,8 +298,8 @@ impl World {
         self.trace.note(self.now_us, format_args!("crash"));
         for at in 0..self.hosts.len() {
             let landing = Landing::any(&mut self.random);
-            if let Some(Writing { segment, offset, bytes }) = self.hosts[at].writing.take() {
-                self.hosts[at].files.land(segment, offset, &bytes, landing, &mut self.random);
+            if let Some(writing) = self.hosts[at].writing.take() {
+                self.leave_write(at, writing, landing);
             }
             match self.hosts[at].making.pop_front() {
                 Some(Making::Prepare { segment, bytes, salt, .. }) => self.prepare_partly(at, segment, bytes, salt),
@@ -293,6 +318,37 @@ impl World {
         }
         self.stopped_cleanly = false;
         self.go_down();
+        if self.random.per_mille(self.faults.rots) {
+            self.rot();
+        }
+    }
+
+    /// A write of a broker that dies lands in part, or later.
+    fn leave_write(&mut self, at: usize, writing: Writing, landing: Landing) {
+        if self.random.per_mille(self.faults.ghosts) {
+            let label = self.hosts[at].files.read(writing.segment, ReadPlace::At(0, 4096)).unwrap_or_default();
+            self.hosts[at].ghosts.push_back(Ghost { writing, label });
+            let most_us = self.random.one_of(&[SECOND_US, 60 * SECOND_US]);
+            let wait_us = self.random.within(1..most_us);
+            return self.after(wait_us, Due::Ghost(at));
+        }
+        let Writing { segment, offset, bytes, .. } = writing;
+        self.hosts[at].files.land(segment, offset, &bytes, landing, &mut self.random);
+    }
+
+    /// A write of a broker that is dead lands at last, in whole or in part.
+    pub(crate) fn ghost_lands(&mut self, at: usize) {
+        let Some(Ghost { writing: Writing { segment, offset, bytes, .. }, label }) = self.hosts[at].ghosts.pop_front()
+        else {
+            return;
+        };
+        if self.hosts[at].files.read(segment, ReadPlace::At(0, 4096)).is_ok_and(|now| now == label) {
+            self.met.ghosts += 1;
+            self.fault_met = true;
+            self.trace.note(self.now_us, format_args!("log {at}: a late write lands at {offset} of {segment}"));
+            let landing = Landing::any(&mut self.random);
+            self.hosts[at].files.land(segment, offset, &bytes, landing, &mut self.random);
+        }
     }
 
     fn prepare_partly(&mut self, at: usize, segment: u64, bytes: u64, salt: u64) {
@@ -393,6 +449,9 @@ impl World {
             self.stopped_cleanly = true;
             self.trace.note(self.now_us, format_args!("stopped"));
             self.go_down();
+            if self.random.per_mille(self.faults.rots / 2) {
+                self.rot();
+            }
         }
     }
 
@@ -431,10 +490,14 @@ impl World {
             self.after(wait_us + 1, Due::Produce(at));
         }
         self.wake_subscribers();
+        if self.random.per_mille(self.faults.sweeps) {
+            self.met.sweeps += 1;
+            self.sweep();
+        }
     }
 
     /// Recovers one log; `None` when the machine dies in the middle.
-    fn recover(&mut self, at: usize) -> Option<Recovered> {
+    pub(crate) fn recover(&mut self, at: usize) -> Option<Recovered> {
         let host = &self.hosts[at];
         let mut recovery = Recovery::new(LogOnDisk {
             id: host.settings.id,
@@ -449,12 +512,14 @@ impl World {
         let recovered = loop {
             match recovery.step(input.take()) {
                 RecoveryStep::Read { segment, place } => {
+                    self.coverage.count("recovery looks at", recovery.looks_at());
                     self.trace.note(self.now_us, format_args!("recovery {at} reads {place:?} of {segment}"));
                     input = Some(self.hosts[at].files.read(segment, place));
                 }
                 RecoveryStep::Done(recovered) => break recovered,
             }
         };
+        recovered.stops.iter().for_each(|stop| self.coverage.stop(stop));
         for chore in &recovered.chores {
             let dies = self.random.per_mille(self.faults.recovery_crashes);
             self.chore(at, chore, dies);
@@ -480,9 +545,7 @@ impl World {
                 if dies {
                     self.seal_partly(at, *segment, *offset, footer);
                 } else {
-                    let files = &mut self.hosts[at].files;
-                    files.write(*segment, *offset, footer);
-                    files.truncate(*segment, offset + footer.len() as u64);
+                    self.write_footer(at, *segment, *offset, footer);
                 }
             }
         }

@@ -167,6 +167,7 @@ impl World {
         for _ in 0..READ_STEPS_MAX {
             match task.step(input.take()) {
                 ReadStep::Read { segment, place, .. } => {
+                    self.coverage.count("a read looks at", task.looks_at());
                     input = Some(Ok(self.hosts[log].files.read(segment, place).ok()?));
                 }
                 ReadStep::Done(outcome) => return Some(outcome),

@@ -129,6 +129,9 @@ impl World {
         for _ in 0..burst {
             self.send_next(at);
         }
+        if self.faults.reshards && !self.ending_run && self.random.per_mille(15) {
+            self.reshard_now(self.producers[at].log);
+        }
         // At the end of a run there is nothing to be done but to wait.
         if !self.ending_run && self.random.per_mille(30) {
             self.send_again(at);

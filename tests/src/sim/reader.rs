@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use rheos_core::log::ReadStart;
+use rheos_core::log::{Log, ReadStart};
 use rheos_core::reader::{ReadOutcome, ReadStep};
 use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::message::Position;
@@ -53,8 +53,9 @@ impl World {
 
     fn begin_anywhere(&mut self) {
         let log = self.random.below(self.hosts.len() as u64) as usize;
-        let shards = &self.hosts[log].settings.shards;
-        let shard = shards[self.random.below(shards.len() as u64) as usize].number;
+        // The catalog may know shards of which the log has not heard yet.
+        let shards: Vec<u32> = self.hosts[log].log.iter().flat_map(Log::shards).collect();
+        let shard = shards[self.random.below(shards.len() as u64) as usize];
         let end = self.checker.end(self.hosts[log].shard(shard));
         let tip = self.tip(log, shard);
         let position = match self.random.below(6) {
@@ -134,7 +135,13 @@ impl World {
     }
 
     /// One read, whole.
-    fn read(&mut self, at: usize, shard: u32, position: Position, bytes_max: usize) -> Result<ReadOutcome, WireError> {
+    pub(crate) fn read(
+        &mut self,
+        at: usize,
+        shard: u32,
+        position: Position,
+        bytes_max: usize,
+    ) -> Result<ReadOutcome, WireError> {
         self.met.reads += 1;
         let tip = self.tip(at, shard);
         let result = self.perform_read(at, shard, position, bytes_max);
@@ -179,7 +186,7 @@ impl World {
         result
     }
 
-    fn perform_read(
+    pub(crate) fn perform_read(
         &mut self,
         at: usize,
         shard: u32,
@@ -197,7 +204,10 @@ impl World {
         let mut input = None;
         for _ in 0..READ_STEPS_MAX {
             match task.step(input.take()) {
-                ReadStep::Read { segment, place, .. } => input = Some(host.files.read(segment, place)),
+                ReadStep::Read { segment, place, .. } => {
+                    self.coverage.count("a read looks at", task.looks_at());
+                    input = Some(host.files.read(segment, place));
+                }
                 ReadStep::Done(result) => return result,
             }
         }

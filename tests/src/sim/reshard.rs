@@ -8,6 +8,7 @@ use rheos_core::log::{ClosedShard, Event, LogShard};
 use rheos_protocol::error::WireError;
 
 use super::world::{Due, HOUR_US, SECOND_US, World};
+use crate::checker::Seen;
 use crate::rig::whole;
 
 /// How far a reshard of a log is.
@@ -25,12 +26,17 @@ impl World {
     /// Begins a reshard of some log, and plans the next one.
     pub(crate) fn reshard_something(&mut self) {
         let at = self.random.below(self.hosts.len() as u64) as usize;
+        self.reshard_now(at);
+        let most_us = self.random.one_of(&[SECOND_US / 20, 2 * SECOND_US, 60 * SECOND_US, 2 * HOUR_US]);
+        let wait_us = self.random.within(1..most_us);
+        self.after(wait_us, Due::Reshard);
+    }
+
+    /// Begins a reshard of a log that can be resharded.
+    pub(crate) fn reshard_now(&mut self, at: usize) {
         if self.up && self.stopping.is_none() && self.hosts[at].resharding.is_none() {
             self.begin_reshard(at);
         }
-        let most_us = self.random.one_of(&[2 * SECOND_US, 60 * SECOND_US, 2 * HOUR_US]);
-        let wait_us = self.random.within(1..most_us);
-        self.after(wait_us, Due::Reshard);
     }
 
     fn begin_reshard(&mut self, at: usize) {
@@ -109,8 +115,12 @@ impl World {
             let said = host.settings.shards.iter_mut().find(|said| said.number == shard).expect("it is of this log");
             said.closed = Some(ClosedShard { end_sequence, closed_ms, children: children.clone() });
         }
-        host.settings.shards.extend(children.into_iter().map(whole));
+        host.settings.shards.extend(children.iter().copied().map(whole));
         host.resharding = Some(Resharding::Committed);
+        for &(shard, end_sequence) in ends {
+            let (shard, children) = (self.hosts[at].shard(shard), children.clone());
+            self.see(&Seen::Closed { shard, end_sequence, children });
+        }
     }
 
     /// After a crash: what the catalog does not have is to be done anew.

@@ -18,6 +18,7 @@ use rheos_protocol::limits::CREDIT_BYTES_MAX;
 use rheos_protocol::message::{Position, PushEnd};
 
 use super::reader::batch_seen;
+use super::shrink::Scale;
 use super::world::{Due, Pace, SECOND_US, World};
 use crate::checker::{Seen, ShardOf};
 
@@ -130,8 +131,8 @@ impl Subscription {
 
 impl World {
     /// Makes the subscribers of the run.
-    pub(crate) fn people(&mut self, shard_count: u32) {
-        for at in 0..self.random.one_of(&[0, 1, 1, 2, 3]) {
+    pub(crate) fn people(&mut self, shard_count: u32, scale: &Scale) {
+        for at in 0..self.random.one_of(&[0, 1, 1, 2, 3]).min(scale.subscribers_max) {
             let subscriptions = (0..self.random.within(1..5)).map(|one| {
                 let (log, shard) = match self.random.per_mille(700) {
                     true => {

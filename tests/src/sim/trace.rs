@@ -61,6 +61,13 @@ pub struct Met {
     pub ended_trimmed: u64,
     pub going_away: u64,
     pub came_back: u64,
+    pub rots: u64,
+    pub rots_refused: u64,
+    pub rots_named: u64,
+    pub rots_in_the_last_second: u64,
+    pub rots_told_as_expired: u64,
+    pub ghosts: u64,
+    pub sweeps: u64,
     pub sim_hours: u64,
 }
 
@@ -120,6 +127,13 @@ impl Met {
         self.ended_trimmed += other.ended_trimmed;
         self.going_away += other.going_away;
         self.came_back += other.came_back;
+        self.rots += other.rots;
+        self.rots_refused += other.rots_refused;
+        self.rots_named += other.rots_named;
+        self.rots_told_as_expired += other.rots_told_as_expired;
+        self.rots_in_the_last_second += other.rots_in_the_last_second;
+        self.ghosts += other.ghosts;
+        self.sweeps += other.sweeps;
         self.sim_hours += other.sim_hours;
     }
 }

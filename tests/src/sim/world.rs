@@ -6,10 +6,12 @@ use rheos_core::arrival::Now;
 use rheos_core::catalog::StreamTerms;
 use rheos_core::log::{Log, LogId, LogSettings};
 
+use super::coverage::Coverage;
 use super::disk::LogFiles;
 use super::lanes::Lane;
 use super::producer::Producer;
 use super::reader::Follower;
+use super::shrink::Scale;
 use super::subscriber::{Seats, Subscriber};
 use super::trace::{Met, Trace};
 use crate::checker::{Checker, Seen, ShardOf};
@@ -22,6 +24,7 @@ pub(crate) enum Due {
     WriteDone(usize),
     Making(usize),
     Ending(usize),
+    Ghost(usize),
     Tick,
     Pace,
     Produce(usize),
@@ -91,8 +94,19 @@ pub(crate) struct Faults {
     pub disk_full: bool,
     pub disk_low: bool,
     pub reshards: bool,
+    /// Writes of a dead broker may land after the next start. A shard that is closed meanwhile would end elsewhere
+    /// than the catalog says, which the lock on the file prevents where there are reshards.
+    pub ghosts: u64,
     pub terms: bool,
     pub bounds_bytes: bool,
+    /// Nobody puts for hours, now and then.
+    pub long_silences: bool,
+    /// How often everything is read right after a start.
+    pub sweeps: u64,
+    /// How often it is tried what a start makes of damage.
+    pub rots: u64,
+    pub crashes: bool,
+    pub stops: bool,
 }
 
 /// A log and all that the broker keeps beside it.
@@ -108,6 +122,10 @@ pub(crate) struct Host {
     pub resharding: Option<super::reshard::Resharding>,
     /// Next sequence of every shard at the last start.
     pub found: BTreeMap<u32, u64>,
+    /// The last commit, while no other proves that it was there: segment, offset and bytes.
+    pub unproved: Option<(u64, u64, u64)>,
+    /// Writes of a broker that is dead which are still to land.
+    pub ghosts: VecDeque<super::broker::Ghost>,
     /// What arrived before may have expired, by the right time, under the terms that there were.
     pub expired_ms: u64,
     /// Its bytes were bounded, so that anything may have gone.
@@ -164,20 +182,22 @@ pub(crate) struct World {
     pub checker: Checker,
     pub trace: Trace,
     pub met: Met,
+    pub coverage: Coverage,
     /// The first thing that did not hold.
     pub broken: Option<String>,
 }
 
 impl World {
-    pub(crate) fn new(seed: u64) -> World {
+    pub(crate) fn new(seed: u64, scale: &Scale) -> World {
         let mut random = Random::new(seed);
-        let log_count = random.one_of(&[1, 1, 1, 2, 3, 12]) as usize;
-        let shard_count = random.one_of(&[1, 2, 5, 40]) as u32;
+        let log_count = random.one_of(&[1, 1, 1, 2, 3, 12]).min(scale.logs_max) as usize;
+        let shard_count = random.one_of(&[1, 2, 5, 40]).min(scale.shards_max) as u32;
         let calm = random.per_mille(150);
-        let faults = Faults {
+        let reshards = random.per_mille(500);
+        let mut faults = Faults {
             write_fails: if calm { 0 } else { random.one_of(&[0, 0, 5, 30]) },
             prepare_fails: if calm { 0 } else { random.one_of(&[0, 0, 50, 300]) },
-            seal_fails: if calm { 0 } else { random.one_of(&[0, 0, 200]) },
+            seal_fails: if calm { 0 } else { random.one_of(&[0, 200, 1_000]) },
             connection_breaks: random.one_of(&[0, 5, 30]),
             recovery_crashes: random.one_of(&[0, 50, 200]),
             slow_prepare_us: random.one_of(&[5_000, 200_000, 20_000_000]),
@@ -186,10 +206,17 @@ impl World {
             clock: random.per_mille(400),
             disk_full: !calm && random.per_mille(300),
             disk_low: !calm && random.per_mille(200),
-            reshards: random.per_mille(500),
+            reshards,
+            ghosts: if reshards { 0 } else { random.one_of(&[0, 300]) },
             terms: random.per_mille(400),
             bounds_bytes: random.per_mille(300),
+            long_silences: random.per_mille(500),
+            sweeps: random.one_of(&[0, 100, 500]),
+            rots: random.one_of(&[0, 500]),
+            crashes: true,
+            stops: random.per_mille(600),
         };
+        scale.without.iter().for_each(|kind| kind.leave_out(&mut faults));
         let hosts = (0..log_count).map(|at| Host {
             settings: LogSettings {
                 id: LogId { incarnation: 0x5eed_0000 + at as u64, log: at as u32 },
@@ -204,6 +231,8 @@ impl World {
             stopped: false,
             resharding: None,
             found: BTreeMap::new(),
+            unproved: None,
+            ghosts: VecDeque::new(),
             expired_ms: 0,
             is_bounded: false,
         });
@@ -227,7 +256,7 @@ impl World {
             stopped_cleanly: true,
             crash_is_near: false,
             disk_full_until_us: 0,
-            segment_bytes_max: random.one_of(&[1 << 20, 1 << 20, 2 << 20, 4 << 20]),
+            segment_bytes_max: random.one_of(&[48 << 10, 256 << 10, 1 << 20, 4 << 20]),
             producers: Vec::new(),
             followers: Vec::new(),
             subscribers: Vec::new(),
@@ -236,20 +265,21 @@ impl World {
             tokens: BTreeMap::new(),
             next_token: 1,
             next_put: 1,
-            puts_left: random.one_of(&[40, 120, 300]),
+            puts_left: random.one_of(&[40, 120, 300]).min(scale.puts_max),
             ending_run: false,
             checker: Checker::default(),
             trace: Trace::default(),
             met: Met::default(),
+            coverage: Coverage::default(),
             broken: None,
             random,
         };
-        world.populate(log_count, shard_count);
+        world.populate(log_count, shard_count, scale);
         world
     }
 
-    fn populate(&mut self, log_count: usize, shard_count: u32) {
-        let count = self.random.within(1..7);
+    fn populate(&mut self, log_count: usize, shard_count: u32, scale: &Scale) {
+        let count = self.random.within(1..7).min(scale.producers_max);
         for at in 0..count as usize {
             let numbered = self.random.per_mille(750);
             let producer = Producer::new(at, numbered, log_count, shard_count, &mut self.random);
@@ -260,7 +290,7 @@ impl World {
             let shard = 3 * self.random.below(u64::from(shard_count)) as u32 + 1;
             self.followers.push(Follower { log, shard, cursor: None });
         }
-        self.people(shard_count);
+        self.people(shard_count, scale);
     }
 
     /// Runs to the end.
@@ -270,15 +300,16 @@ impl World {
         self.after(2, Due::Read);
         let crash_us = self.random.one_of(&[SECOND_US, 20 * SECOND_US, 600 * SECOND_US, 30 * HOUR_US]);
         for (wanted, due) in [
-            (true, Due::Crash),
-            (self.random.per_mille(600), Due::Stop),
+            (self.faults.crashes, Due::Crash),
+            (self.faults.stops, Due::Stop),
             (self.faults.clock, Due::ClockJump),
             (self.faults.terms, Due::Terms),
             (self.faults.disk_full, Due::DiskFull),
             (self.faults.disk_low, Due::DiskLow(true)),
             (self.faults.reshards, Due::Reshard),
         ] {
-            let wait_us = self.random.within(1..crash_us * 2);
+            let most_us = if due == Due::Reshard { self.random.one_of(&[SECOND_US, crash_us]) } else { crash_us };
+            let wait_us = self.random.within(1..most_us * 2);
             if wanted {
                 self.after(wait_us, due);
             }
@@ -301,6 +332,7 @@ impl World {
         self.turn_until(World::all_have_all, 60 * HOUR_US)?;
         self.see_who_caught_up();
         self.sweep();
+        self.prove_nothing_staged();
         self.met.sim_hours = self.now_us / HOUR_US;
         self.broken.take().map_or(Ok(()), Err)
     }
@@ -373,6 +405,7 @@ impl World {
             Due::WriteDone(at) => self.write_done(at),
             Due::Making(at) => self.making_done(at),
             Due::Ending(at) => self.ending_done(at),
+            Due::Ghost(at) => self.ghost_lands(at),
             Due::Tick => self.tick(),
             Due::Pace => self.change_pace(),
             Due::Produce(at) => self.produce(at),
@@ -438,6 +471,7 @@ impl World {
             6 => (Pace::Silent, self.random.within(SECOND_US / 2..4 * SECOND_US)),
             7 => (Pace::Silent, self.random.within(5..60) * SECOND_US),
             8 => (Pace::Silent, self.random.within(590..700) * SECOND_US),
+            _ if !self.faults.long_silences => (Pace::Silent, self.random.within(60..240) * SECOND_US),
             _ => (Pace::Silent, self.random.within(HOUR_US..40 * HOUR_US)),
         };
         if !self.ending_run {

@@ -74,6 +74,11 @@ async fn traffic(broker: &Broker) -> Vec<JoinHandle<()>> {
     client.create_stream(StreamSpec::on_demand("trades")).await.expect("the broker is new");
     let board = ConsumerTerms::of("trades", "board").reserving(1 << 20);
     client.register_consumer_with(board).await.expect("the stream is there");
+    // Unsigned, and so refused: it is counted as such.
+    let head = "POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/x-amz-json-1.1\r\n";
+    let list = format!("{head}x-amz-target: Kinesis_20131202.ListStreams\r\ncontent-length: 2\r\n\r\n{{}}");
+    let refused = http_send(broker.address(), list.as_bytes()).await.expect("it is answered");
+    assert!(refused.body.contains("MissingAuthenticationTokenException"), "{}", refused.body);
     vec![tokio::spawn(put(client.clone())), tokio::spawn(read(client.clone())), tokio::spawn(consume(client))]
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
+use crate::bounded::{Ended, run};
 use crate::client::Client;
 
 /// Set in the network of its own.
@@ -19,6 +20,8 @@ const ALONE: &str = "RHEOS_TEST_ALONE";
 const REQUIRED: &str = "RHEOS_CLIENTS";
 /// Far longer than any test takes.
 const PATIENCE: Duration = Duration::from_secs(180);
+/// The test again, and what it does before and after.
+const PATIENCE_OUTSIDE: Duration = PATIENCE.saturating_add(Duration::from_secs(60));
 
 /// Does a test, named as the harness names it, alone.
 pub(crate) fn alone(test: &str, clients: &[Client], body: impl Future<Output = ()>) {
@@ -37,12 +40,11 @@ pub(crate) fn alone(test: &str, clients: &[Client], body: impl Future<Output = (
 
 fn again(mut network: Command, test: &str) {
     let program = env::current_exe().expect("the test knows where it is");
-    let done = network.arg(program).args(["--exact", test, "--nocapture"]).env(ALONE, "1").output();
-    let done = done.expect("it was started just now");
-    let said = [done.stdout, done.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
+    network.arg(program).args(["--exact", test, "--nocapture"]).env(ALONE, "1");
+    let Ended { status, said, complaint } = run(&mut network, PATIENCE_OUTSIDE).expect("it was started just now");
+    let status = status.unwrap_or_else(|| panic!("{test}, alone, hangs after\n{said}\n{complaint}"));
     // A name that is mistyped matches no test, which passes.
-    assert!(done.status.success() && said.contains("1 passed"), "{test}, alone: {}\n{said}", done.status);
+    assert!(status.success() && said.contains("1 passed"), "{test}, alone: {status}\n{said}\n{complaint}");
 }
 
 /// What starts a program in a network of its own, tried with one that does nothing.
@@ -55,10 +57,10 @@ fn network() -> Result<Command, String> {
         command.args(["--net", "python3"]).arg(&launcher);
         command
     };
-    let tried = command().arg("true").output().map_err(|error| format!("unshare cannot be started: {error}"))?;
-    match tried.status.success() {
+    let tried = run(command().arg("true"), PATIENCE).map_err(|error| format!("unshare cannot be started: {error}"))?;
+    match tried.status.is_some_and(|status| status.success()) {
         true => Ok(command()),
-        false => Err(format!("no network of its own: {}", String::from_utf8_lossy(&tried.stderr))),
+        false => Err(format!("no network of its own: {}", tried.complaint)),
     }
 }
 

@@ -36,6 +36,8 @@ fn is_described(steps: &Steps) {
     assert_eq!((&summary["open_shards"], &summary["has_stream_id"]), (&json!(2), &json!(false)));
     assert_eq!(steps.one("listed")["pages"], json!([["streams"]]));
     assert_eq!(steps.one("shards")["pages"], json!([[FIRST], [SECOND]]));
+    let twice = "NextToken and StreamName cannot be provided together.";
+    assert_eq!(steps.one("paginated")["message"], json!(twice));
 }
 
 fn is_put_and_read(steps: &Steps) {

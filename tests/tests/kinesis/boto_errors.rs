@@ -84,7 +84,11 @@ const REFUSALS: &[(&str, &str, &str)] = &[
         UNKNOWN,
         "Consumer arn:aws:kinesis:eu-central-1:ACCOUNT:stream/errors/consumer/nobody:1, account ACCOUNT not found.",
     ),
-    ("iterator of a deleted stream", UNKNOWN, "Stream errors-consumed under account ACCOUNT not found."),
+    (
+        "iterator of a deleted stream",
+        UNKNOWN,
+        "Shard shardId-000000000000 in stream errors-consumed under account ACCOUNT does not exist",
+    ),
     (
         "iterator of another incarnation",
         UNKNOWN,

@@ -1,18 +1,19 @@
 //! The clients of AWS's and how their scripts are run: with nothing of this machine's in their environment, for a bounded
 //! time, and with what they say as steps to be judged.
 
-use std::fs::{self, File};
-use std::os::unix::process::CommandExt;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
+
+use crate::bounded::{Ended, run};
 
 /// A script that runs longer hangs.
 const PATIENCE: Duration = Duration::from_secs(90);
+/// A first build of the AWS SDK for Rust, on a machine that does other things too.
+const BUILD_PATIENCE: Duration = Duration::from_secs(900);
 
 /// Whose library a script uses, which is where it is installed.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -64,7 +65,7 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) region: &'a str,
     /// A file with the CA of the broker.
     pub(crate) ca: &'a Path,
-    /// An empty directory: the script's home, and where what it says is kept.
+    /// An empty directory: the script's home.
     pub(crate) home: &'a Path,
 }
 
@@ -79,23 +80,13 @@ impl Steps {
     /// When it fails or hangs; with all that it said.
     pub(crate) fn of(client: Client, script: &str, arguments: &[&str], around: &Surroundings<'_>) -> Steps {
         fs::create_dir_all(around.home).expect("the scratch directory is writable");
-        let (out, err) = (around.home.join("stdout"), around.home.join("stderr"));
         let mut command = client.command(script);
         surround(&mut command, around);
-        let child = command
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(File::create(&out).expect("the scratch directory is writable"))
-            .stderr(File::create(&err).expect("the scratch directory is writable"))
-            .process_group(0)
-            .spawn()
-            .unwrap_or_else(|error| panic!("{script} cannot be started: {error}"));
-        let ended = end_of(child);
-        let said = fs::read_to_string(&out).expect("scripts speak UTF-8");
-        let complaint = fs::read(&err).expect("it was made above");
-        let complaint = String::from_utf8_lossy(&complaint);
-        let ended = ended.unwrap_or_else(|| panic!("{script} hangs after\n{said}\n{complaint}"));
-        assert!(ended.success(), "{script}: {ended}, after\n{said}\n{complaint}");
+        let ended = run(command.args(arguments), PATIENCE);
+        let ended = ended.unwrap_or_else(|error| panic!("{script} cannot be started: {error}"));
+        let Ended { status, said, complaint } = ended;
+        let status = status.unwrap_or_else(|| panic!("{script} hangs after\n{said}\n{complaint}"));
+        assert!(status.success(), "{script}: {status}, after\n{said}\n{complaint}");
         let read = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"));
         Steps(said.lines().map(read).collect())
     }
@@ -152,29 +143,13 @@ fn surround(command: &mut Command, around: &Surroundings<'_>) {
         .env("PYTHONDONTWRITEBYTECODE", "1");
 }
 
-/// How a script ended; none when it had to be killed, with all that it started.
-fn end_of(mut child: Child) -> Option<ExitStatus> {
-    let began = Instant::now();
-    while began.elapsed() < PATIENCE {
-        if let Some(status) = child.try_wait().expect("it is our child") {
-            return Some(status);
-        }
-        thread::sleep(Duration::from_millis(20));
-    }
-    let group = Pid::from_raw(child.id() as i32).expect("a process has a number");
-    kill_process_group(group, Signal::KILL).expect("it is our child's own");
-    child.wait().expect("it is our child");
-    None
-}
-
 /// Builds the client in Rust, in a workspace of its own; why it cannot be, if so.
 fn build() -> Option<String> {
-    let built = Command::new(env!("CARGO"))
-        .args(["build", "--locked", "--quiet", "--manifest-path"])
-        .arg(Path::new(SCRIPTS).join("rust/Cargo.toml"))
-        .arg("--target-dir")
-        .arg(installed().join("rust"))
-        .output()
-        .expect("cargo runs this test");
-    (!built.status.success()).then(|| format!("tests/clients/rust: {}", String::from_utf8_lossy(&built.stderr)))
+    let mut cargo = Command::new(env!("CARGO"));
+    let manifest = Path::new(SCRIPTS).join("rust/Cargo.toml");
+    cargo.args(["build", "--locked", "--quiet", "--manifest-path"]).arg(manifest);
+    let built = run(cargo.arg("--target-dir").arg(installed().join("rust")), BUILD_PATIENCE);
+    let built = built.expect("cargo runs this test");
+    let is_built = built.status.is_some_and(|status| status.success());
+    (!is_built).then(|| format!("tests/clients/rust: {}", built.complaint))
 }

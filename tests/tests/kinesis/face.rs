@@ -7,8 +7,10 @@ use tokio::task::spawn_blocking;
 
 use crate::client::{Client, Steps, Surroundings};
 
-/// In the scope of every signature, and in every ARN.
+/// In the scope of signatures, and in ARNs: not the broker's own region.
 pub(crate) const REGION: &str = "eu-central-1";
+/// The broker's own region, whose streams have plain names natively.
+pub(crate) const OWN_REGION: &str = "us-east-1";
 
 /// How a client reaches the face.
 #[derive(Debug, Clone, Copy)]
@@ -39,8 +41,20 @@ impl Face {
         Face { broker, place, key, runs: 0 }
     }
 
-    /// Runs a script to its end.
+    /// Runs a script to its end, in [`REGION`].
     pub(crate) async fn run(&mut self, client: Client, script: &'static str, arguments: &[&str], way: Way) -> Steps {
+        self.run_in(REGION, client, script, arguments, way).await
+    }
+
+    /// Runs a script to its end, in this region.
+    pub(crate) async fn run_in(
+        &mut self,
+        region: &'static str,
+        client: Client,
+        script: &'static str,
+        arguments: &[&str],
+        way: Way,
+    ) -> Steps {
         self.runs += 1;
         let scheme = match way {
             Way::Plain => "http",
@@ -52,8 +66,7 @@ impl Face {
         let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         // On a thread of its own, because connections of the native client live on this one.
         let run = spawn_blocking(move || {
-            let around =
-                Surroundings { endpoint: &endpoint, key: (&id, &secret), region: REGION, ca: &ca, home: &home };
+            let around = Surroundings { endpoint: &endpoint, key: (&id, &secret), region, ca: &ca, home: &home };
             let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
             Steps::of(client, script, &arguments, &around)
         });

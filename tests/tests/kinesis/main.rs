@@ -9,6 +9,7 @@ mod asyncio;
 mod boto;
 mod boto_errors;
 mod boto_reshard;
+mod bounded;
 mod cli;
 mod client;
 mod face;

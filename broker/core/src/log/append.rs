@@ -8,6 +8,7 @@ use crate::arrival::Now;
 use crate::budget::LaneBudget;
 use crate::counts::Amount;
 use crate::limits::{BUSY_RETRY_MS, CLOSING_RETRY_MS, LATE_RETRY_MS, PREPARE_RETRY_MS};
+use crate::planted::Bug;
 use crate::producer::PutOrder;
 
 impl Log {
@@ -21,7 +22,12 @@ impl Log {
     ) {
         assert_eq!(batch.header().incarnation, self.settings.id.incarnation, "the owner has looked the stream up");
         match self.admit(now, &batch, budget) {
-            Ok(Admitted::New { shard_at }) => self.stage(now, token, shard_at, batch, budget),
+            Ok(Admitted::New { shard_at }) => {
+                self.stage(now, token, shard_at, batch, budget);
+                if Bug::AckOnStage.is_planted() {
+                    self.staged.back().into_iter().for_each(|staged| effects.push(staged.ack()));
+                }
+            }
             Ok(Admitted::Resend { shard_at, acked })
                 if acked.first_sequence < self.shards[shard_at].durable_sequence =>
             {
@@ -54,6 +60,7 @@ impl Log {
         self.takes_puts(now, budget)?;
         match &self.shards[shard_at].admission {
             Admission::Open => {}
+            Admission::Closing if Bug::ClosingAdmits.is_planted() => {}
             Admission::Closing => return Err(closing(batch.header().shard)),
             Admission::Closed(_) => return Err(closed(batch.header().shard)),
         }
@@ -83,7 +90,9 @@ impl Log {
         }
         match self.producers.order(producer, batch.header().shard) {
             PutOrder::Next => Ok(None),
+            PutOrder::Known(_) if Bug::ResendStoredAgain.is_planted() => Ok(None),
             PutOrder::Known((first_sequence, arrival_ms)) => Ok(Some(Acked { first_sequence, arrival_ms })),
+            PutOrder::Behind(_) if Bug::BehindNotEnforced.is_planted() => Ok(None),
             PutOrder::Behind(number) => Err(WireError::behind(number)),
             PutOrder::TooMany => Err(busy()),
             PutOrder::Unknown => Err(WireError::new(

@@ -8,11 +8,13 @@ use super::segments::Place;
 use super::{Acked, Effect, Health, Log, Stage, Staged, Write};
 use crate::arrival::Now;
 use crate::budget::LaneBudget;
-use crate::carry_over;
+use crate::carry_over::{self, CarryOver};
 use crate::commit::{CommitHeader, HeaderDigest};
 use crate::counts::Amount;
 use crate::index::IndexEntry;
 use crate::limits::COMMIT_BYTES_TARGET;
+use crate::planted::Bug;
+use crate::producer::ProducerTable;
 
 /// A commit in flight.
 #[derive(Debug)]
@@ -28,6 +30,15 @@ impl Submitted {
     /// Where the shards of its batches stand.
     pub(super) fn places(&mut self) -> impl Iterator<Item = &mut usize> {
         self.batches.iter_mut().map(|staged| &mut staged.shard_at)
+    }
+}
+
+impl Staged {
+    /// The ack that it is due when it is on the disk.
+    pub(super) fn ack(&self) -> Effect {
+        let header = self.batch.header();
+        let acked = Acked { first_sequence: header.first_sequence, arrival_ms: header.arrival_ms };
+        Effect::Reply { token: self.token, outcome: Ok(acked) }
     }
 }
 
@@ -109,7 +120,13 @@ impl Log {
         let mut carry = BytesMut::new();
         let opens_segment = self.segments.opens_segment(len);
         if opens_segment {
-            carry_over::encode(self.shard_states(), &self.producers, &mut carry);
+            match () {
+                () if Bug::CarryOverForgotten.is_planted() => CarryOver::default().encode(&mut carry),
+                () if Bug::ProducersForgotten.is_planted() => {
+                    carry_over::encode(self.shard_states(), &ProducerTable::default(), &mut carry);
+                }
+                () => carry_over::encode(self.shard_states(), &self.producers, &mut carry),
+            }
         }
         let Place { segment, salt, write_offset, commit_offset, head } =
             self.segments.place(now, len, self.next_commit, self.last_checksum, first_arrival_ms, carry);
@@ -133,6 +150,9 @@ impl Log {
             header: bytes,
             batches: batches.iter().map(|staged| staged.batch.bytes().clone()).collect(),
         }));
+        if Bug::AckOnSubmit.is_planted() {
+            effects.extend(batches.iter().map(Staged::ack));
+        }
         budget.submit();
         self.stage = Stage::Submitted(Submitted { header, checksum, batches, opens_segment });
     }
@@ -150,17 +170,20 @@ impl Log {
         self.quiet_since_boot_ms = now.boot_ms;
         self.segments.extend(&commit.header, commit.checksum, effects);
         let mut advanced = Vec::new();
-        for Staged { token, shard_at, batch } in commit.batches {
+        for staged in commit.batches {
+            let ack = staged.ack();
+            let Staged { shard_at, batch, .. } = staged;
             self.make_durable(shard_at, &batch, commit.header.offset);
             let shard = &mut self.shards[shard_at];
-            if shard.watched && !std::mem::replace(&mut shard.advanced, true) {
+            let lost = Bug::LostWakeUp.is_planted() && self.next_commit.is_multiple_of(2);
+            if shard.watched && !lost && !std::mem::replace(&mut shard.advanced, true) {
                 advanced.push(shard_at);
             }
-            let header = *batch.header();
             budget.unstage(batch.bytes().len());
             self.tail.push(batch, now.boot_ms, budget);
-            let acked = Acked { first_sequence: header.first_sequence, arrival_ms: header.arrival_ms };
-            effects.push(Effect::Reply { token, outcome: Ok(acked) });
+            if !(Bug::AckOnStage.is_planted() || Bug::AckOnSubmit.is_planted()) {
+                effects.push(ack);
+            }
         }
         self.ack_resends(effects);
         for shard_at in advanced {

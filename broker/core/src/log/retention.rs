@@ -17,6 +17,7 @@ use super::{Effect, Log};
 use crate::arrival::Now;
 use crate::catalog::StreamTerms;
 use crate::limits::TRIM_SEGMENTS_MAX;
+use crate::planted::Bug;
 
 /// Segments that are to go: those that are known to, and those after them that turn out to have expired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +51,9 @@ impl Expiry {
 impl Log {
     /// What arrived before this time has expired.
     pub fn horizon_ms(&self, now: Now) -> u64 {
-        self.trimmed_ms.max(self.clock.expiry_ms(now).saturating_sub(self.settings.terms.retention_ms))
+        let early_ms = if Bug::ExpiredEarly.is_planted() { 3_600_000 } else { 0 };
+        let retention_ms = self.settings.terms.retention_ms - early_ms;
+        self.trimmed_ms.max(self.clock.expiry_ms(now).saturating_sub(retention_ms))
     }
 
     /// The broker has stored a record at this time, perhaps in another log: the wall clock is believed up to it.

@@ -17,6 +17,7 @@ use crate::commit::{CommitHeader, SegmentId};
 use crate::footer::{self, SegmentEnd, Trailer};
 use crate::index::{IndexEntry, SegmentIndex};
 use crate::limits::{INDEX_ENTRIES_MAX, PREPARE_RETRY_MS, SEGMENT_BYTES_LEAST, SEGMENT_BYTES_MAX};
+use crate::planted::Bug;
 use crate::recovery::{RecoveredSegment, RecoveredSegments};
 use crate::segment::{self, HEADER_OFFSET, Header, Label, Predecessor};
 
@@ -441,7 +442,8 @@ impl Segments {
         if self.trimming || self.lowest >= below {
             return None;
         }
-        let has_expired = self.last_arrivals.get(&self.lowest).is_some_and(|last_ms| *last_ms < horizon_ms);
+        let early_ms = if Bug::TrimmedEarly.is_planted() { 3_600_000 } else { 0 };
+        let has_expired = self.last_arrivals.get(&self.lowest).is_some_and(|last_ms| *last_ms < horizon_ms + early_ms);
         let by_age = self.lowest + u64::from(has_expired);
         let open_bytes = self.active.as_ref().map_or(0, |active| active.segment.end.offset);
         let by_bytes = match self.bytes_max {

@@ -7,12 +7,13 @@
 use bytes::Bytes;
 use rheos_protocol::batch::BatchHeader;
 
-use super::verdict::{Here, Named, Verdict, verdict};
+use super::verdict::{Here, Named, Stop, Verdict, verdict};
 use crate::carry_over::CarryOver;
 use crate::commit::{COMMIT_HEADER_BYTES, Commit, CommitHeader, SegmentId};
 use crate::footer::SegmentEnd;
 use crate::index::{IndexEntry, SegmentIndex};
 use crate::limits::BLOCK_BYTES;
+use crate::planted::Bug;
 use crate::segment::{HEAD_BYTES, Header};
 
 /// What a scan has found.
@@ -26,6 +27,8 @@ pub(crate) struct Scanned {
     pub(crate) refused: Option<String>,
     /// Bytes from the end that are torn and were never acknowledged.
     pub(crate) cut_bytes: u64,
+    /// Where the chain stopped, when it was followed from its beginning.
+    pub(crate) stop: Option<Stop>,
     pub(crate) last_arrival_ms: u64,
 }
 
@@ -84,7 +87,9 @@ pub(crate) fn scan(
     let last_arrival_ms = state.last_arrival_ms();
     let refused = (start.head != Head::Whole).then(|| format!("the head of segment {} is damaged", segment.segment));
     let index = SegmentIndex::default();
-    let found = Scanned { end: start.end, index, holes: Vec::new(), refused, cut_bytes: 0, last_arrival_ms };
+    let found =
+        Scanned { end: start.end, index, holes: Vec::new(), refused, cut_bytes: 0, stop: None, last_arrival_ms };
+    let named_end = named_end.filter(|_| !Bug::SuccessorIgnored.is_planted());
     let limit = named_end.unwrap_or(u64::MAX).min(bytes.len() as u64);
     let mut scanner = Scanner { segment, salt, bytes, limit, state, found };
     match start.head {
@@ -120,6 +125,7 @@ impl Scanner<'_> {
                 (None, false) => Here::Damage,
             };
             let later = if commit.is_some() { None } else { self.next_durable(offset, self.found.end.next_commit) };
+            self.found.stop = Some(Stop { here, durable_later: later.is_some(), named });
             match (verdict(here, later.is_some(), named), commit) {
                 (Verdict::GoOn, Some(commit)) => {
                     if let Err(why) = self.take(commit) {
@@ -159,6 +165,9 @@ impl Scanner<'_> {
         let header = commit.header;
         for batch in &commit.batches {
             let at = *batch.header();
+            if Bug::ChildrenUnknown.is_planted() && self.state.shard(at.shard).is_none() {
+                return Err(format!("shard {} is not of this log", at.shard));
+            }
             let shard = self.state.shard_or_new(at.shard);
             if at.first_sequence < shard.next_sequence
                 || (self.found.refused.is_none() && at.first_sequence > shard.next_sequence)
@@ -278,7 +287,7 @@ impl Scanner<'_> {
         let from = offset + BLOCK_BYTES;
         (from..self.bytes.len() as u64).step_by(BLOCK_BYTES as usize).find(|&at| {
             CommitHeader::decode(&self.bytes[at as usize..], self.segment, at, self.salt)
-                .is_ok_and(|(header, _)| header.durable > number)
+                .is_ok_and(|(header, _)| header.durable > number + u64::from(Bug::WatermarkOffByOne.is_planted()))
         })
     }
 

@@ -1,5 +1,7 @@
 //! What recovery does where a chain of commits stops: a table, and a test over every input.
 
+use crate::planted::Bug;
+
 /// What stands where the next commit would.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Here {
@@ -20,6 +22,17 @@ pub enum Named {
     Here,
     /// Further on.
     Later,
+}
+
+/// Where a chain of commits stopped: what the table was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stop {
+    /// What stands there.
+    pub here: Here,
+    /// Whether a commit further on proves that something else did.
+    pub durable_later: bool,
+    /// Where the successor or a trailer says that the segment ends.
+    pub named: Named,
 }
 
 /// What is to be done.
@@ -43,6 +56,7 @@ pub fn verdict(here: Here, durable_later: bool, named: Named) -> Verdict {
         (_, _, Named::Here) => Verdict::Keep,
         (Here::Commit, _, Named::No | Named::Later) => Verdict::GoOn,
         (Here::Nothing | Here::Damage, _, Named::Later) => Verdict::Refuse,
+        (Here::Nothing | Here::Damage, true, Named::No) if Bug::RotCutAsTail.is_planted() => Verdict::Cut,
         (Here::Nothing | Here::Damage, true, Named::No) => Verdict::Refuse,
         (Here::Nothing, false, Named::No) => Verdict::Keep,
         (Here::Damage, false, Named::No) => Verdict::Cut,

@@ -213,6 +213,10 @@ impl<'a> Puts<'a> {
     }
 
     fn refuse_rest(&mut self, indexes: &[u32], numbers: &ShardNumbers) {
+        if indexes.is_empty() {
+            // As after nearly every batch: the text need not be written.
+            return;
+        }
         let refusal = rate_exceeded(numbers.shard(), &self.named);
         self.refuse(indexes.iter().copied(), &refusal);
     }

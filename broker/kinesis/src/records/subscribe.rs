@@ -15,10 +15,11 @@ use rheos_protocol::message::Position;
 use super::children::child_shards;
 use super::get::{is_at_end, wire_position};
 use super::iterator::shard_named;
-use super::page::{Found, page};
+use super::page::{Found, Page, page};
 use super::start::{Said, Start};
 use super::{end_of, refuse_dry_run};
 use crate::error::Error;
+use crate::limits::{EVENT_RECORDS_BYTES_MAX, EVENT_RECORDS_MAX};
 use crate::sequence_number::SequenceNumber;
 use crate::shapes::structures::SUBSCRIBE_TO_SHARD_EVENT;
 use crate::shard_id::StreamOf;
@@ -102,43 +103,51 @@ impl Subscription {
     }
 
     /// The event of what was pushed, in order, or of nothing: one such is due five seconds after the last event.
-    /// `behind_ms` is that of the push; 0 where nothing was.
+    /// `behind_ms` is that of the push; 0 where nothing was. It has as much as an event may: for what is left of the
+    /// batches, there is the next event of the same batches.
     pub fn event(&mut self, batches: &[Batch], behind_ms: u64, now_ms: u64) -> Structure {
-        let records = self.take(batches, now_ms);
+        let page = self.take(batches, behind_ms, now_ms);
         let continuation = self.continuation(batches);
         self.seen = Some(continuation);
-        let behind_ms = i64::try_from(behind_ms).unwrap_or(i64::MAX);
+        let behind_ms = i64::try_from(page.behind_ms).unwrap_or(i64::MAX);
         Structure::of(&SUBSCRIBE_TO_SHARD_EVENT)
-            .with("Records", records)
+            .with("Records", page.records.into_iter().collect::<Value>())
             .with("ContinuationSequenceNumber", continuation.to_string())
             .with("MillisBehindLatest", behind_ms)
     }
 
     /// The last event of a closed shard, once the broker has said that it is pushed to its end. `None` while `stream` is
     /// a record of before the close: a newer one is there or about to be.
-    pub fn last_event(&mut self, batches: &[Batch], stream: &StreamRecord, now_ms: u64) -> Option<Structure> {
+    pub fn last_event(&mut self, stream: &StreamRecord) -> Option<Structure> {
         let shard = stream.shard(self.numbers.shard().number())?;
         end_of(shard)?;
         let event = Structure::of(&SUBSCRIBE_TO_SHARD_EVENT)
-            .with("Records", self.take(batches, now_ms))
+            .with("Records", Value::List(Vec::new()))
             .with("MillisBehindLatest", 0)
             .with("ChildShards", child_shards(stream, shard.shard));
         Some(event)
     }
 
-    /// The records that were not given yet.
-    fn take(&mut self, batches: &[Batch], now_ms: u64) -> Value {
+    /// Whether batches have records that were not given yet.
+    pub fn has_more(&self, batches: &[Batch]) -> bool {
+        batches.last().is_some_and(|last| last.next_sequence() > self.next_sequence)
+    }
+
+    /// Records that were not given yet, as many as an event may have.
+    fn take(&mut self, batches: &[Batch], behind_ms: u64, now_ms: u64) -> Page {
         self.now_ms = self.now_ms.max(now_ms);
         let next_sequence = batches.last().map_or(self.next_sequence, Batch::next_sequence);
-        let found = Found { start_sequence: self.next_sequence, next_sequence, batches, behind_ms: 0 };
-        let page = page(&self.numbers, &found, usize::MAX, usize::MAX, now_ms);
+        let found = Found { start_sequence: self.next_sequence, next_sequence, batches, behind_ms };
+        let page = page(&self.numbers, &found, EVENT_RECORDS_MAX, EVENT_RECORDS_BYTES_MAX, now_ms);
         self.next_sequence = self.next_sequence.max(page.next_sequence);
-        page.records.into_iter().collect()
+        page
     }
 
     /// The last position that was seen, after the records of these batches were given.
     fn continuation(&self, batches: &[Batch]) -> SequenceNumber {
-        let last = batches.last().filter(|last| last.next_sequence() == self.next_sequence);
+        let holds_last =
+            |batch: &&Batch| (batch.header().first_sequence + 1..=batch.next_sequence()).contains(&self.next_sequence);
+        let last = batches.iter().find(holds_last);
         let record = last.map(|last| self.numbers.of_record(self.next_sequence - 1, last.header().arrival_ms));
         let place = || self.numbers.of_place_before(self.next_sequence, self.now_ms);
         let number = record.unwrap_or_else(place);

@@ -21,6 +21,8 @@ use ring::digest::{Context, SHA256};
 
 /// The parameter that cannot sign itself.
 const SIGNATURE: &str = "X-Amz-Signature";
+/// How signers call the host: over HTTP/2, the AWS SDK for JavaScript calls it as HTTP/2 does.
+pub(super) const HOST_NAMES: [&str; 2] = ["host", ":authority"];
 
 /// The SHA-256 of a request's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,9 +68,10 @@ pub(super) fn pairs(query: &str) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
 
 fn write_values(form: &mut Vec<u8>, request: &Parts, name: &str) {
     let values: Vec<&[u8]> = request.headers.get_all(name).iter().map(|value| value.as_bytes()).collect();
-    // HTTP/2 has the host in the target of a request.
+    // HTTP/2 has the host in the target of a request. What it calls `:authority` is no header for us.
     let authority = request.uri.authority().map(|authority| authority.as_str().as_bytes());
-    let values = if values.is_empty() && name == "host" { authority.into_iter().collect() } else { values };
+    let is_host = values.is_empty() && HOST_NAMES.contains(&name);
+    let values = if is_host { authority.into_iter().collect() } else { values };
     for (at, value) in values.into_iter().enumerate() {
         if at > 0 {
             form.push(b',');

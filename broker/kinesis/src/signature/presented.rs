@@ -98,7 +98,7 @@ impl Presented {
     /// Refuses a signature that leaves out what a request cannot be believed without.
     pub(super) fn must_sign(&self, request: &Parts) -> Result<(), Error> {
         let signs = |name| self.signed_headers.split(';').any(|signed| signed == name);
-        if !signs("host") {
+        if !canonical::HOST_NAMES.into_iter().any(signs) {
             return Err(invalid("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization."));
         }
         if request.headers.contains_key(AMZ_TARGET) && !signs(AMZ_TARGET) {

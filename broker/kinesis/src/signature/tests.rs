@@ -128,6 +128,18 @@ fn the_host_of_http_2_is_in_its_target() {
 }
 
 #[test]
+fn the_host_may_be_signed_by_its_name_in_http_2() {
+    let mut sent = put_record();
+    sent.headers.retain(|(name, _)| name != "Host");
+    sent.uri = "http://127.0.0.1:4567/".to_owned();
+    sent.replace("Authorization", "content-type;host;", ":authority;content-type;");
+    sent.replace("Authorization", SIGNATURE, "8f5eb7e07f52693fb072f60ebfe2ab36fd825bfa5c0f3ac20c07a8801f8ce6ce");
+    assert_eq!(sent.verify(), signed_in("eu-west-1"));
+    sent.uri = "http://127.0.0.1:4568/".to_owned();
+    assert_eq!(sent.verify(), Err(mismatch()));
+}
+
+#[test]
 fn what_is_not_signed_may_change_and_parts_stand_apart_in_any_way() {
     let mut sent = put_record();
     sent.set("User-Agent", "another");

@@ -49,9 +49,18 @@ pub(super) async fn read(broker: &Broker, read: &Read) -> Result<BatchesRead, Wi
     .await
 }
 
-/// A batch as it lies in memory. Its lane has proved it; what is wrong with it now is our mistake.
-pub(super) fn batch_of(bytes: Bytes) -> Result<Batch, WireError> {
-    Batch::parse(bytes).map_err(|bad| crate::internal_error(&format!("a stored batch is not whole: {bad}")))
+/// The batches of pieces of memory: what comes off the disk lies there as it was written, several batches in a piece.
+/// Their lane has proved them; what is wrong with one now is our mistake.
+pub(super) fn batches_of(pieces: impl IntoIterator<Item = Bytes>) -> Result<Vec<Batch>, WireError> {
+    let mut batches = Vec::new();
+    for mut piece in pieces {
+        while !piece.is_empty() {
+            let batch = Batch::split_from(&mut piece);
+            let batch = batch.map_err(|bad| crate::internal_error(&format!("a stored batch is not whole: {bad}")))?;
+            batches.push(batch);
+        }
+    }
+    Ok(batches)
 }
 
 /// A shard that nobody knows is refused by whichever lane is asked.

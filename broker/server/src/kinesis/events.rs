@@ -10,6 +10,7 @@
 //! client takes it; who has lost its key, its consumer or its place hears so and gets no more. A client that has gone
 //! drops it, and with it its place in the lane.
 
+use std::mem;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -20,11 +21,10 @@ use rheos_kinesis::event_stream;
 use rheos_kinesis::records;
 use rheos_kinesis::value::Structure;
 use rheos_protocol::batch::Batch;
-use rheos_protocol::error::WireError;
 use rheos_protocol::message::PushEnd;
 use tokio::time::{Instant, sleep_until};
 
-use super::asking::batch_of;
+use super::asking::batches_of;
 use super::call::{Call, Subject};
 use super::subscription::Subscription;
 use crate::broker::Broker;
@@ -50,6 +50,8 @@ pub(super) struct Events {
     records: records::Subscription,
     /// Without one there is nothing but the end of the shard.
     subscription: Option<Subscription>,
+    /// Batches with records that are still to be given.
+    rest: Vec<Batch>,
     /// How far behind the tip it was with the last event, in ms.
     behind_ms: u64,
     stage: Stage,
@@ -97,6 +99,7 @@ impl Events {
             encoding: call.encoding,
             records,
             subscription,
+            rest: Vec::new(),
             behind_ms: 0,
             stage: Stage::Opening,
             ends: Instant::now() + LIFE,
@@ -134,7 +137,9 @@ impl Events {
             Next::Batches { batches, behind_ms } => {
                 self.behind_ms = behind_ms;
                 let event = self.records.event(&batches, behind_ms, now_ms);
-                if let Some(subscription) = &self.subscription {
+                if self.records.has_more(&batches) {
+                    self.rest = batches;
+                } else if let Some(subscription) = &self.subscription {
                     subscription.taken(&batches);
                 }
                 Some(self.event(&event))
@@ -154,6 +159,9 @@ impl Events {
     }
 
     async fn next(&mut self) -> Next {
+        if !self.rest.is_empty() {
+            return Next::Batches { batches: mem::take(&mut self.rest), behind_ms: self.behind_ms };
+        }
         let idle = Instant::now() + EVENT_EVERY;
         let Some(subscription) = &mut self.subscription else { return Next::ShardEnd };
         tokio::select! {
@@ -165,13 +173,10 @@ impl Events {
 
     fn understood(&self, pushed: Option<PushedApart>) -> Next {
         match pushed {
-            Some(PushedApart::Batches { fields, batches }) => {
-                let batches: Result<Vec<Batch>, WireError> = batches.into_iter().map(batch_of).collect();
-                match batches {
-                    Ok(batches) => Next::Batches { batches, behind_ms: fields.behind_ms },
-                    Err(error) => Next::Failed(self.subject.refusal(&error)),
-                }
-            }
+            Some(PushedApart::Batches { fields, batches }) => match batches_of(batches) {
+                Ok(batches) => Next::Batches { batches, behind_ms: fields.behind_ms },
+                Err(error) => Next::Failed(self.subject.refusal(&error)),
+            },
             Some(PushedApart::End(end)) => self.ended(end),
             None => Next::Over,
         }
@@ -198,7 +203,7 @@ impl Events {
     async fn last_event(&mut self) -> Option<Structure> {
         loop {
             let stream = self.broker.upgrade()?.streams.by_incarnation(self.incarnation)?;
-            if let Some(event) = self.records.last_event(&[], &stream, clock::now().wall_ms) {
+            if let Some(event) = self.records.last_event(&stream) {
                 return Some(event);
             }
             tokio::time::sleep(LOOK_AGAIN).await;

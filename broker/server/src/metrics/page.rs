@@ -2,6 +2,7 @@
 
 mod broker;
 mod consumers;
+mod kinesis;
 mod lanes;
 mod process;
 mod shards;
@@ -18,7 +19,8 @@ pub(super) fn write(snapshot: Snapshot) -> String {
         lanes::write(text, &everything.lanes)?;
         streams::write(text, &everything.streams)?;
         shards::write(text, &everything.shards)?;
-        consumers::write(text, &everything.consumers)
+        consumers::write(text, &everything.consumers)?;
+        kinesis::write(text, &everything.kinesis)
     })
 }
 

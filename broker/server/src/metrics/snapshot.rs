@@ -14,6 +14,7 @@ use rheos_core::fanout::ConsumerCounted;
 
 use super::report::{Away, LaneReport, LogReport, SHARDS_MAX, ShardReport};
 use crate::directory::Space;
+use crate::kinesis::OperationCounts;
 use crate::scaling::StepCounts;
 use crate::standing::Served;
 use crate::streams::StreamCounts;
@@ -42,6 +43,8 @@ pub(super) struct Everything {
     pub(super) streams: Vec<Stream>,
     pub(super) shards: Vec<Shard>,
     pub(super) consumers: Vec<Consumer>,
+    /// Operations of the Kinesis face that were asked for.
+    pub(super) kinesis: Vec<(&'static str, OperationCounts)>,
 }
 
 /// A stream, all its logs together.
@@ -93,7 +96,8 @@ impl Everything {
         let (records, counts) = served.streams.oldest(STREAMS_MAX);
         let (consumer_records, consumers_count) = served.consumers.first(CONSUMERS_MAX);
         let mut told = Told::default();
-        let mut everything = Everything { counts, consumers_count, ..Everything::default() };
+        let kinesis = served.kinesis.all();
+        let mut everything = Everything { counts, consumers_count, kinesis, ..Everything::default() };
         for (lane, report) in (0..).zip(reports) {
             let Some(mut report) = report else { continue };
             told.take(&mut report);

@@ -7,15 +7,13 @@ use rheos_core::catalog::StreamRecord;
 use rheos_kinesis::error::Error;
 use rheos_kinesis::records::{Found, IteratorAsked, Placement, PutTo, Puts, ReadAsked};
 use rheos_kinesis::value::Structure;
-use rheos_protocol::batch::Batch;
 use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::message::Read;
 use tokio::time::sleep;
 
 use crate::dispatch::{Action, Resource};
-use crate::kinesis::asking::{batch_of, begin_put, read, tip_of};
+use crate::kinesis::asking::{batches_of, begin_put, read, tip_of};
 use crate::kinesis::call::{Call, Outcome, Subject};
-use crate::reading::BatchesRead;
 use crate::route::Route;
 
 pub(super) async fn put_record(call: &Call<'_>, input: &Structure) -> Result<Outcome, Error> {
@@ -104,7 +102,7 @@ pub(super) async fn get_records(call: &Call<'_>, input: &Structure) -> Result<Ou
         };
         match read(call.broker, &read_of).await {
             Ok(found) => {
-                let batches = parsed(&found).map_err(|error| subject.refusal(&error))?;
+                let batches = batches_of(found.batches.iter().cloned()).map_err(|error| subject.refusal(&error))?;
                 let bytes: usize = found.batches.iter().map(bytes::Bytes::len).sum();
                 let found = Found {
                     start_sequence: found.fields.start_sequence,
@@ -121,9 +119,4 @@ pub(super) async fn get_records(call: &Call<'_>, input: &Structure) -> Result<Ou
         }
     }
     Ok(reading.answer(None, &call.issue()).into())
-}
-
-/// Batches as they came from their lane, which has proved them.
-fn parsed(read: &BatchesRead) -> Result<Vec<Batch>, WireError> {
-    read.batches.iter().map(|bytes| batch_of(bytes.clone())).collect()
 }

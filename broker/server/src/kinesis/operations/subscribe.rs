@@ -33,10 +33,10 @@ pub(super) async fn subscribe_to_shard(call: &Call<'_>, input: &Structure) -> Re
         shard: begins.shard.shard,
         consumer: consumer.name.as_str().to_owned(),
     };
-    if !call.kinesis.seats.is_free(&seat) {
+    let taking = call.kinesis.seats.take(seat.clone()).ok_or_else(|| {
         let message = format!("Consumer {} has subscribed to this shard less than 5 seconds ago.", asked.name);
-        return Err(Error::new(ErrorKind::ResourceInUse, message));
-    }
+        Error::new(ErrorKind::ResourceInUse, message)
+    })?;
     let pushed = match begins.position() {
         Some(position) => {
             let epoch = call.broker.consumers.next_epoch(call.now_ms());
@@ -45,7 +45,7 @@ pub(super) async fn subscribe_to_shard(call: &Call<'_>, input: &Structure) -> Re
         }
         None => None,
     };
-    call.kinesis.seats.take(seat);
+    taking.keep();
     let (subscription, first) = pushed.map_or((None, 0), |(subscription, first)| (Some(subscription), first));
     let events = Events::new(call, subject, stream.incarnation, begins.begin(first), subscription);
     Ok(Outcome::Events(events.frames()))
