@@ -47,7 +47,13 @@ pub(crate) fn run(command: &ServeCommand, global: &Global) -> Result<(), Failure
     for told in told {
         debug!(setting = name(&told.setting), origin = %told.origin, "{}", told.values.join(","));
     }
-    let (how, run) = (global.output, Run { dev: settings.dev, metrics_open: settings.metrics_open });
+    let how = global.output;
+    let run = Run {
+        dev: settings.dev,
+        metrics_open: settings.metrics_open,
+        region: settings.kinesis_region.to_string(),
+        account: settings.kinesis_account.to_string(),
+    };
     let ready = Box::new(move |ready: &Ready| announce(ready, &run, how, &limit));
     rheos_broker::serve(settings.options(&global.data, ready)).map_err(|error| match settings.log_format {
         LogFormat::Text if !logging::is_journal() => Failure::new(error.to_string()),
@@ -62,6 +68,9 @@ pub(crate) fn run(command: &ServeCommand, global: &Global) -> Result<(), Failure
 struct Run {
     dev: bool,
     metrics_open: bool,
+    /// Of the streams with plain names, as AWS's clients see them.
+    region: String,
+    account: String,
 }
 
 /// Says where clients connect. The broker serves whether or not anybody reads it.
@@ -119,6 +128,7 @@ fn banner(ready: &Ready, run: &Run, terminal: bool) -> String {
         1 => String::new(),
         lanes => format!(" on {}", count(lanes.into(), "lane")),
     };
+    let Run { region, account, .. } = run;
     let metrics = if run.metrics_open { "" } else { " (to this host alone)" };
     let connect = match (run.dev, address.ip().is_loopback()) {
         (true, true) => format!("development mode: any credential is accepted; rheos --url dev:{address} stream list"),
@@ -138,6 +148,7 @@ fn banner(ready: &Ready, run: &Run, terminal: bool) -> String {
         ),
         format!("  {address}  UDP  native protocol (QUIC), for rheos and rheos-client"),
         format!("  {address}  TCP  HTTP and HTTPS: /health, /ready, /metrics{metrics}"),
+        format!("  {address}  TCP  the API of Kinesis, for AWS's SDKs and CLI (region {region}, account {account})"),
         format!("  {connect}"),
     ];
     if terminal {

@@ -73,7 +73,7 @@ pub(crate) struct Settings {
     /// made for no other
     #[arg(long, env = "RHEOS_KINESIS_ACCOUNT", hide_env_values = true, value_name = "ACCOUNT")]
     #[arg(default_value = "000000000000")]
-    kinesis_account: AccountId,
+    pub(crate) kinesis_account: AccountId,
     /// The region that the Kinesis face shows; requests that are signed for another find its streams beside these
     #[arg(
         long,
@@ -82,7 +82,7 @@ pub(crate) struct Settings {
         value_name = "REGION",
         default_value = "us-east-1"
     )]
-    kinesis_region: Region,
+    pub(crate) kinesis_region: Region,
     /// How long the Kinesis face shows a stream or consumer as being made, changed or deleted: 0ms to 1h. Kinesis
     /// itself takes seconds, which programs may count on
     #[arg(long, env = "RHEOS_KINESIS_STATE_DELAY", hide_env_values = true, value_name = "TIME", default_value = "0ms")]

@@ -170,6 +170,8 @@ fn the_banner_says_what_is_where_and_health_answers_there() {
         let broker = Broker { process, address: address.clone() };
         assert_eq!(banner[1], format!("  {address}  UDP  native protocol (QUIC), for rheos and rheos-client"));
         assert_eq!(banner[2], format!("  {address}  TCP  HTTP and HTTPS: /health, /ready, /metrics{whose}"));
+        let kinesis = "the API of Kinesis, for AWS's SDKs and CLI (region us-east-1, account 000000000000)";
+        assert_eq!(banner[3], format!("  {address}  TCP  {kinesis}"));
         broker.stop();
     }
 }

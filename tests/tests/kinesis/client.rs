@@ -39,15 +39,15 @@ impl Client {
         (!is_there).then(|| format!("the clients of `{name}` are not installed; tests/clients/install installs them"))
     }
 
-    /// Its script of that name, to be run.
+    /// Its script of that name in tests/clients, or at that path, to be run; of Rust, its program of that name.
     fn command(self, script: &str) -> Command {
-        let (script, at) = (Path::new(SCRIPTS).join(script), installed());
+        let (name, script, at) = (script, Path::new(SCRIPTS).join(script), installed());
         let mut command = match self {
             Client::Aws if script.extension().is_some_and(|it| it == "sh") => Command::new("sh"),
             Client::Aws => Command::new(at.join("aws/bin/python")),
             Client::Asyncio => Command::new(at.join("asyncio/bin/python")),
             Client::Node => Command::new("node"),
-            Client::Rust => return Command::new(at.join("rust/debug/kinesis-client")),
+            Client::Rust => return Command::new(at.join("rust/debug").join(name)),
         };
         command.arg(script);
         command
@@ -79,14 +79,7 @@ impl Steps {
     /// # Panics
     /// When it fails or hangs; with all that it said.
     pub(crate) fn of(client: Client, script: &str, arguments: &[&str], around: &Surroundings<'_>) -> Steps {
-        fs::create_dir_all(around.home).expect("the scratch directory is writable");
-        let mut command = client.command(script);
-        surround(&mut command, around);
-        let ended = run(command.args(arguments), PATIENCE);
-        let ended = ended.unwrap_or_else(|error| panic!("{script} cannot be started: {error}"));
-        let Ended { status, said, complaint } = ended;
-        let status = status.unwrap_or_else(|| panic!("{script} hangs after\n{said}\n{complaint}"));
-        assert!(status.success(), "{script}: {status}, after\n{said}\n{complaint}");
+        let said = said(client, script, arguments, around);
         let read = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"));
         Steps(said.lines().map(read).collect())
     }
@@ -107,6 +100,22 @@ impl Steps {
     pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &Value> {
         self.0.iter().filter(move |step| step["step"] == *name)
     }
+}
+
+/// What a script prints, run to its end.
+///
+/// # Panics
+/// When it fails or hangs; with all that it said.
+pub(crate) fn said(client: Client, script: &str, arguments: &[&str], around: &Surroundings<'_>) -> String {
+    fs::create_dir_all(around.home).expect("the scratch directory is writable");
+    let mut command = client.command(script);
+    surround(&mut command, around);
+    let ended = run(command.args(arguments), PATIENCE);
+    let ended = ended.unwrap_or_else(|error| panic!("{script} cannot be started: {error}"));
+    let Ended { status, said, complaint } = ended;
+    let status = status.unwrap_or_else(|| panic!("{script} hangs after\n{said}\n{complaint}"));
+    assert!(status.success(), "{script}: {status}, after\n{said}\n{complaint}");
+    said
 }
 
 /// The texts of a list.

@@ -55,6 +55,21 @@ impl Face {
         arguments: &[&str],
         way: Way,
     ) -> Steps {
+        let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let run = move |around: &Surroundings<'_>| {
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            Steps::of(client, script, &arguments, around)
+        };
+        self.surrounded(region, way, run).await
+    }
+
+    /// Does something with a client: on a thread of its own, because connections of the native client live on this one.
+    pub(crate) async fn surrounded<T: Send + 'static>(
+        &mut self,
+        region: &'static str,
+        way: Way,
+        run: impl FnOnce(&Surroundings<'_>) -> T + Send + 'static,
+    ) -> T {
         self.runs += 1;
         let scheme = match way {
             Way::Plain => "http",
@@ -63,17 +78,10 @@ impl Face {
         let endpoint = format!("{scheme}://{}", self.broker.address());
         let (id, secret) = (self.key.id.clone(), self.key.secret.clone());
         let (ca, home) = (self.place.data().join("ca.pem"), self.place.scratch().join(format!("run-{}", self.runs)));
-        let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        // On a thread of its own, because connections of the native client live on this one.
         let run = spawn_blocking(move || {
-            let around = Surroundings { endpoint: &endpoint, key: (&id, &secret), region, ca: &ca, home: &home };
-            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-            Steps::of(client, script, &arguments, &around)
+            run(&Surroundings { endpoint: &endpoint, key: (&id, &secret), region, ca: &ca, home: &home })
         });
-        match run.await {
-            Ok(steps) => steps,
-            Err(failed) => std::panic::resume_unwind(failed.into_panic()),
-        }
+        run.await.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()))
     }
 
     /// Stops the broker, in which nothing has panicked.

@@ -6,6 +6,7 @@
 mod aggregated;
 mod alone;
 mod asyncio;
+mod book;
 mod boto;
 mod boto_errors;
 mod boto_reshard;

@@ -11,7 +11,7 @@ use crate::numbered;
 fn records_are_put_read_and_pushed() {
     alone("rust_sdk::records_are_put_read_and_pushed", &[Client::Rust], async {
         let mut face = Face::start().await;
-        let steps = face.run(Client::Rust, "rust", &[], Way::Plain).await;
+        let steps = face.run(Client::Rust, "kinesis-client", &[], Way::Plain).await;
         let account = account(&steps.one("active")["arn"], "rust");
         assert_eq!(steps.one("put")["shard"], "shardId-000000000000");
         assert_eq!(steps.one("put many"), &json!({"step": "put many", "failed": 0, "records": 19}));

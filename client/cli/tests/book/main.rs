@@ -12,6 +12,7 @@
 //! console                      lines after "$ " are commands, the others are what they print, … is anything
 //! text,printed-by=NAME         what the command in the background has printed so far
 //! toml,config                  a configuration file that `rheos config check` takes
+//! …,client=NAME                for a client of AWS's: run in `tests/tests/kinesis/book.rs`
 //! ```
 //!
 //! What must hold: no block of a language that could be run is passed over; nothing that a page started is left.
@@ -25,11 +26,12 @@ use rheos_tests::book::{self, Block, Page};
 use session::Session;
 
 /// Languages that show something and are nothing to run here; `rust` is compiled by the crate of the tests, `wire` and `disk`
-/// are compared there.
-const SHOWN: [&str; 6] = ["text", "rust", "wire", "disk", "yaml", "ini"];
+/// are compared there, `python` and `javascript` are for clients of AWS's; for `java` there is none.
+const SHOWN: [&str; 9] = ["text", "rust", "wire", "disk", "yaml", "ini", "python", "javascript", "java"];
 
 /// Pages whose commands need a broker that already serves.
-const WITH_BROKER: [&str; 7] = [
+const WITH_BROKER: [&str; 8] = [
+    "broker/docs/src/aws-sdks.md",
     "broker/docs/src/commands.md",
     "broker/docs/src/operating/backup.md",
     "broker/docs/src/operating/damage.md",
@@ -85,7 +87,7 @@ fn what_is_not_run_is_listed_with_its_reason() {
 
 fn is_run(block: &Block) -> bool {
     let runs = ["sh", "console", "toml"].contains(&&*block.language) || block.attribute("printed-by").is_some();
-    runs && block.attribute("no-run").is_none()
+    runs && block.attribute("no-run").is_none() && block.attribute("client").is_none()
 }
 
 /// What a page does otherwise than it says: the first such thing, because what follows depends on it.
