@@ -6,12 +6,12 @@
 
 use std::convert::Infallible;
 use std::fs::File;
+use std::future::poll_fn;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use clap::Args;
@@ -22,9 +22,10 @@ use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use rheos_broker::disk::{AlignedBuffer, BLOCK_BYTES, POOLED_BYTES_MAX};
+use rheos_broker::disk::{AlignedBuffer, BLOCK_BYTES, CommitRing, POOLED_BYTES_MAX, RingWait};
 use serde::{Deserialize, Serialize};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::oneshot;
 
 use crate::Failure;
@@ -90,16 +91,17 @@ impl Drop for HttpTarget {
 
 /// Serves until stdin closes, which it does also when the parent dies.
 pub(crate) fn run(arguments: &HttpTargetArguments) -> Result<(), Failure> {
-    let file = prewritten_file(&arguments.dir, FILE_BYTES)?;
+    let file = Arc::new(prewritten_file(&arguments.dir, FILE_BYTES)?);
     std::thread::spawn(|| {
         // Whatever comes is ignored; the end of it is the end of this process.
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
         std::process::exit(0);
     });
-    let (puts, waiting) = sync_channel(WAITING_MAX);
+    let (puts, waiting) = channel(WAITING_MAX);
     let core = arguments.core;
     std::thread::spawn(move || {
-        let Err(failure) = pin_to_cores(&[core]).and_then(|()| write_all(&file, &waiting));
+        let writing = || tokio_uring::start(async { tokio::spawn(write_all(file, waiting)).await? });
+        let Err(failure) = pin_to_cores(&[core]).and_then(|()| writing());
         eprintln!("bare-http-target: {failure}");
         std::process::exit(1);
     });
@@ -110,7 +112,7 @@ pub(crate) fn run(arguments: &HttpTargetArguments) -> Result<(), Failure> {
     runtime.block_on(async move { tokio::spawn(serve(puts)).await? })
 }
 
-async fn serve(puts: SyncSender<Put>) -> Result<(), Failure> {
+async fn serve(puts: Sender<Put>) -> Result<(), Failure> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     println!("{}", serde_json::to_string(&Ready { address: listener.local_addr()? })?);
     std::io::stdout().flush()?;
@@ -120,7 +122,7 @@ async fn serve(puts: SyncSender<Put>) -> Result<(), Failure> {
     }
 }
 
-async fn requests(stream: TcpStream, puts: SyncSender<Put>) {
+async fn requests(stream: TcpStream, puts: Sender<Put>) {
     let service = service_fn(move |request: Request<Incoming>| {
         let puts = puts.clone();
         async move { Ok::<_, Infallible>(answer(request, puts).await) }
@@ -131,7 +133,7 @@ async fn requests(stream: TcpStream, puts: SyncSender<Put>) {
     }
 }
 
-async fn answer(request: Request<Incoming>, puts: SyncSender<Put>) -> Response<Full<Bytes>> {
+async fn answer(request: Request<Incoming>, puts: Sender<Put>) -> Response<Full<Bytes>> {
     let written = async {
         let body = request.into_body().collect().await?.to_bytes();
         if body.len() > BODY_BYTES_MAX {
@@ -156,12 +158,15 @@ struct Put {
     durable: oneshot::Sender<()>,
 }
 
-/// Writes what waits, round and round in the file, as much at once as there is.
-fn write_all(file: &File, waiting: &Receiver<Put>) -> Result<Infallible, Failure> {
-    let (mut offset, mut covered) = (0, Vec::new());
+/// Writes what waits, round and round in the file, as much at once as there is; through a lane's ring, on a lane's
+/// runtime, so that the write is the same in every way.
+async fn write_all(file: Arc<File>, mut waiting: Receiver<Put>) -> Result<Infallible, Failure> {
+    let mut ring = CommitRing::new(1)?;
+    let mut wait = RingWait::new(&ring)?;
+    let (mut offset, mut covered, mut ends) = (0, Vec::new(), Vec::new());
     let mut buffer = AlignedBuffer::with_capacity(POOLED_BYTES_MAX);
     loop {
-        let mut put = Some(waiting.recv()?);
+        let mut put = Some(waiting.recv().await.ok_or("nobody puts any more")?);
         buffer.clear();
         while let Some(Put { body, durable }) = put.take() {
             buffer.extend_from_slice(&body);
@@ -171,11 +176,21 @@ fn write_all(file: &File, waiting: &Receiver<Put>) -> Result<Infallible, Failure
             }
         }
         buffer.pad_to_block();
-        if offset + buffer.len() as u64 > FILE_BYTES {
+        let length = buffer.len();
+        if offset + length as u64 > FILE_BYTES {
             offset = 0;
         }
-        file.write_all_at(&buffer, offset)?;
-        offset += buffer.len() as u64;
+        ring.write(0, &file, offset, buffer);
+        while ends.is_empty() {
+            poll_fn(|cx| wait.poll(&mut ring, cx)).await;
+            ring.reap(&mut ends);
+        }
+        let done = ends.pop().expect("it is not empty");
+        if done.written? != length {
+            return Err("a part of a write was not written".into());
+        }
+        buffer = done.buffer;
+        offset += length as u64;
         for durable in covered.drain(..) {
             // Who has gone waits no more.
             let _ = durable.send(());

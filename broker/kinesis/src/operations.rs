@@ -12,7 +12,8 @@
 //!
 //! What differs from AWS: a stream's mode and shard count may be changed as often as one likes; there is no warm
 //! throughput, no distribution of records but by their keys, and no encryption, and each of these is refused in words
-//! that say so.
+//! that say so. Resource policies are kept and given back and decide nothing: their principals are users and roles of
+//! AWS, which no access key of rheos is; what a key may do, its grants say.
 
 pub mod account;
 pub mod consumers;
