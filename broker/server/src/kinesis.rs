@@ -9,6 +9,7 @@
 //! nothing here runs on a lane or is waited for by one; a request that the end of the broker overtakes is given up
 //! before the end. Texts, names and numbers of AWS are the affair of `rheos_kinesis`, which does nothing else.
 
+mod answer_room;
 mod asking;
 mod call;
 mod caller;
@@ -26,10 +27,11 @@ use rheos_kinesis::answer::Answer;
 use rheos_kinesis::error::{Error, ErrorKind};
 use rheos_kinesis::request::{self, Request};
 use rheos_kinesis::token::TokenKey;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Mutex;
 
 use crate::broker::Broker;
 use crate::http::{Asked, Face, Reply};
+use answer_room::AnswerRoom;
 use call::{Call, Outcome};
 use caller::Caller;
 use recent::Recent;
@@ -51,12 +53,9 @@ pub(crate) struct Kinesis {
     recent: Recent,
     /// Held by calls that count what there is before they make one more.
     counting: Mutex<()>,
-    /// Bytes of records that answers may hold until they are sent, in KiB.
-    answers: Arc<Semaphore>,
+    /// Where answers hold their records until they are sent.
+    answers: AnswerRoom,
 }
-
-/// KiB of records that all answers together may hold.
-const ANSWERS_KIB: usize = 256 << 10;
 
 impl Kinesis {
     /// The face of a broker that serves.
@@ -69,7 +68,7 @@ impl Kinesis {
             seats: Seats::default(),
             recent: Recent::default(),
             counting: Mutex::new(()),
-            answers: Arc::new(Semaphore::new(ANSWERS_KIB)),
+            answers: AnswerRoom::default(),
         });
         Face::new(move |asked| {
             let kinesis = Arc::clone(&kinesis);
