@@ -122,6 +122,7 @@ mod tests {
         assert_eq!(seats.taken().at.len(), SEATS_MAX);
         tokio::time::advance(KEPT).await;
         seats.take(Seat { incarnation: 2, shard: 0, consumer: "c".to_owned() }).expect("it is free").keep();
-        assert_eq!((seats.taken().at.len(), seats.taken().order.len()), (1, 1));
+        let taken = seats.taken();
+        assert_eq!((taken.at.len(), taken.order.len()), (1, 1));
     }
 }
