@@ -1,8 +1,11 @@
 //! The fuzz bodies of the Kinesis face over a few seeds and mutations of them, the same in every run.
+//!
+//! Beside the seeds here are those of `fuzz/seeds/face_BODY/`: inputs that once broke something. With
+//! `RHEOS_FUZZ_CORPUS=write` all are also laid where cargo fuzz looks.
 
 #![allow(clippy::print_stderr, reason = "the input that broke a body is shown")]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rheos_tests::fuzz_face::{BODIES, Body};
 use rheos_tests::random::Random;
@@ -11,11 +14,17 @@ const MUTATIONS: usize = 3_000;
 
 #[test]
 fn every_body_of_the_face_holds_for_its_seeds_and_their_mutations() {
+    let write = std::env::var("RHEOS_FUZZ_CORPUS").is_ok_and(|word| word == "write");
     for (name, body) in BODIES {
         let mut random = Random::new(0x7268_656f);
-        let seeds = seeds(name);
-        for seed in &seeds {
+        let seeds: Vec<_> = seeds(name).into_iter().chain(once_broken(name)).collect();
+        for (at, seed) in seeds.iter().enumerate() {
             run(name, *body, seed);
+            if write {
+                let corpus = fuzz().join("corpus").join(format!("face_{name}"));
+                std::fs::create_dir_all(&corpus).expect("the checkout can be written");
+                std::fs::write(corpus.join(format!("seed-{at}")), seed).expect("the checkout can be written");
+            }
         }
         for _ in 0..MUTATIONS {
             let mut bytes = seeds[random.below(seeds.len() as u64) as usize].clone();
@@ -38,7 +47,7 @@ fn requests_of_every_shape_are_proved_as_aws_sigv4_signs_them() {
 
 #[test]
 fn every_body_of_the_face_has_its_target() {
-    let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
+    let fuzz = fuzz();
     let manifest = std::fs::read_to_string(fuzz.join("Cargo.toml")).expect("the fuzz workspace is there");
     let bodies: Vec<_> = BODIES.iter().map(|(name, _)| *name).chain(["signed"]).collect();
     for body in &bodies {
@@ -56,6 +65,18 @@ fn run(name: &str, body: Body, bytes: &[u8]) {
         eprintln!("{name} broke on {bytes:02x?}, which is {:?}", String::from_utf8_lossy(bytes));
         std::panic::resume_unwind(panic);
     }
+}
+
+fn fuzz() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz")
+}
+
+/// What once broke a body, in the order of the names.
+fn once_broken(body: &str) -> Vec<Vec<u8>> {
+    let Ok(files) = std::fs::read_dir(fuzz().join("seeds").join(format!("face_{body}"))) else { return Vec::new() };
+    let mut paths: Vec<_> = files.map(|file| file.expect("the checkout can be read").path()).collect();
+    paths.sort();
+    paths.iter().map(|path| std::fs::read(path).expect("the checkout can be read")).collect()
 }
 
 /// What a body begins with: something right, of each kind there is.

@@ -7,6 +7,8 @@ mod shards;
 use random::Random;
 use rheos_core::catalog::Reshard;
 use rheos_kinesis::codec::Encoding;
+use rheos_kinesis::event_stream;
+use rheos_kinesis::limits::{EVENT_BYTES_MAX, EVENT_RECORDS_MAX};
 use rheos_kinesis::records::{ShardNumbers, Subscription, SubscriptionAsked};
 use rheos_kinesis::sequence_number::SequenceNumber;
 use rheos_kinesis::shapes::structures::STARTING_POSITION;
@@ -124,6 +126,33 @@ fn idle_events_move_on_and_name_no_record_to_come() {
     let idle = continuation(&subscription.event(&[], 0, CREATED_MS + 65_000));
     assert!(number < idle);
     assert_eq!((idle.first_at(), idle.first_after()), (2, 2));
+}
+
+#[test]
+fn what_is_too_much_for_an_event_is_cut_between_records() {
+    let mut shards = Shards::new(stream(1));
+    // Keys that JSON writes with six characters for each of theirs.
+    let put_keys: Vec<String> = (0..EVENT_RECORDS_MAX + 500).map(|at| format!("{:\u{1}>240}{at:06}", "")).collect();
+    put(&mut shards, &put_keys);
+    let batches = shards.read(0, Position::TrimHorizon, usize::MAX).2;
+    let (mut subscription, _) = begin(&asked("TRIM_HORIZON", None), &shards);
+    let (mut given, mut events) = (Vec::new(), 0);
+    while given.len() < put_keys.len() {
+        assert!(subscription.has_more(&batches));
+        let event = subscription.event(&batches, 0, shards.now_ms);
+        let (first, len) = (given.len(), keys(&event).len());
+        assert!(len > 0 && len <= EVENT_RECORDS_MAX);
+        given.extend(keys(&event));
+        let number = continuation(&event);
+        assert_eq!((number.first_at(), number.first_after()), (given.len() as u64 - 1, given.len() as u64), "{first}");
+        let behind = event.required::<i64>("MillisBehindLatest");
+        assert_eq!(behind > 0, given.len() < put_keys.len(), "who is given a part is behind");
+        for encoding in [Encoding::Json, Encoding::Cbor] {
+            assert!(event_stream::event("E", encoding, encoding.encode(&event).into()).len() < EVENT_BYTES_MAX);
+        }
+        events += 1;
+    }
+    assert!(given == put_keys && events > 1 && !subscription.has_more(&batches), "{events} events");
 }
 
 #[test]

@@ -14,7 +14,6 @@
 //! does that is started here, so that a face under load costs the native one nothing.
 
 mod answer_body;
-mod answer_room;
 mod bounds;
 mod connection;
 mod crowd;
@@ -42,7 +41,6 @@ use face::FacePlace;
 use router::Router;
 
 pub(crate) use answer_body::Frames;
-pub(crate) use answer_room::{AnswerRoom, HeldAnswer};
 pub(crate) use face::{Asked, Face, Reply};
 
 /// What the HTTP service is made of.

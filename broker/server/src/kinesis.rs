@@ -9,6 +9,7 @@
 //! nothing here runs on a lane or is waited for by one; a request that the end of the broker overtakes is given up
 //! before the end. Texts, names and numbers of AWS are the affair of `rheos_kinesis`, which does nothing else.
 
+mod answer_room;
 mod asking;
 mod call;
 mod caller;
@@ -32,6 +33,7 @@ use tokio::sync::Mutex;
 
 use crate::broker::Broker;
 use crate::http::{Asked, Face, Reply};
+use answer_room::AnswerRoom;
 use call::{Call, Outcome};
 use caller::Caller;
 use recent::Recent;
@@ -56,6 +58,8 @@ pub(crate) struct Kinesis {
     /// Held by calls that count what there is before they make one more.
     counting: Mutex<()>,
     counts: KinesisCounts,
+    /// Where answers hold their records until they are sent.
+    answers: AnswerRoom,
 }
 
 impl Kinesis {
@@ -70,6 +74,7 @@ impl Kinesis {
             recent: Recent::default(),
             counting: Mutex::new(()),
             counts,
+            answers: AnswerRoom::default(),
         });
         Face::new(move |asked| {
             let kinesis = Arc::clone(&kinesis);
@@ -100,7 +105,7 @@ impl Kinesis {
         let caller = Caller::of(&broker, &asked.head, &asked.body)?;
         let (operation, encoding) = (request.operation, request.encoding);
         let input = request.input()?;
-        let call = Call { kinesis: self, broker: &broker, caller, encoding, answers: &asked.answers };
+        let call = Call { kinesis: self, broker: &broker, caller, encoding };
         tokio::select! {
             outcome = operations::perform(&call, operation, &input) => outcome,
             () = broker.stopping.goodbye_is_due() => Err(unavailable()),

@@ -1,11 +1,14 @@
 //! Bodies at their bounds and beyond them, malformed, and of other kinds than they say: AWS's error for each.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use rheos_kinesis::limits::BODY_BYTES_MAX;
 use rheos_tests::http::http_send;
 use rheos_tests::signed_request::SignedRequest;
 use serde_json::json;
+use tokio::time::sleep;
 
 use crate::face::{Answer, Asker, CBOR, JSON, call, new_admin, wire};
 use crate::{GROWTH_BYTES_MAX, ground};
@@ -53,6 +56,48 @@ async fn sixteen_mebibytes_are_taken_and_a_byte_more_is_not() {
     ground.end().await;
 }
 
+/// What a broker may grow by for the largest bodies of everybody: room for them all, what is decoded of each, and the
+/// batches that are made of it.
+const CROWDED_BYTES_MAX: u64 = 3 * (256 << 20);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_largest_calls_of_everybody_at_once_take_a_bounded_memory() {
+    const CROWD: usize = 24;
+    let ground = ground().await;
+    let address = ground.broker.address();
+    let asker = Asker::http1(address, &ground.key).await;
+    let sent: Arc<[u8]> = wire(&asker.signed("PutRecords", JSON, put_records_of(BODY_BYTES_MAX)), true).into();
+    let crowd: Vec<_> = (0..CROWD)
+        .map(|_| {
+            let sent = Arc::clone(&sent);
+            tokio::spawn(async move { http_send(address, &sent).await })
+        })
+        .collect();
+    let mut most = 0;
+    while crowd.iter().any(|call| !call.is_finished()) {
+        most = most.max(ground.broker.memory_bytes());
+        sleep(Duration::from_millis(10)).await;
+    }
+    let mut taken = 0;
+    for call in crowd {
+        // There is room, or one is told to come again.
+        match call.await.expect("it does not panic").map(|answer| (answer.status, answer.body)) {
+            Some((200, body)) => {
+                assert!(body.contains("\"FailedRecordCount\":0"), "{}", &body[..body.len().min(500)]);
+                taken += 1;
+            }
+            Some((status, body)) => assert!(status == 503 && body.contains("ServiceUnavailable"), "{status}: {body}"),
+            None => {}
+        }
+    }
+    assert!(most < CROWDED_BYTES_MAX, "{} MiB at most, {taken} calls were taken", most >> 20);
+    let mut asker = Asker::http1(address, &ground.key).await;
+    let stored = asker.read_all("target", 0).await.len() + asker.read_all("target", 1).await.len();
+    assert!(taken > 0 && stored == 10 * taken, "{stored} records of {taken} calls");
+    ground.unharmed(CROWDED_BYTES_MAX).await;
+    ground.end().await;
+}
+
 /// The status of a PutRecords of so many bytes whose length is not said before.
 async fn chunked(address: SocketAddr, asker: &Asker, bytes: usize) -> u16 {
     let request = asker.signed("PutRecords", JSON, put_records_of(bytes));
@@ -82,13 +127,14 @@ fn cbor_member(name: &str, value: &[u8]) -> Vec<u8> {
 const LARGE: usize = 8 << 20;
 const DEEP: usize = 100_000;
 
+fn deep(open: &str, close: &str) -> String {
+    format!("{}{}", open.repeat(DEEP), close.repeat(DEEP))
+}
+
 fn malformed_json() -> Vec<(&'static str, Vec<u8>)> {
-    let deep = |open: &str, close: &str| format!("{}{}", open.repeat(DEEP), close.repeat(DEEP));
     vec![
         ("deep lists", deep("[", "]").into()),
         ("deep objects", deep(r#"{"a":"#, "}").into()),
-        ("deep in a member that there is", format!(r#"{{"Records":{}}}"#, deep("[", "]")).into()),
-        ("deep in one that there is not", format!(r#"{{"Unknown":{}}}"#, deep("[", "]")).into()),
         ("deep and never closed", "[".repeat(LARGE).into()),
         ("half a text", format!(r#"{{"StreamName":"{}"#, "a".repeat(LARGE)).into()),
         ("a number without an end", format!(r#"{{"Limit":{}"#, "9".repeat(LARGE)).into()),
@@ -138,9 +184,14 @@ async fn malformed_bodies_are_refused_before_anybody_asks_who_sent_them() {
     let ground = ground().await;
     let address = ground.broker.address();
     let mut asker = Asker::http1(address, &ground.key).await;
+    for (content_type, body) in [(JSON, b"{}".to_vec()), (CBOR, vec![0xa0])] {
+        let request = asker.signed("ListStreams", content_type, body);
+        let answer = asker.send(request).await;
+        assert!(answer.status == 200 && answer.headers["content-type"] == content_type, "{answer:?}");
+    }
     for (content_type, bodies) in [(JSON, malformed_json()), (CBOR, malformed_cbor())] {
         for (what, body) in bodies {
-            for operation in ["PutRecords", "ListStreams"] {
+            for operation in ["PutRecords", "DescribeStream"] {
                 // Unsigned, and so refused for nothing but its body.
                 let answer = asker.send(call(address, operation, content_type, body.clone())).await;
                 assert_eq!((answer.status, kind(&answer)), (400, Some("SerializationException")), "{what}: {answer:?}");
@@ -156,84 +207,107 @@ fn kind(answer: &Answer) -> Option<&str> {
     answer.headers.get("x-amzn-errortype")?.to_str().ok()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn huge_bodies_of_the_right_form_are_judged_by_the_table() {
-    let ground = ground().await;
-    let admin = ground.broker.client().await;
-    let key = new_admin(&admin, "aws").await;
-    let mut asker = Asker::http1(ground.broker.address(), &key).await;
-    let (validation, serialization) = ("ValidationException", "SerializationException");
-    let entry = r#"{"PartitionKey":"a","Data":""}"#;
+/// A body of the right form that the table refuses, and how.
+struct Judged {
+    what: &'static str,
+    operation: &'static str,
+    body: String,
+    kind: &'static str,
+    said: &'static str,
+}
+
+const VALIDATION: &str = "ValidationException";
+const SERIALIZATION: &str = "SerializationException";
+
+fn members(count: usize, value: &str) -> String {
+    (0..count).map(|at| format!(r#""m{at}":{value}"#)).collect::<Vec<_>>().join(",")
+}
+
+fn judged() -> impl Iterator<Item = Judged> {
     let list = |item: &str, count: usize| vec![item; count].join(",");
-    let members = |count: usize| (0..count).map(|at| format!(r#""m{at}":{at}"#)).collect::<Vec<_>>().join(",");
-    for (what, operation, body, kind, said) in [
+    let entry = r#"{"PartitionKey":"a","Data":""}"#;
+    let rows = [
         (
             "records without number",
             "PutRecords",
             format!(r#"{{"StreamName":"target","Records":[{}]}}"#, list(entry, 300_000)),
-            validation,
+            VALIDATION,
             "Member must have length less than or equal to 500",
         ),
         (
             "nulls without number",
             "PutRecords",
             format!(r#"{{"StreamName":"target","Records":[{}]}}"#, list("null", 3_000_000)),
-            validation,
+            VALIDATION,
             "Member must have length less than or equal to 500",
         ),
         (
             "a name without end",
             "DescribeStream",
             format!(r#"{{"StreamName":"{}"}}"#, "a".repeat(LARGE)),
-            validation,
+            VALIDATION,
             "Member must have length less than or equal to 128",
         ),
         (
             "a key without end",
             "PutRecord",
             format!(r#"{{"StreamName":"target","Data":"","PartitionKey":"{}"}}"#, "\u{e4}".repeat(LARGE / 2)),
-            validation,
+            VALIDATION,
             "Member must have length less than or equal to 256",
         ),
         (
             "tags without number",
             "AddTagsToStream",
-            format!(
-                r#"{{"StreamName":"target","Tags":{{{}}}}}"#,
-                members(300_000).replace(":", r#":""#).replace(",", r#"","#) + "\""
-            ),
-            validation,
+            format!(r#"{{"StreamName":"target","Tags":{{{}}}}}"#, members(300_000, r#""""#)),
+            VALIDATION,
             "Member must have length less than or equal to",
         ),
         (
             "a number that is none",
             "PutRecord",
             r#"{"StreamName":1,"Data":"","PartitionKey":"a"}"#.to_owned(),
-            serialization,
-            "NUMBER_VALUE can not be converted to a String",
+            SERIALIZATION,
+            "class com.amazon.coral.value.json.numbers.TruncatingBigNumber can not be converted to an String",
         ),
         (
             "data that is no Base64",
             "PutRecord",
             format!(r#"{{"StreamName":"target","Data":"{}","PartitionKey":"a"}}"#, "?".repeat(LARGE)),
-            serialization,
+            SERIALIZATION,
             "",
         ),
         (
             "too deep for its place",
             "PutRecord",
             r#"{"StreamName":{"a":1},"Data":"","PartitionKey":"a"}"#.to_owned(),
-            serialization,
+            SERIALIZATION,
             "",
         ),
-    ] {
+    ];
+    rows.into_iter().map(|(what, operation, body, kind, said)| Judged { what, operation, body, kind, said })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn huge_bodies_of_the_right_form_are_judged_by_the_table() {
+    let ground = ground().await;
+    let admin = ground.broker.client().await;
+    let key = new_admin(&admin, "aws").await;
+    let mut asker = Asker::http1(ground.broker.address(), &key).await;
+    for Judged { what, operation, body, kind, said } in judged() {
         let request = asker.signed(operation, JSON, body.into_bytes());
         let message = asker.send(request).await.refusal(400, kind);
         assert!(message.contains(said), "{what}: {}", &message[..message.len().min(500)]);
         assert!(message.len() < 1 << 20, "{what} is repeated in {} bytes", message.len());
     }
+    // What lies deep where the table has nothing is passed over, and where it has something else that is said.
+    let request = asker.signed("ListStreams", JSON, format!(r#"{{"Unknown":{}}}"#, deep("[", "]")).into_bytes());
+    assert_eq!(asker.send(request).await.status, 200);
+    for nested in [deep("[", "]"), deep(r#"{"a":"#, "}").replace(":}", ":0}")] {
+        let request = asker.signed("PutRecords", JSON, format!(r#"{{"Records":{nested}}}"#).into_bytes());
+        assert!(!asker.send(request).await.refusal(400, SERIALIZATION).is_empty());
+    }
     // Members that the table does not have are nobody's affair, however many.
-    let request = asker.signed("ListStreams", JSON, format!("{{{}}}", members(600_000)).into_bytes());
+    let request = asker.signed("ListStreams", JSON, format!("{{{}}}", members(600_000, "0")).into_bytes());
     let answer = asker.send(request).await;
     assert_eq!((answer.status, &answer.json()["HasMoreStreams"]), (200, &json!(false)));
     admin.close().await;

@@ -8,6 +8,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
+use hyper::http::request::Builder;
 use hyper::{HeaderMap, Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rheos_client::Client;
@@ -94,25 +95,24 @@ impl Asker {
 
     /// Sends a request; what has come of the answer is its head.
     pub(crate) async fn begin(&mut self, request: SignedRequest) -> hyper::Result<Response<Incoming>> {
+        let is_http2 = matches!(self.send, Send::Http2(_));
         let uri = format!("http://{}{}", self.address, request.target);
         let builder = Request::builder().method(request.method.as_str());
-        let sent = match &mut self.send {
+        let with = |builder: Builder, request: &SignedRequest| {
+            let headers = request.headers.iter().filter(|(name, _)| !is_http2 || name != "host");
+            let builder = headers.fold(builder, |it, (name, value)| it.header(name, value));
+            builder.body(Full::new(request.body.clone().into())).expect("it is a request")
+        };
+        match &mut self.send {
             Send::Http1(send) => {
-                {
-                    let builder = builder.uri(&request.target);
-                    let builder = request.headers.iter().fold(builder, |it, (name, value)| it.header(name, value));
-                    send.send_request(builder.body(Full::new(request.body.into())).expect("it is a request"))
-                }
-                .await
+                send.ready().await?;
+                send.send_request(with(builder.uri(&request.target), &request)).await
             }
             Send::Http2(send) => {
-                let headers = request.headers.iter().filter(|(name, _)| name != "host");
-                let builder = headers.fold(builder.uri(uri), |it, (name, value)| it.header(name, value));
                 send.ready().await?;
-                send.send_request(builder.body(Full::new(request.body.into())).expect("it is a request")).await
+                send.send_request(with(builder.uri(uri), &request)).await
             }
-        };
-        sent
+        }
     }
 
     /// Sends a request and waits for the whole answer.

@@ -6,9 +6,11 @@ use rheos_client::Record;
 use rheos_client::protocol::limits::{BATCH_BODY_BYTES_MAX, BATCH_RECORDS_MAX, RECORD_BYTES_MAX};
 use rheos_protocol::batch::{BatchBuilder, ProducerStamp};
 use serde_json::json;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpSocket;
 use tokio::time::{sleep, timeout};
 
-use crate::face::{Asker, text};
+use crate::face::{Asker, JSON, text, wire};
 use crate::subscriptions::subscribed;
 use crate::{GROWTH_BYTES_MAX, PATIENCE, ground};
 
@@ -76,6 +78,37 @@ async fn those_who_vanish_leave_their_places() {
         sleep(Duration::from_millis(5_100)).await;
     }
     ground.unharmed(GROWTH_BYTES_MAX).await;
+    ground.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn those_who_poll_and_take_nothing_hold_up_no_other_poll() {
+    const CROWD: usize = 60;
+    let ground = ground().await;
+    let address = ground.broker.address();
+    let mut asker = Asker::http1(address, &ground.key).await;
+    let data = "QUJD".repeat(256 << 10);
+    for _ in 0..20 {
+        let input = json!({"StreamName": "target", "PartitionKey": "a", "ExplicitHashKey": "0", "Data": data});
+        asker.done("PutRecord", &input).await;
+    }
+    let input = json!({"ShardIterator": asker.iterator("target", 0).await});
+    let sent = wire(&asker.signed("GetRecords", JSON, input.to_string().into_bytes()), false);
+    let mut crowd = Vec::new();
+    for _ in 0..CROWD {
+        let socket = TcpSocket::new_v4().expect("there are sockets");
+        socket.set_recv_buffer_size(4 << 10).expect("it can be small");
+        let mut stream = socket.connect(address).await.expect("it listens");
+        stream.write_all(&sent).await.expect("it is taken");
+        crowd.push(stream);
+    }
+    sleep(Duration::from_secs(2)).await;
+    let began = Instant::now();
+    let page = asker.done("GetRecords", &input).await;
+    assert!(page["Records"].as_array().is_some_and(|records| !records.is_empty()));
+    assert!(began.elapsed() < Duration::from_secs(5), "a poll took {:?}", began.elapsed());
+    ground.unharmed(600 << 20).await;
+    drop(crowd);
     ground.end().await;
 }
 

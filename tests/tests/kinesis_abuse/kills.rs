@@ -86,7 +86,8 @@ async fn what_was_answered_is_there_after_a_kill_in_order() {
         }
         broker = place.start();
         let mut asker = Asker::http1(broker.address(), &key).await;
-        assert_kept(&mut asker, &acked.lock().expect("nobody panics").clone()).await;
+        let answered = acked.lock().expect("nobody panics").clone();
+        assert_kept(&mut asker, &answered).await;
     }
     let said = broker.stop();
     assert!(!said.contains("panicked"), "{said}");

@@ -186,7 +186,7 @@ const CHANGES_OF_QUERY: &[(Change, (&str, &str))] = &[
         |sent| query(sent, "X-Amz-Algorithm=", "X-Amz-Algo="),
         ("MissingAuthenticationTokenException", "Missing Authentication Token"),
     ),
-    (|sent| query(sent, "X-Amz-Expires=", "X-Amz-Expires=9"), (INCOMPLETE, "X-Amz-Expires")),
+    (|sent| query(sent, "X-Amz-Expires=", "X-Amz-Expires=99999"), (INCOMPLETE, "X-Amz-Expires")),
     (|sent| query(sent, "X-Amz-Expires=%36", "X-Amz-Expires=%37"), MISMATCH),
     (|sent| sent.target.push_str("&X-Amz-Signature=00"), MISMATCH),
     (|sent| sent.target.push_str("&X-Amz-Date=20261125T000000Z"), (INVALID, "")),

@@ -29,7 +29,6 @@ use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
 use super::answer_body::AnswerBody;
-use super::answer_room::AnswerRoom;
 use super::bounds::{Bounds, GOODBYE_MAX};
 use super::crowd::{Crowd, Place};
 use super::delivery::unless_stalled;
@@ -46,8 +45,6 @@ pub(super) struct Peer {
     pub(super) address: SocketAddr,
     /// The connection's room for bodies.
     pub(super) room: Room,
-    /// And that for records of answers.
-    pub(super) answers: AnswerRoom,
     pub(super) pace: Pace,
 }
 
@@ -76,7 +73,7 @@ where
     /// Takes connections for ever, each with a task of its own, and has their requests answered.
     pub(super) async fn listen(self, listener: TcpListener) {
         let crowd = Crowd::new(self.bounds.connections, self.bounds.silence);
-        let (room, answers) = (Room::new(), AnswerRoom::new());
+        let room = Room::new();
         loop {
             let (stream, address) = match listener.accept().await {
                 Ok(accepted) => accepted,
@@ -93,8 +90,7 @@ where
                     None => sleep(AGAIN).await,
                 }
             };
-            let (room, answers) = (room.of_connection(), answers.of_connection());
-            let peer = Peer { address, room, answers, pace: self.bounds.pace };
+            let peer = Peer { address, room: room.of_connection(), pace: self.bounds.pace };
             let serving = self.clone();
             tokio::spawn(async move {
                 tokio::select! {

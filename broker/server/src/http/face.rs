@@ -23,9 +23,9 @@ use rheos_kinesis::error::{Error, ErrorKind};
 use rheos_kinesis::event_stream;
 use rheos_kinesis::request::{self, too_large};
 use ring::rand::{SecureRandom, SystemRandom};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::answer_body::{AnswerBody, Frames};
-use super::answer_room::{AnswerRoom, HeldAnswer};
 use super::connection::{Answer, Peer};
 use super::intake::{Held, Refused, read_whole};
 use crate::standing::{Standing, StandingWatch};
@@ -34,8 +34,6 @@ use crate::standing::{Standing, StandingWatch};
 pub(crate) struct Asked {
     pub(crate) head: Parts,
     pub(crate) body: Bytes,
-    /// Where records find room that are to be answered.
-    pub(crate) answers: AnswerRoom,
     /// The body's room; whoever keeps the body keeps this.
     pub(super) held: Held,
 }
@@ -43,7 +41,7 @@ pub(crate) struct Asked {
 /// What the face answers.
 pub(crate) enum Reply {
     /// All at once; what is held goes when the peer has taken the last of it.
-    Whole { answer: KinesisAnswer, held: Option<HeldAnswer> },
+    Whole { answer: KinesisAnswer, held: Option<OwnedSemaphorePermit> },
     /// Messages of `application/vnd.amazon.eventstream`, as they come about.
     Events(Frames),
 }
@@ -101,8 +99,7 @@ pub(super) async fn ask(
     standing: &StandingWatch,
 ) -> Answer {
     let (head, body) = request.into_parts();
-    let answers = peer.answers.clone();
-    let mut asked = Asked { head, body: Bytes::new(), answers, held: Held::default() };
+    let mut asked = Asked { head, body: Bytes::new(), held: Held::default() };
     let told = match cross_origin(asked.head.method.as_str(), browser_headers(&asked.head.headers)) {
         CrossOrigin::None => Vec::new(),
         CrossOrigin::Add(told) => told.to_vec(),
@@ -175,7 +172,7 @@ fn preflight(told: &[cross_origin::Header<'_>]) -> Answer {
     answer
 }
 
-fn whole(answer: KinesisAnswer, held: Option<HeldAnswer>) -> Answer {
+fn whole(answer: KinesisAnswer, held: Option<OwnedSemaphorePermit>) -> Answer {
     let KinesisAnswer { status, content_type, error_type, body } = answer;
     let len = body.len();
     let mut answer = Response::new(AnswerBody::whole(Bytes::from_owner(HeldBody { body, _held: held })));
@@ -190,7 +187,7 @@ fn whole(answer: KinesisAnswer, held: Option<HeldAnswer>) -> Answer {
 /// A body with what it holds until it is sent.
 struct HeldBody {
     body: Vec<u8>,
-    _held: Option<HeldAnswer>,
+    _held: Option<OwnedSemaphorePermit>,
 }
 
 impl AsRef<[u8]> for HeldBody {

@@ -17,12 +17,14 @@ use rheos_protocol::error::WireError;
 use rheos_protocol::message::{Reply, Request, StreamLimits};
 use rheos_protocol::name::{AccountId, Region, StreamName};
 
+use tokio::sync::OwnedSemaphorePermit;
+
 use super::Kinesis;
 use super::caller::Caller;
 use crate::broker::Broker;
 use crate::clock;
 use crate::dispatch::{Action, Resource, allow, authorise, perform};
-use crate::http::{AnswerRoom, Frames, HeldAnswer};
+use crate::http::Frames;
 
 /// A call whose caller is known.
 pub(super) struct Call<'a> {
@@ -30,14 +32,12 @@ pub(super) struct Call<'a> {
     pub(super) broker: &'a Arc<Broker>,
     pub(super) caller: Caller,
     pub(super) encoding: Encoding,
-    /// Where records find room that are to be answered.
-    pub(super) answers: &'a AnswerRoom,
 }
 
 /// What a call comes to.
 pub(super) enum Outcome {
     /// An output, where the operation has one, and what is to be held until it is sent.
-    Output { output: Option<Structure>, held: Option<HeldAnswer> },
+    Output { output: Option<Structure>, held: Option<OwnedSemaphorePermit> },
     /// Events.
     Events(Frames),
 }

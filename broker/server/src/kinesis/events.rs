@@ -55,7 +55,7 @@ pub(super) struct Events {
     /// How far behind the tip it was with the last event, in ms.
     behind_ms: u64,
     stage: Stage,
-    ends: Instant,
+    pulse: Pulse,
 }
 
 /// How far the answer has come.
@@ -102,7 +102,7 @@ impl Events {
             rest: Vec::new(),
             behind_ms: 0,
             stage: Stage::Opening,
-            ends: Instant::now() + LIFE,
+            pulse: Pulse::begin(),
         }
     }
 
@@ -162,12 +162,13 @@ impl Events {
         if !self.rest.is_empty() {
             return Next::Batches { batches: mem::take(&mut self.rest), behind_ms: self.behind_ms };
         }
-        let idle = Instant::now() + EVENT_EVERY;
         let Some(subscription) = &mut self.subscription else { return Next::ShardEnd };
         tokio::select! {
             pushed = subscription.next() => self.understood(pushed),
-            () = sleep_until(idle) => Next::Nothing,
-            () = sleep_until(self.ends) => Next::Over,
+            due = self.pulse.due() => match due {
+                Due::Event => Next::Nothing,
+                Due::End => Next::Over,
+            },
         }
     }
 
@@ -226,6 +227,64 @@ impl Events {
     }
 }
 
+/// When there is something to be done although nothing is pushed.
+struct Pulse {
+    ends: Instant,
+}
+
+/// What is to be done then.
+#[derive(Debug, PartialEq, Eq)]
+enum Due {
+    /// An event of nothing.
+    Event,
+    /// The end.
+    End,
+}
+
+impl Pulse {
+    /// That of a subscription that begins now.
+    fn begin() -> Pulse {
+        Pulse { ends: Instant::now() + LIFE }
+    }
+
+    /// Ready when something is due of which nothing was done since this was called.
+    async fn due(&self) -> Due {
+        let event = Instant::now() + EVENT_EVERY;
+        sleep_until(event.min(self.ends)).await;
+        if Instant::now() >= self.ends { Due::End } else { Due::Event }
+    }
+}
+
 fn key_is_gone() -> Error {
     Error::new(ErrorKind::AccessDenied, "The access key of this subscription was revoked.")
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{advance, timeout};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_event_is_due_every_five_seconds_and_the_end_after_five_minutes() {
+        let (pulse, begun) = (Pulse::begin(), Instant::now());
+        for event in 1..60 {
+            assert_eq!(pulse.due().await, Due::Event);
+            assert_eq!(begun.elapsed(), event * EVENT_EVERY);
+        }
+        assert_eq!((pulse.due().await, begun.elapsed()), (Due::End, LIFE));
+        assert_eq!((pulse.due().await, begun.elapsed()), (Due::End, LIFE), "it stays over");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_pushed_puts_off_an_event_and_not_the_end() {
+        let (pulse, begun) = (Pulse::begin(), Instant::now());
+        // It is asked anew after each push.
+        for _ in 0..74 {
+            assert!(timeout(EVENT_EVERY - Duration::from_secs(1), pulse.due()).await.is_err());
+        }
+        assert_eq!((pulse.due().await, begun.elapsed()), (Due::End, LIFE));
+        advance(LIFE).await;
+        assert_eq!(pulse.due().await, Due::End);
+    }
 }

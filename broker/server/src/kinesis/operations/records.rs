@@ -3,17 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use rheos_core::catalog::StreamRecord;
 use rheos_kinesis::error::Error;
 use rheos_kinesis::records::{Found, IteratorAsked, Placement, PutTo, Puts, ReadAsked};
 use rheos_kinesis::value::Structure;
 use rheos_protocol::error::{ErrorCode, WireError};
 use rheos_protocol::message::Read;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::sleep;
 
 use crate::dispatch::{Action, Resource};
 use crate::kinesis::asking::{batches_of, begin_put, read, tip_of};
 use crate::kinesis::call::{Call, Outcome, Subject};
+use crate::reading::BatchesRead;
 use crate::route::Route;
 
 pub(super) async fn put_record(call: &Call<'_>, input: &Structure) -> Result<Outcome, Error> {
@@ -92,26 +95,22 @@ pub(super) async fn get_records(call: &Call<'_>, input: &Structure) -> Result<Ou
     let reading = asked.of(stream.as_deref(), &named)?;
     let stream = stream.as_ref().expect("a shard that there is has a stream");
     let mut wanted = reading.position();
-    let mut held = call.answers.hold(reading.bytes_max() as usize).await;
     while let Some(position) = wanted {
-        let read_of = Read {
+        let read = Read {
             incarnation: stream.incarnation,
             shard: reading.shard.shard,
             position,
             bytes_max: reading.bytes_max(),
         };
-        match read(call.broker, &read_of).await {
-            Ok(found) => {
-                let batches = batches_of(found.batches.iter().cloned()).map_err(|error| subject.refusal(&error))?;
-                let bytes: usize = found.batches.iter().map(bytes::Bytes::len).sum();
+        match read_within(call, read).await {
+            Ok((found, held)) => {
+                let batches = batches_of(found.batches).map_err(|error| subject.refusal(&error))?;
                 let found = Found {
                     start_sequence: found.fields.start_sequence,
                     next_sequence: found.fields.next_sequence,
                     batches: &batches,
                     behind_ms: found.fields.behind_ms,
                 };
-                // Most reads ask for far more than there is.
-                held.keep(bytes);
                 let output = Some(reading.answer(Some(&found), &call.issue()));
                 return Ok(Outcome::Output { output, held: Some(held) });
             }
@@ -119,4 +118,12 @@ pub(super) async fn get_records(call: &Call<'_>, input: &Structure) -> Result<Ou
         }
     }
     Ok(reading.answer(None, &call.issue()).into())
+}
+
+/// Reads as much as there is room for, and holds the room.
+async fn read_within(call: &Call<'_>, wanted: Read) -> Result<(BatchesRead, OwnedSemaphorePermit), WireError> {
+    let held = call.kinesis.answers.hold(wanted.bytes_max).await?;
+    let found = read(call.broker, &Read { bytes_max: wanted.bytes_max.min(held.bytes()), ..wanted }).await?;
+    let bytes = found.batches.iter().map(Bytes::len).sum();
+    Ok((found, held.fit(bytes)?))
 }
