@@ -8,12 +8,20 @@ from botocore.exceptions import ClientError
 
 
 def say(step, **seen):
-    print(json.dumps({"step": step, **seen}), flush=True)
+    print(json.dumps({"step": step, **seen}, default=str), flush=True)
 
 
 def connect(**given):
     """A client that shows errors at once: it never retries."""
     return boto3.client("kinesis", config=Config(retries={"total_max_attempts": 1}, read_timeout=30), **given)
+
+
+def answered(step, call, **arguments):
+    """Says the whole answer of a call."""
+    answer = call(**arguments)
+    del answer["ResponseMetadata"]
+    say(step, answer=answer)
+    return answer
 
 
 def refused(step, call, **arguments):
