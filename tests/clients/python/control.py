@@ -3,7 +3,7 @@ import json
 
 from steps import active, answered, awaited, connect, refused, say
 
-NAME, DEMAND = "control", "control-demand"
+NAME, DEMAND, NEITHER = "control", "control-demand", "control-neither"
 kinesis = connect()
 
 
@@ -12,10 +12,11 @@ def summary(stream):
 
 
 def made():
-    """Two streams: one of two shards, one on demand."""
+    """A stream of two shards, one on demand, and one of which neither is said."""
     kinesis.create_stream(StreamName=NAME, ShardCount=2, Tags={"team": "flights", "env": "test"})
     kinesis.create_stream(StreamName=DEMAND, StreamModeDetails={"StreamMode": "ON_DEMAND"})
-    say("made", provisioned=summary(NAME), on_demand=summary(DEMAND))
+    kinesis.create_stream(StreamName=NEITHER)
+    say("made", provisioned=summary(NAME), on_demand=summary(DEMAND), neither=summary(NEITHER))
     refused("count on demand", kinesis.create_stream, StreamName="none", ShardCount=1,
             StreamModeDetails={"StreamMode": "ON_DEMAND"})
     refused("too many shards", kinesis.create_stream, StreamName="none", ShardCount=10001)
@@ -46,7 +47,8 @@ def on_other_terms(arn, demand):
     large = kinesis.put_record(StreamName=NAME, PartitionKey="key", Data=b"x" * (2048 * 1024 - 3))
     say("larger records", kib=summary(NAME)["MaxRecordSizeInKiB"], put_to=large["ShardId"])
     refused("record too large", kinesis.put_record, StreamName=NAME, PartitionKey="key", Data=b"x" * (2048 * 1024 - 2))
-    refused("retention not shorter", kinesis.increase_stream_retention_period, StreamName=NAME, RetentionPeriodHours=23)
+    kinesis.increase_stream_retention_period(StreamName=NAME, RetentionPeriodHours=48)
+    refused("retention not shorter", kinesis.increase_stream_retention_period, StreamName=NAME, RetentionPeriodHours=24)
     refused("retention too long", kinesis.increase_stream_retention_period, StreamName=NAME, RetentionPeriodHours=8761)
 
     refused("split on demand", kinesis.split_shard, StreamName=DEMAND, ShardToSplit="0", NewStartingHashKey="100")

@@ -34,6 +34,7 @@ def pages(call, of, first, **always):
 
 
 arn = create(kinesis, NAME, 2)["StreamARN"]
+say("created", arn=arn)
 create(kinesis, NAME + "-2", 1)
 # Children open in a later second than their parents did, however soon they are asked for.
 before = next_second()

@@ -49,7 +49,7 @@ began = time.monotonic()
 kinesis.create_stream(StreamName=NAME, ShardCount=2, Tags={"team": "flights"})
 made = kinesis.describe_stream(StreamName=NAME)["StreamDescription"]
 arn = made["StreamARN"]
-say("made", status=made["StreamStatus"], shards=made["Shards"])
+say("made", arn=arn, status=made["StreamStatus"], shards=made["Shards"])
 refused("listed while made", kinesis.list_shards, StreamName=NAME)
 refused("put while made", kinesis.put_record, **put)
 refused("tagged while made", kinesis.add_tags_to_stream, StreamName=NAME, Tags={"zone": "b"})

@@ -29,10 +29,14 @@ def refused(step, call, **arguments):
     try:
         call(**arguments)
     except ClientError as error:
-        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-        say(step, status=status, code=error.response["Error"]["Code"], message=error.response["Error"].get("Message"))
+        say(step, **refusal(error))
     else:
         say(step, code=None)
+
+
+def refusal(error):
+    return {"status": error.response["ResponseMetadata"]["HTTPStatusCode"], "code": error.response["Error"]["Code"],
+            "message": error.response["Error"].get("Message")}
 
 
 def create(kinesis, name, shards):
