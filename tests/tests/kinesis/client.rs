@@ -152,13 +152,24 @@ fn surround(command: &mut Command, around: &Surroundings<'_>) {
         .env("PYTHONDONTWRITEBYTECODE", "1");
 }
 
-/// Builds the client in Rust, in a workspace of its own; why it cannot be, if so.
+/// Builds the client in Rust, in a workspace of its own; why it cannot be installed, if so.
+///
+/// # Panics
+/// When it is there and cannot be built, which is our mistake.
 fn build() -> Option<String> {
+    let fetched = cargo("fetch", &[]);
+    if !fetched.status.is_some_and(|status| status.success()) {
+        return Some(format!("tests/clients/rust: {}", fetched.complaint));
+    }
+    let target = installed().join("rust");
+    let built = cargo("build", &["--offline", "--target-dir", target.to_str().expect("the path is text")]);
+    assert!(built.status.is_some_and(|status| status.success()), "tests/clients/rust: {}", built.complaint);
+    None
+}
+
+fn cargo(command: &str, arguments: &[&str]) -> Ended {
     let mut cargo = Command::new(env!("CARGO"));
     let manifest = Path::new(SCRIPTS).join("rust/Cargo.toml");
-    cargo.args(["build", "--locked", "--quiet", "--manifest-path"]).arg(manifest);
-    let built = run(cargo.arg("--target-dir").arg(installed().join("rust")), BUILD_PATIENCE);
-    let built = built.expect("cargo runs this test");
-    let is_built = built.status.is_some_and(|status| status.success());
-    (!is_built).then(|| format!("tests/clients/rust: {}", built.complaint))
+    cargo.args([command, "--locked", "--quiet", "--manifest-path"]).arg(manifest).args(arguments);
+    run(&mut cargo, BUILD_PATIENCE).expect("cargo runs this test")
 }

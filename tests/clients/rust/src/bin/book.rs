@@ -24,7 +24,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let from = from.shard_iterator_type(ShardIteratorType::TrimHorizon).send().await?;
     let page = kinesis.get_records().set_shard_iterator(from.shard_iterator).send().await?;
     for record in page.records() {
-        println!("{}: {}", record.partition_key(), String::from_utf8_lossy(record.data().as_ref()));
+        let key = record.partition_key().unwrap_or_default();
+        println!("{key}: {}", String::from_utf8_lossy(record.data().as_ref()));
     }
     Ok(())
 }
