@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 
 
 def say(step, **seen):
-    print(json.dumps({"step": step, **seen}), flush=True)
+    print(json.dumps({"step": step, **seen}, default=str), flush=True)
 
 
 def connect(**given):
@@ -16,15 +16,27 @@ def connect(**given):
     return boto3.client("kinesis", config=Config(retries={"total_max_attempts": 1}, read_timeout=30), **given)
 
 
+def answered(step, call, **arguments):
+    """Says the whole answer of a call."""
+    answer = call(**arguments)
+    del answer["ResponseMetadata"]
+    say(step, answer=answer)
+    return answer
+
+
 def refused(step, call, **arguments):
     """Says with which code and text a call is refused."""
     try:
         call(**arguments)
     except ClientError as error:
-        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-        say(step, status=status, code=error.response["Error"]["Code"], message=error.response["Error"].get("Message"))
+        say(step, **refusal(error))
     else:
         say(step, code=None)
+
+
+def refusal(error):
+    return {"status": error.response["ResponseMetadata"]["HTTPStatusCode"], "code": error.response["Error"]["Code"],
+            "message": error.response["Error"].get("Message")}
 
 
 def create(kinesis, name, shards):

@@ -1,6 +1,6 @@
 //! A broker to be tested and killed:
 //! `test-broker DATA LISTEN [--dev] [--lanes=N] [--limits=kinesis] [--metrics-open] [--scaling-speed=N]
-//! [--deny-io-uring] [--die-at=MOMENT] [--clock-ahead-ms=N]`.
+//! [--kinesis-state-delay-ms=N] [--deny-io-uring] [--die-at=MOMENT] [--clock-ahead-ms=N]`.
 //!
 //! It prints one line, `ready ADDRESS`, when clients can connect; everything else goes to stderr, and
 //! the reason for which it does not start as its last line. With `--scaling-speed` on-demand streams
@@ -10,6 +10,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use rheos_broker::{KinesisSettings, Ready, ScalerPace, ServeOptions, faults, serve};
 use rheos_protocol::message::StreamLimits;
@@ -38,6 +39,8 @@ fn main() -> ExitCode {
     let limits = if is_kinesis { StreamLimits::kinesis() } else { StreamLimits::NONE };
     let scaling_speed = flags.iter().find_map(|flag| flag.strip_prefix("--scaling-speed="));
     let scaling_speed = scaling_speed.map_or(1, |speed| speed.parse().expect("--scaling-speed is a number"));
+    let state_delay = flags.iter().find_map(|flag| flag.strip_prefix("--kinesis-state-delay-ms="));
+    let state_delay = state_delay.map_or(0, |delay| delay.parse().expect("--kinesis-state-delay-ms is a number"));
     if flags.iter().any(|flag| flag == "--deny-io-uring") {
         deny_io_uring();
     }
@@ -59,7 +62,7 @@ fn main() -> ExitCode {
         mtu: 1452,
         limits,
         cores: Vec::new(),
-        kinesis: KinesisSettings::default(),
+        kinesis: KinesisSettings { state_delay: Duration::from_millis(state_delay), ..KinesisSettings::default() },
         scaling: ScalerPace::default().faster(scaling_speed),
         ready: Box::new(say_ready),
     });

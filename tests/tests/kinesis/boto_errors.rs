@@ -10,7 +10,6 @@ const UNKNOWN: &str = "ResourceNotFoundException";
 const ARGUMENT: &str = "InvalidArgumentException";
 const SIGNATURE: &str = "InvalidSignatureException";
 
-/// Each with its step, code and whole text, in which `ACCOUNT` stands for the account's number.
 const REFUSALS: &[(&str, &str, &str)] = &[
     ("unknown stream", UNKNOWN, "Stream nowhere under account ACCOUNT not found."),
     ("put to unknown stream", UNKNOWN, "Stream nowhere under account ACCOUNT not found."),
@@ -110,10 +109,7 @@ fn refusals_are_those_of_aws() {
         let mut face = Face::start().await;
         let steps = face.run(Client::Aws, "python/errors.py", &[], Way::Plain).await;
         let account = account(&steps.one("created")["arn"], "errors");
-        for (step, code, text) in REFUSALS {
-            let (seen, message) = refused(&steps, step, code);
-            assert_eq!(message, text.replace("ACCOUNT", account), "{seen}");
-        }
+        are_refused(&steps, REFUSALS, account);
         for (step, code, beginning) in BEGINNINGS {
             let (seen, message) = refused(&steps, step, code);
             assert!(message.starts_with(beginning), "{seen}");
@@ -128,6 +124,14 @@ fn refusals_are_those_of_aws() {
         assert_eq!(steps.one("clock -4 minutes")["names"], json!(["errors", "errors-consumed"]));
         face.end();
     });
+}
+
+/// Each refusal has its step, code and whole text, in which `ACCOUNT` stands for the account's number.
+pub(crate) fn are_refused(steps: &Steps, refusals: &[(&str, &str, &str)], account: &str) {
+    for (step, code, text) in refusals {
+        let (seen, message) = refused(steps, step, code);
+        assert_eq!(message, text.replace("ACCOUNT", account), "{seen}");
+    }
 }
 
 fn refused<'a>(steps: &'a Steps, step: &str, code: &str) -> (&'a Value, &'a str) {

@@ -33,7 +33,13 @@ pub(crate) struct Face {
 impl Face {
     /// Starts a broker and has it make a key that may do everything.
     pub(crate) async fn start() -> Face {
-        let mut place = Place::new(env!("CARGO_BIN_EXE_test-broker"), env!("CARGO_TARGET_TMPDIR"));
+        Face::start_with(&[]).await
+    }
+
+    /// As [`start`](Self::start), with flags for the broker.
+    pub(crate) async fn start_with(flags: &[&str]) -> Face {
+        let place = Place::new(env!("CARGO_BIN_EXE_test-broker"), env!("CARGO_TARGET_TMPDIR"));
+        let mut place = flags.iter().fold(place, |place, flag| place.with_flag(flag));
         let broker = place.start();
         let admin = broker.client().await;
         let key = admin.create_key("aws", KeyPolicy::everywhere(Access::Admin)).await.expect("there is none");

@@ -3,6 +3,7 @@
 //!
 //! Every call is signed with an access key that the broker has made; nothing is accepted unseen.
 
+mod accounts;
 mod aggregated;
 mod alone;
 mod asyncio;
@@ -13,10 +14,15 @@ mod boto_reshard;
 mod bounded;
 mod cli;
 mod client;
+mod control;
 mod face;
 mod javascript;
+mod limits;
+mod lineage;
+mod listing;
 mod mixed;
 mod rust_sdk;
+mod states;
 
 /// The last position of a stream's hash keys, and the last of its first half.
 const HASH_KEY_MAX: &str = "340282366920938463463374607431768211455";

@@ -138,7 +138,7 @@ impl Action {
             Action::ReshardStream => ("reshard", Everywhere(Admin)),
             // They name every stream and consumer.
             Action::ReadMetrics => ("read the metrics", Everywhere(Admin)),
-            Action::UpdateStream => ("change the retention or the limits of", Everywhere(Admin)),
+            Action::UpdateStream => ("change the settings of", Everywhere(Admin)),
             Action::TagStream => ("tag", Everywhere(Admin)),
             Action::TagConsumer => ("tag a consumer of", WithStream(ReadWrite)),
             Action::ListTags => ("list the tags of", WithStream(ReadOnly)),
@@ -148,8 +148,8 @@ impl Action {
             Action::ReadResourcePolicy => ("read a resource policy of", WithStream(ReadOnly)),
             Action::ChangeResourcePolicy => ("change a resource policy of", Everywhere(Admin)),
             // It counts every stream.
-            Action::DescribeAccount => ("describe the account", Everywhere(ReadOnly)),
-            Action::UpdateAccount => ("change the settings of the account", Everywhere(Admin)),
+            Action::DescribeAccount => ("describe account", Everywhere(ReadOnly)),
+            Action::UpdateAccount => ("change the settings of account", Everywhere(Admin)),
         }
     }
 }
@@ -162,6 +162,8 @@ pub(crate) struct Resource(Resolved);
 enum Resolved {
     /// The broker itself.
     Broker,
+    /// An account: what it has in all, and its settings.
+    Account(AccountId),
     /// A stream by its name, which need not exist.
     Stream(StreamName),
     /// A life of a stream, and which; none when there is no such life.
@@ -172,6 +174,11 @@ impl Resource {
     /// The broker itself.
     pub(crate) fn broker() -> Resource {
         Resource(Resolved::Broker)
+    }
+
+    /// What an account has in all, and its settings.
+    pub(crate) fn account_of(account: &AccountId) -> Resource {
+        Resource(Resolved::Account(account.clone()))
     }
 
     /// The stream of this name, which need not exist.
@@ -190,6 +197,7 @@ impl Resource {
     /// The account that it belongs to; `None` for what is the broker's own.
     fn account(&self) -> Option<AccountId> {
         let name = match &self.0 {
+            Resolved::Account(account) => return Some(account.clone()),
             Resolved::Stream(name) => name,
             Resolved::Life(_, Some(stream)) => &stream.name,
             Resolved::Broker | Resolved::Life(_, None) => return None,
@@ -219,7 +227,7 @@ pub(crate) fn authorise(
     let is_elsewhere = account.as_ref().is_some_and(|account| resource.account().as_ref() != Some(account));
     let policy = if is_elsewhere { &nothing } else { policy };
     let with_resource = match &resource.0 {
-        Resolved::Broker => policy.everywhere,
+        Resolved::Broker | Resolved::Account(_) => policy.everywhere,
         Resolved::Stream(stream) => policy.with_stream(stream.as_str()),
         Resolved::Life(_, Some(stream)) => policy.with_stream(stream.name.as_str()),
         Resolved::Life(incarnation, None) if policy.everywhere >= Access::ReadOnly => {
@@ -238,6 +246,7 @@ pub(crate) fn authorise(
     }
     let object = match &resource.0 {
         Resolved::Broker => String::new(),
+        Resolved::Account(account) => format!(" {account}"),
         Resolved::Stream(stream) => format!(" stream {stream}"),
         // Who may not see a stream does not learn from its incarnation what it is called, or that there is one.
         Resolved::Life(_, Some(stream)) if has > Access::None => format!(" stream {}", stream.name),

@@ -213,7 +213,7 @@ fn every_request_of_every_kind_of_key_is_answered_as_the_table_says() {
 fn what_the_face_asks_for_is_answered_as_the_table_says() {
     for action in OF_FACE {
         let resource = match action {
-            Action::DescribeAccount | Action::UpdateAccount => Resource::broker(),
+            Action::DescribeAccount | Action::UpdateAccount => Resource::account_of(&account("000000000000")),
             _ => Resource::stream(STREAM.0).expect("it is a name"),
         };
         assert_eq!(Some(told(|who| authorise(who, action, &resource)).as_str()), row_of_face(action), "{action:?}");
@@ -298,9 +298,7 @@ fn a_key_of_another_account_reaches_the_streams_of_that_account_alone() {
         Arc::new(plan_stream(&create(name), 1_700_000_000_000, incarnation, 1, None).expect("it is in order"))
     };
     let streams = Streams::new(&[STREAM, (own, 20), (other, 21)].map(made) as &[Arc<StreamRecord>]);
-    let account = AccountId::new("123456789012").ok();
-    let policy = KeyPolicy::everywhere(Access::Admin);
-    let who = Authenticated::assumed(Principal { key_id: "RKa".to_owned(), name: "a".to_owned(), policy, account });
+    let who = of_account("123456789012", Access::Admin);
     for (request, told) in [
         (Request::DescribeStream(own.to_owned()), 'y'),
         (Request::CreateStream(create("123456789012/us-east-1/new")), 'y'),
@@ -329,6 +327,38 @@ fn a_key_of_another_account_reaches_the_streams_of_that_account_alone() {
         page.into_iter().map(|stream| stream.name).collect::<Vec<_>>().join(" ")
     };
     assert_eq!(["", "1234", "123456789012/eu", "2", "orders"].map(listed), [own, own, own, "", ""]);
+}
+
+#[test]
+fn a_key_of_another_account_administers_that_account_alone() {
+    for (access, of, told) in [
+        (Access::Admin, "123456789012", "yy"),
+        (Access::ReadOnly, "123456789012", "yD"),
+        (Access::None, "123456789012", "DD"),
+        (Access::Admin, "000000000000", "DD"),
+        (Access::Admin, "210987654321", "DD"),
+    ] {
+        let (who, of) = (of_account("123456789012", access), Resource::account_of(&account(of)));
+        let asked = [Action::DescribeAccount, Action::UpdateAccount].map(|action| authorise(&who, action, &of));
+        assert_eq!(asked.iter().map(letter).collect::<String>(), told, "{access:?} {of:?}");
+    }
+    let reader = of_account("123456789012", Access::ReadOnly);
+    let denied = authorise(&reader, Action::UpdateAccount, &Resource::account_of(&account("123456789012")));
+    assert_eq!(
+        denied.expect_err("it only reads").message,
+        "access key a (RKa) may not change the settings of account 123456789012: it needs a grant of admin for every \
+         stream and has read-only"
+    );
+}
+
+fn account(id: &str) -> AccountId {
+    AccountId::new(id).expect("it has 12 digits")
+}
+
+/// Somebody with a key of this account, and so much access to all of its streams.
+fn of_account(id: &str, access: Access) -> Authenticated<Principal> {
+    let (policy, account) = (KeyPolicy::everywhere(access), Some(account(id)));
+    Authenticated::assumed(Principal { key_id: "RKa".to_owned(), name: "a".to_owned(), policy, account })
 }
 
 #[test]

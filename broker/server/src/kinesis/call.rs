@@ -137,9 +137,10 @@ impl Call<'_> {
         authorise(&self.caller.principal, action, resource).map_err(|error| of.refusal(&error))
     }
 
-    /// Whether the caller may do what is about no stream.
+    /// Whether the caller may do what is about its account and none of the streams.
     pub(super) fn authorise_here(&self, action: Action) -> Result<(), Error> {
-        let allowed = authorise(&self.caller.principal, action, &Resource::broker());
+        let account = Resource::account_of(&self.caller.place.account);
+        let allowed = authorise(&self.caller.principal, action, &account);
         allowed.map_err(|error| self.refusal_here(&error))
     }
 
