@@ -4,6 +4,7 @@
 mod bodies;
 mod connections;
 mod face;
+mod hang_ups;
 mod hostile_readers;
 mod iterators;
 mod kills;
