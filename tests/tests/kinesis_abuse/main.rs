@@ -3,6 +3,7 @@
 
 mod bodies;
 mod connections;
+mod expired;
 mod face;
 mod hang_ups;
 mod hostile_readers;
