@@ -101,6 +101,20 @@ fn what_is_refused_is_refused_in_awss_words() {
 }
 
 #[test]
+fn who_comes_again_after_what_has_expired_begins_behind_it() {
+    let mut shards = Shards::new(stream(1));
+    put(&mut shards, &["a".to_owned(), "b".to_owned()]);
+    let (mut subscription, _) = begin(&asked("TRIM_HORIZON", None), &shards);
+    let pushed = shards.read(0, Position::TrimHorizon, 9).2;
+    let given = continuation(&subscription.event(&pushed, 0, CREATED_MS));
+    subscription.pass_over(7);
+    let event = subscription.event(&[], 0, CREATED_MS);
+    let number = continuation(&event);
+    assert!(keys(&event).is_empty() && given < number);
+    assert_eq!((given.first_after(), number.first_at(), number.first_after()), (2, 7, 7));
+}
+
+#[test]
 fn idle_events_move_on_and_name_no_record_to_come() {
     let mut shards = Shards::new(stream(1));
     let (mut subscription, next) = begin(&asked("LATEST", None), &shards);

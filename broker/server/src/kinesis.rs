@@ -6,8 +6,9 @@
 //! ```
 //!
 //! What must hold: nothing is done before the signature is proved and the dispatch table's authorise has said yes;
-//! nothing here runs on a lane or is waited for by one; a request that the end of the broker overtakes is given up
-//! before the end. Texts, names and numbers of AWS are the affair of `rheos_kinesis`, which does nothing else.
+//! nothing here runs on a lane or is waited for by one; a change that has begun is carried through whether or not its
+//! client waits for it; a request that the end of the broker overtakes is given up before the end. Texts, names and
+//! numbers of AWS are the affair of `rheos_kinesis`, which does nothing else.
 
 mod answer_room;
 mod asking;
@@ -21,6 +22,7 @@ mod recent;
 mod seats;
 mod subscription;
 
+use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
@@ -82,7 +84,7 @@ impl Kinesis {
         })
     }
 
-    async fn answer(&self, asked: Asked) -> Reply {
+    async fn answer(self: &Arc<Self>, asked: Asked) -> Reply {
         let request = match request::receive(&asked.incoming()) {
             Ok(request) => request,
             Err(answer) => return answer.into(),
@@ -100,15 +102,28 @@ impl Kinesis {
         reply
     }
 
-    async fn perform(&self, asked: Asked, request: Request) -> Result<Outcome, Error> {
+    async fn perform(self: &Arc<Self>, asked: Asked, request: Request) -> Result<Outcome, Error> {
         let broker = self.broker.upgrade().ok_or_else(unavailable)?;
         let caller = Caller::of(&broker, &asked.head, &asked.body)?;
         let (operation, encoding) = (request.operation, request.encoding);
         let input = request.input()?;
-        let call = Call { kinesis: self, broker: &broker, caller, encoding };
-        tokio::select! {
-            outcome = operations::perform(&call, operation, &input) => outcome,
-            () = broker.stopping.goodbye_is_due() => Err(unavailable()),
+        let kinesis = Arc::clone(self);
+        let work = async move {
+            // The room of its body is held until it is done.
+            let _asked = asked;
+            let call = Call { kinesis: &kinesis, broker: &broker, caller, encoding };
+            tokio::select! {
+                outcome = operations::perform(&call, operation, &input) => outcome,
+                () = broker.stopping.goodbye_is_due() => Err(unavailable()),
+            }
+        };
+        if operations::may_be_given_up(operation) {
+            return work.await;
+        }
+        // A client that goes away must not leave the catalog changed and nobody told of it.
+        match tokio::spawn(work).await {
+            Ok(outcome) => outcome,
+            Err(ended) => ended.try_into_panic().map_or_else(|_| Err(unavailable()), |panic| resume_unwind(panic)),
         }
     }
 

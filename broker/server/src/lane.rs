@@ -209,6 +209,7 @@ impl Lane {
     /// Serves until every log has stopped. To be spawned with `tokio::spawn`: see [`RingWait`].
     pub(crate) async fn run(mut self) {
         poll_fn(|cx| self.turn(cx)).await;
+        self.inbox.close();
     }
 
     fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {

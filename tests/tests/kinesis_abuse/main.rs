@@ -3,7 +3,9 @@
 
 mod bodies;
 mod connections;
+mod expired;
 mod face;
+mod hang_ups;
 mod hostile_readers;
 mod iterators;
 mod kills;

@@ -128,6 +128,12 @@ impl Subscription {
         Some(event)
     }
 
+    /// Says that everything before this sequence has expired: the next event continues behind it, so that a client that
+    /// comes again from there goes on.
+    pub fn pass_over(&mut self, first_kept: u64) {
+        self.next_sequence = self.next_sequence.max(first_kept);
+    }
+
     /// Whether batches have records that were not given yet.
     pub fn has_more(&self, batches: &[Batch]) -> bool {
         batches.last().is_some_and(|last| last.next_sequence() > self.next_sequence)

@@ -14,6 +14,7 @@
 //! cannot have meant gives a text that nobody has signed. Memory is a small multiple of the request's head.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use http::request::Parts;
@@ -47,10 +48,14 @@ impl fmt::Display for BodyDigest {
 pub(super) fn request(request: &Parts, signed_headers: &str, body: &BodyDigest) -> Vec<u8> {
     let query = canonical_query(request.uri.query().unwrap_or_default());
     let mut form = format!("{}\n{}\n{query}\n", request.method, canonical_path(request.uri.path())).into_bytes();
+    let mut written = BTreeSet::new();
     for name in signed_headers.split(';') {
         form.extend_from_slice(name.as_bytes());
         form.push(b':');
-        write_values(&mut form, request, name);
+        // No client names a header twice, and whoever did would have its value written as often.
+        if written.insert(name.to_ascii_lowercase()) {
+            write_values(&mut form, request, name);
+        }
         form.push(b'\n');
     }
     form.extend_from_slice(format!("\n{signed_headers}\n{body}").as_bytes());

@@ -166,6 +166,18 @@ fn the_clock_may_differ_by_five_minutes() {
 }
 
 #[test]
+fn a_header_that_is_named_again_and_again_costs_its_value_once() {
+    let mut sent = put_record();
+    let names: Vec<_> = (0..8_192).map(|at| if at % 2 == 0 { "user-agent" } else { "User-agent" }).collect();
+    let names = format!("host;x-amz-target;{}", names.join(";"));
+    sent.set("User-Agent", &"a".repeat(32 << 10));
+    let form = canonical::request(&sent.parts(), &names, &BodyDigest::of([]));
+    assert!(form.len() < 4 * (names.len() + (32 << 10)), "{}", form.len());
+    sent.replace("Authorization", "content-type;host;x-amz-date;x-amz-target", &names);
+    assert_eq!(sent.verify(), Err(mismatch()));
+}
+
+#[test]
 fn a_secret_is_never_shown() {
     let shown = format!("{:?} {:?}", SigningSecret::new(SECRET), Claim::read(&put_record().parts()));
     assert!(!shown.contains(SECRET), "{shown}");

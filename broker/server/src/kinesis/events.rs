@@ -76,6 +76,8 @@ enum Next {
     },
     /// Nothing has come for long enough.
     Nothing,
+    /// What was to come before this sequence has expired. The client comes again from behind it.
+    Expired(u64),
     ShardEnd,
     /// It ends without a word, and the client comes again.
     Over,
@@ -148,6 +150,12 @@ impl Events {
                 let event = self.records.event(&[], self.behind_ms, now_ms);
                 Some(self.event(&event))
             }
+            Next::Expired(first_kept) => {
+                self.records.pass_over(first_kept);
+                self.stage = Stage::Over;
+                let event = self.records.event(&[], self.behind_ms, now_ms);
+                Some(self.event(&event))
+            }
             Next::ShardEnd => {
                 let event = self.last_event().await?;
                 self.stage = Stage::Over;
@@ -194,21 +202,25 @@ impl Events {
                 let message = "The consumer was deregistered.";
                 Next::Failed(Error::new(ErrorKind::ResourceNotFound, message))
             }
-            // The client comes again from the continuation that it has: what has expired is then passed over.
-            PushEnd::Trimmed(_) | PushEnd::GoingAway(_) => Next::Over,
+            // Without a word the client would come again from where it was, and end here again.
+            PushEnd::Trimmed(first_kept) => Next::Expired(first_kept),
+            PushEnd::GoingAway(_) => Next::Over,
             PushEnd::Error(error) => Next::Failed(self.subject.refusal(&error)),
         }
     }
 
-    /// The last event, once the catalog says what the lane knows already. None where the stream has gone.
+    /// The last event, once the catalog says what the lane knows already. None where the stream or the shard has gone, or
+    /// the catalog takes too long: whoever comes again hears how it stands.
     async fn last_event(&mut self) -> Option<Structure> {
-        loop {
+        let given_up = Instant::now() + EVENT_EVERY;
+        while Instant::now() < given_up {
             let stream = self.broker.upgrade()?.streams.by_incarnation(self.incarnation)?;
             if let Some(event) = self.records.last_event(&stream) {
                 return Some(event);
             }
             tokio::time::sleep(LOOK_AGAIN).await;
         }
+        None
     }
 
     fn event(&self, event: &Structure) -> Bytes {

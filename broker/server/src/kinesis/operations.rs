@@ -33,6 +33,15 @@ pub(super) async fn perform(call: &Call<'_>, operation: &Operation, input: &Stru
     }
 }
 
+/// Whether an operation may stop wherever it waits, when its client has gone. One that changes the catalog may not:
+/// lanes and whoever looks things up are told after the catalog has the change.
+pub(super) fn may_be_given_up(operation: &Operation) -> bool {
+    GIVEN_UP.contains(&operation.name)
+}
+
+/// Those that hold much memory or wait for long, and change nothing but records.
+const GIVEN_UP: [&str; 5] = ["PutRecord", "PutRecords", "GetRecords", "GetShardIterator", "SubscribeToShard"];
+
 /// What performs an operation.
 type Perform = for<'a> fn(&'a Call<'a>, &'a Structure) -> Performing<'a>;
 type Performing<'a> = Pin<Box<dyn Future<Output = Result<Outcome, Error>> + Send + 'a>>;

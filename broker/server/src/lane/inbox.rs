@@ -170,12 +170,20 @@ pub(crate) struct Inbox(Arc<Mutex<Waiting>>);
 struct Waiting {
     arrivals: Vec<Arrival>,
     lane: Option<Waker>,
+    /// The lane has stopped and takes nothing more.
+    is_closed: bool,
 }
 
 impl Inbox {
-    /// Leaves something and wakes the lane if it sleeps.
+    /// Leaves something and wakes the lane if it sleeps. When the lane has stopped it is dropped, so that whoever waits
+    /// for an answer hears that none comes.
     pub(crate) fn push(&self, arrival: Arrival) {
         let mut waiting = self.lock();
+        if waiting.is_closed {
+            // What is dropped may have something to leave here itself.
+            drop(waiting);
+            return drop(arrival);
+        }
         waiting.arrivals.push(arrival);
         if let Some(lane) = waiting.lane.take() {
             lane.wake();
@@ -192,7 +200,35 @@ impl Inbox {
         }
     }
 
+    /// The lane has stopped: what lies here is dropped, and what is still to come.
+    pub(super) fn close(&self) {
+        let mut waiting = self.lock();
+        waiting.is_closed = true;
+        let left = std::mem::take(&mut waiting.arrivals);
+        drop(waiting);
+        drop(left);
+    }
+
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.0.lock().expect("nobody panics while holding the inbox")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn nobody_waits_for_a_lane_that_has_stopped() {
+        let inbox = Inbox::default();
+        let ask = || {
+            let (told, tip) = oneshot::channel();
+            inbox.push(Arrival::TipOf { incarnation: 1, shard: 0, told });
+            tip
+        };
+        let before = ask();
+        inbox.close();
+        assert!(before.await.is_err());
+        assert!(ask().await.is_err());
     }
 }
