@@ -1,5 +1,7 @@
 //! What is changed of a stream is there after a kill, and what cannot be is refused and named.
 
+use rheos_client::protocol::limits::STREAM_NAME_CHARS_MAX;
+
 use super::*;
 
 const DAY_MS: u64 = 86_400_000;
@@ -101,7 +103,8 @@ async fn what_cannot_be_is_refused_and_changes_nothing() {
 
     let filter = |tags: usize| StreamFilter { name_prefix: String::new(), tags: vec![("k".to_owned(), None); tags] };
     assert_eq!(code(client.list_streams_with(filter(11)).await), Some(ErrorCode::BadRequest));
-    let long = StreamFilter { name_prefix: "n".repeat(129), ..StreamFilter::default() };
+    // As long as the name of a stream of another account may be, and one more.
+    let long = StreamFilter { name_prefix: "n".repeat(STREAM_NAME_CHARS_MAX + 1), ..StreamFilter::default() };
     assert_eq!(code(client.list_streams_with(long).await), Some(ErrorCode::BadRequest));
     client.close().await;
     assert!(!broker.stop().contains("panicked"));
